@@ -1,0 +1,28 @@
+"""Operators for vision networks, involution first: registry, modules, back ends, timing.
+
+Importing this package registers `convolution`, `depthwise_convolution`, `involution` and
+`self_attention`.
+"""
+
+from ops import convolution, self_attention
+from ops.hyperparameter import Hyperparameter
+from ops.involution import Involution2d, involution2d
+from ops.involution.backends import backends
+from ops.registry import OpSpec, get, names, register
+from ops.timing import Measurement, environment, measure
+
+__all__ = [
+    "Hyperparameter",
+    "Involution2d",
+    "Measurement",
+    "OpSpec",
+    "backends",
+    "convolution",
+    "environment",
+    "get",
+    "involution2d",
+    "measure",
+    "names",
+    "register",
+    "self_attention",
+]

@@ -1,0 +1,38 @@
+"""What a back end is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ops.involution.geometry import Geometry
+
+__all__ = ["Backend"]
+
+Form = Callable[[Tensor, Tensor, Geometry], Tensor]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One implementation of the trilinear family.
+
+    The three functions get checked arguments of one dtype and device, with any strides, and return
+    a tensor in the layout that `ops.involution.layout` gives.
+
+    Attributes:
+        name: What users call it.
+        aggregate: (x, kernel, geometry) -> y.
+        grad_input: (grad_output, kernel, geometry) -> gradient of x.
+        grad_kernel: (grad_output, x, geometry) -> gradient of the kernel.
+        missing: Why it cannot run on this machine at all, or None.
+        refuses: Why it cannot run on this tensor and geometry, or None.
+    """
+
+    name: str
+    aggregate: Form
+    grad_input: Form
+    grad_kernel: Form
+    missing: Callable[[], str | None] = lambda: None
+    refuses: Callable[[Tensor, Geometry], str | None] = lambda image, geometry: None

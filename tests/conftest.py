@@ -1,0 +1,27 @@
+"""What every test may rely on: one thread, no colours, no environment of the developer's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+for name in ("RAY_ADDRESS", "FORCE_COLOR", "COLUMNS"):
+    os.environ.pop(name, None)
+os.environ["NO_COLOR"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+
+FIXTURES = Path(__file__).parent / "fixtures"
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The shared data, or a skip with the reason."""
+    path = os.environ.get("INVSEARCH_SHARED")
+    if not path or not Path(path).is_dir():
+        pytest.skip("INVSEARCH_SHARED does not name a folder: the shared data is not at hand")
+    return Path(path)

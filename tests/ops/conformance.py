@@ -1,0 +1,220 @@
+"""What every registered operator must do; inherit `OperatorConformance` or list a variant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import get_shape
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import ops
+
+CHANNELS = 32
+COMPARED = {"conv", "linear", "aggregate", "grad_kernel", "grad_input"}
+"""What fvcore and FlopCounterMode both count; batch norm and pooling they count differently."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An operator with some of its settings."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ops.OpSpec:
+        return ops.get(self.name)
+
+    def make(self, stride: int = 1, *, training: bool = False) -> nn.Module:
+        """The module, its weights seeded and its batch statistics not trivial."""
+        torch.manual_seed(0)
+        module = self.spec.make(CHANNELS, stride=stride, **self.settings)
+        for norm in module.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.running_mean = torch.randn(norm.num_features) * 0.1
+                norm.running_var = torch.rand(norm.num_features) + 0.5
+        return module.train(training)
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(f"{key}={value}" for key, value in self.settings.items())])
+
+
+def images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Seeded normal numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
+
+
+def fvcore_macs(variant: Variant, module: nn.Module, x: Tensor) -> dict[str, float]:
+    """fvcore's count by operator, with the handles that the operator registered."""
+    analysis = FlopCountAnalysis(module, x)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.tracer_warnings("none")
+    for name, handle in variant.spec.trace_handles.items():
+        analysis.set_op_handle(
+            name,
+            lambda inputs, outputs, handle=handle: handle(
+                [get_shape(one) for one in inputs], [get_shape(one) for one in outputs]
+            ),
+        )
+    return dict(analysis.by_operator())
+
+
+def flop_counter_flops(variant: Variant, module: nn.Module, x: Tensor) -> int:
+    """What torch's FlopCounterMode counts, 2 a multiply-add."""
+
+    def counter(handle: Any) -> Any:
+        def count(*shapes: Any, out_shape: Any = None, **_: Any) -> int:
+            inputs = [tuple(s) if isinstance(s, torch.Size) else None for s in shapes]
+            return 2 * int(handle(inputs, [tuple(out_shape)]))
+
+        return count
+
+    mapping = {}
+    for name, handle in variant.spec.trace_handles.items():
+        namespace, _, operator = name.partition("::")
+        mapping[getattr(getattr(torch.ops, namespace), operator)] = counter(handle)
+    with FlopCounterMode(display=False, custom_mapping=mapping) as mode, torch.no_grad():
+        module(x)
+    return int(mode.get_total_flops())
+
+
+class OperatorConformance:
+    """The tests; a subclass gives the fixture `variant`."""
+
+    @pytest.fixture(params=[1, 2, 3], ids="stride={}".format)
+    def stride(self, request: pytest.FixtureRequest) -> int:
+        return int(request.param)
+
+    @pytest.fixture(autouse=True)
+    def fresh_compiler(self) -> Iterator[None]:
+        """Compiled graphs are cached by code, and one test's must not fill another's cache."""
+        yield
+        torch._dynamo.reset()
+
+    def test_output_shape_for_sizes_no_stride_divides(self, variant: Variant, stride: int) -> None:
+        for height, width in ((8, 8), (9, 7), (1, 5), (7, 10)):
+            y = variant.make(stride)(images(2, CHANNELS, height, width))
+            expected = (2, CHANNELS, math.ceil(height / stride), math.ceil(width / stride))
+            assert tuple(y.shape) == expected
+
+    def test_params_equal_the_modules(self, variant: Variant) -> None:
+        counted = sum(p.numel() for p in variant.make().parameters() if p.requires_grad)
+        assert variant.spec.params(CHANNELS, **variant.settings) == counted
+
+    def test_macs_equal_fvcores(self, variant: Variant, stride: int) -> None:
+        x = images(2, CHANNELS, 9, 11)
+        traced = fvcore_macs(variant, variant.make(stride), x)
+        closed = variant.spec.macs(tuple(x.shape), "fvcore", stride=stride, **variant.settings)
+        assert closed == sum(traced.values())
+
+    def test_flop_counter_agrees_on_convolution_and_aggregation(
+        self, variant: Variant, stride: int
+    ) -> None:
+        x, module = images(2, CHANNELS, 9, 11), variant.make(stride)
+        traced = fvcore_macs(variant, module, x)
+        shared = sum(macs for name, macs in traced.items() if name in COMPARED)
+        assert flop_counter_flops(variant, module, x) == 2 * shared
+
+    def test_paper_macs_are_at_least_the_multiplications(
+        self, variant: Variant, stride: int
+    ) -> None:
+        shape = (2, CHANNELS, 9, 11)
+        count = {
+            convention: variant.spec.macs(shape, convention, stride=stride, **variant.settings)
+            for convention in ("fvcore", "paper")
+        }
+        assert count["paper"] >= count["fvcore"] > 0
+
+    def test_gradients_reach_input_and_every_parameter(self, variant: Variant, stride: int) -> None:
+        x, module = images(2, CHANNELS, 7, 6).requires_grad_(), variant.make(stride, training=True)
+        module(x).square().sum().backward()
+        for name, tensor in [("x", x), *module.named_parameters()]:
+            assert tensor.grad is not None, name
+            assert tensor.grad.isfinite().all(), name
+            assert tensor.grad.abs().sum() > 0, name
+
+    def test_gradcheck(self, variant: Variant, stride: int) -> None:
+        module = variant.make(stride).double()
+        names = [name for name, _ in module.named_parameters()]
+        weights = [p.detach().requires_grad_() for p in module.parameters()]
+
+        def call(x: Tensor, *values: Tensor) -> Tensor:
+            named = dict(zip(names, values, strict=True))
+            result: Tensor = torch.func.functional_call(module, named, (x,))
+            return result
+
+        x = images(1, CHANNELS, 5, 4, dtype=torch.float64).requires_grad_()
+        assert torch.autograd.gradcheck(call, (x, *weights), fast_mode=True)
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+    def test_dtypes(self, variant: Variant, stride: int, dtype: torch.dtype) -> None:
+        module, x = variant.make(stride), images(2, CHANNELS, 9, 7)
+        exact = module.double()(x.double())
+        y = module.to(dtype)(x.to(dtype))
+        assert y.dtype == dtype
+        error = (y.double() - exact).norm() / exact.norm()
+        assert error < 8 * torch.finfo(dtype).eps
+
+    def test_empty_batch(self, variant: Variant, stride: int) -> None:
+        x, module = images(0, CHANNELS, 6, 5).requires_grad_(), variant.make(stride)
+        y = module(x)
+        assert tuple(y.shape) == (0, CHANNELS, math.ceil(6 / stride), math.ceil(5 / stride))
+        y.sum().backward()
+        assert x.grad is not None
+        assert x.grad.shape == x.shape
+
+    def test_channels_last_gives_the_same_values_and_keeps_its_format(
+        self, variant: Variant, stride: int
+    ) -> None:
+        x, module = images(2, CHANNELS, 9, 8), variant.make(stride)
+        y = module(x)
+        last = module(x.to(memory_format=torch.channels_last))
+        torch.testing.assert_close(last, y)
+        assert last.is_contiguous(memory_format=torch.channels_last)
+        assert y.is_contiguous()
+
+    def test_compiles_without_graph_breaks(self, variant: Variant, stride: int) -> None:
+        x, module = images(2, CHANNELS, 9, 8).requires_grad_(), variant.make(stride)
+        compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+        y, expected = compiled(x), module(x)
+        assert torch.equal(y, expected)
+        (gradient,) = torch.autograd.grad(y.square().sum(), x)
+        (wanted,) = torch.autograd.grad(expected.square().sum(), x)
+        torch.testing.assert_close(gradient, wanted)
+
+    def test_compiles_for_any_size(self, variant: Variant) -> None:
+        module = variant.make(2)
+        compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=True)
+        with torch.no_grad():
+            for shape in ((2, CHANNELS, 9, 8), (3, CHANNELS, 12, 7)):
+                x = images(*shape)
+                assert torch.equal(compiled(x), module(x))
+
+    def test_exports(self, variant: Variant, stride: int) -> None:
+        module, x = variant.make(stride), images(2, CHANNELS, 9, 8)
+        dynamic = ({0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
+        exported = torch.export.export(module, (x,), dynamic_shapes=dynamic).module()
+        for one in (x, images(3, CHANNELS, 12, 7)):
+            assert torch.equal(exported(one), module(one))
+
+    def test_autocast_runs_in_low_precision(self, variant: Variant) -> None:
+        module, x = variant.make(), images(2, CHANNELS, 9, 8)
+        with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+            y = module(x)
+        assert y.dtype == torch.bfloat16
+        torch.testing.assert_close(y.float(), module(x), rtol=0.1, atol=0.1)
+
+    def test_an_impossible_setting_is_named(self, variant: Variant) -> None:
+        spec = variant.spec
+        with pytest.raises(ValueError, match="no_such_setting"):
+            spec.make(CHANNELS, **{**variant.settings, "no_such_setting": 1})
+        for name in spec.hyperparameters:
+            with pytest.raises(ValueError, match=name):
+                spec.make(CHANNELS, **{**variant.settings, name: "nonsense"})
