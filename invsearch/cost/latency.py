@@ -1,0 +1,133 @@
+"""Latency of one network, measured in a fresh process under a lock on the device."""
+
+from __future__ import annotations
+
+import fcntl
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ops
+from invsearch.errors import TrialError
+from invsearch.metrics import Metric
+from invsearch.models import NetworkSpec
+
+__all__ = ["device_lock", "latency"]
+
+_WORKER = "invsearch.cost.latency_worker"
+
+
+def latency(
+    spec: NetworkSpec,
+    *,
+    shape: Sequence[int],
+    device: str = "cpu",
+    threads: int = 1,
+    timeout_s: float = 600.0,
+) -> Metric:
+    """Measure the latency of one forward pass of the whole batch, in eval mode.
+
+    A fresh process builds the network and times it with :func:`ops.measure`, so neither a worker's
+    stale thread count nor its memory touches the figure. An OS file lock per device, held from
+    before that process starts until it ends, keeps measurements on one machine apart.
+
+    Args:
+        spec: The network.
+        shape: Input shape (B, C, H, W).
+        device: ``cpu``, ``cuda``, ``cuda:1``, ...
+        threads: CPU threads of the process, set before torch is imported there.
+        timeout_s: Seconds after which the measurement is given up; waiting for the lock is free.
+
+    Returns:
+        ``latency_ms``: the median, with its 95 % interval, source ``measured``; ``detail`` holds
+        the settings, the niceness, the number of samples and the environment.
+
+    Raises:
+        TrialError: If the process fails or takes too long, with the last line it wrote.
+    """
+    request = {
+        "spec": spec.to_json(),
+        "shape": list(shape),
+        "device": device,
+        "threads": threads,
+        "operators": _origins(spec),
+    }
+    with device_lock(device) as lock:
+        reply = _ask(request, lock, timeout_s)
+    return Metric(
+        "latency_ms",
+        reply["median_ms"],
+        "measured",
+        low=reply["low_ms"],
+        high=reply["high_ms"],
+        detail=reply["detail"],
+    )
+
+
+@contextmanager
+def device_lock(device: str) -> Iterator[int]:
+    """Hold this machine's lock on a device, waiting for it; yields the lock's file descriptor.
+
+    A child process that inherits the descriptor keeps the lock until it has ended too.
+    """
+    name = re.sub(r"\W", "_", "cuda:0" if device == "cuda" else device)
+    path = Path(tempfile.gettempdir()) / f"invsearch-{name}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, Any]:
+    threads = str(request["threads"])
+    settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    settings["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", _WORKER],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            env={**os.environ, **settings},
+            pass_fds=(lock,),
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TrialError(f"latency on {request['device']}: not done in {timeout_s:g} s") from error
+    if done.returncode != 0:
+        raise TrialError(f"latency on {request['device']}: {_reason(done)}")
+    reply: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return reply
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if done.returncode < 0:
+        return f"the measuring process was ended by signal {-done.returncode}"
+    return lines[-1].strip() if lines else f"the measuring process exited with {done.returncode}"
+
+
+def _origins(spec: NetworkSpec) -> list[dict[str, str]]:
+    """Where the network's operators come from that `ops` itself does not register."""
+    origins = []
+    for name in sorted({block.operator for stage in spec.stages for block in stage.blocks}):
+        build = ops.get(name).build
+        if not build.__module__.startswith("ops."):
+            file = inspect.getsourcefile(build)
+            path = str(Path(file).resolve()) if file else ""
+            origins.append({"name": name, "module": build.__module__, "file": path})
+    return origins

@@ -1,0 +1,68 @@
+"""Peak memory of one inference, from the lifetimes of the tensors it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._pytree import tree_leaves
+
+from invsearch.cost.observe import Observer, evaluating, meta_state
+from invsearch.models import NetworkSpec, build
+
+__all__ = ["peak_memory"]
+
+
+def peak_memory(network: NetworkSpec | nn.Module, shape: Sequence[int]) -> int:
+    """Count the bytes of activations alive at once during one inference.
+
+    The network runs in eval mode, without gradients, on torch's meta device: nothing is computed,
+    and the tensors' sizes and lifetimes are those of a real run in float32. Alive are the image,
+    and every tensor from the operation that makes it until its last reference is gone. Neither the
+    weights nor workspaces inside a kernel (an ``unfold`` back end's copies) are included, so the
+    number depends on the network alone, not on the machine; its source is ``counted``.
+
+    Args:
+        network: A network's spec, or a module that takes one image tensor.
+        shape: Input shape (B, C, H, W).
+
+    Returns:
+        The peak, in bytes.
+
+    Raises:
+        InputError: If an operator of the spec cannot have its width.
+    """
+    if isinstance(network, NetworkSpec):
+        with torch.device("meta"):
+            network = build(network)
+    state, image = meta_state(network), torch.empty(tuple(shape), device="meta")
+    ledger = _Ledger(state.values())
+    ledger.see(None, (), image)
+    with evaluating(network), Observer.of(ledger.see):
+        torch.func.functional_call(network, state, (image,))
+    return ledger.peak
+
+
+class _Ledger:
+    """Which storages are alive, and the most bytes they ever had together."""
+
+    def __init__(self, weights: Iterable[Tensor]) -> None:
+        self.peak = 0
+        self._weights = {weight.untyped_storage()._cdata for weight in weights}
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def see(self, operation: Any, arguments: Sequence[Any], output: Any) -> None:
+        self._alive = {key: kept for key, kept in self._alive.items() if not kept[0].expired()}
+        if operation is not None and "batch_norm" in operation._schema.name:
+            output = output[0]  # the saved statistics, which a real run in eval mode leaves empty
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor):
+                self._add(leaf.untyped_storage())
+        self.peak = max(self.peak, sum(nbytes for _, nbytes in self._alive.values()))
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata not in self._weights:
+            self._alive[storage._cdata] = StorageWeakRef(storage), storage.nbytes()

@@ -1,0 +1,41 @@
+"""The errors a user meets, each one clear line: what is wrong, where, and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CheckError", "InputError", "InvsearchError", "StoppedError", "TrialError", "nearest"]
+
+
+class InvsearchError(Exception):
+    """Base of every error whose message alone is shown to the user (exit code 1)."""
+
+    exit_code = 1
+
+
+class InputError(InvsearchError):
+    """A file, a value or an option that cannot be used (exit code 2)."""
+
+    exit_code = 2
+
+
+class CheckError(InvsearchError):
+    """A check that was asked for and failed (exit code 1)."""
+
+
+class StoppedError(InvsearchError):
+    """The user interrupted a command (exit code 130); nothing that was finished is lost."""
+
+    exit_code = 130
+
+
+class TrialError(InvsearchError):
+    """A reason why one trial failed; it is recorded with the trial and the search goes on."""
+
+
+def nearest(value: object, allowed: Iterable[object]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest allowed name, or an empty string."""
+    names = [str(name) for name in allowed]
+    close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

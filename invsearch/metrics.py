@@ -1,0 +1,146 @@
+"""Metric: a value that never loses its source, its interval and its fidelity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_args
+
+__all__ = ["KNOWN_METRICS", "Direction", "Fidelity", "Metric", "MetricInfo", "Source"]
+
+Source = Literal[
+    "counted", "measured", "trained", "supernet", "proxy", "predicted", "published", "table",
+    "evaluated",
+]  # fmt: skip
+Direction = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What the suite knows about a metric of its own.
+
+    Attributes:
+        direction: The direction in which it is better.
+        label: The name shown on an axis, with the unit.
+        kind: Where it comes from: ``counted`` from closed forms, ``measured`` on a device,
+            ``accuracy`` from training or a published table.
+    """
+
+    direction: Direction
+    label: str
+    kind: Literal["counted", "measured", "accuracy"]
+
+
+KNOWN_METRICS: Mapping[str, MetricInfo] = {
+    "params": MetricInfo("minimize", "parameters", "counted"),
+    "macs": MetricInfo("minimize", "multiply-adds (MACs)", "counted"),
+    "latency_ms": MetricInfo("minimize", "latency (ms)", "measured"),
+    "peak_memory_bytes": MetricInfo("minimize", "peak memory (bytes)", "counted"),
+    "energy_mj": MetricInfo("minimize", "energy (mJ)", "measured"),
+    "top1": MetricInfo("maximize", "top-1 accuracy (%)", "accuracy"),
+    "error": MetricInfo("minimize", "top-1 error (%)", "accuracy"),
+    "val_loss": MetricInfo("minimize", "validation loss (nats)", "accuracy"),
+}
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much was spent on a trained metric.
+
+    Attributes:
+        epochs: Epochs trained when the metric was taken.
+        max_epochs: Epochs of the full recipe.
+        resolution: Side of the square training images, in pixels.
+        width: Width of the trained network as a fraction of the searched network's.
+        data_fraction: Fraction of the training set used.
+        dataset: Name of the data set.
+    """
+
+    epochs: int
+    max_epochs: int
+    resolution: int
+    width: float = 1.0
+    data_fraction: float = 1.0
+    dataset: str = ""
+
+    @property
+    def full(self) -> bool:
+        """Whether the whole recipe was spent."""
+        return self.epochs >= self.max_epochs
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Fidelity:
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number with its provenance.
+
+    Attributes:
+        name: The metric's name, the unit in it.
+        value: The value, finite.
+        source: How it was obtained.
+        low: Lower end of the 95 % interval, or None where there is none.
+        high: Upper end of the 95 % interval.
+        fidelity: What was spent, for trained metrics.
+        n: Number of seeds the value is the mean of.
+        detail: Anything else worth keeping (a counting convention, a measurement's settings).
+
+    Raises:
+        ValueError: If the value is not finite or the source is unknown.
+    """
+
+    name: str
+    value: float
+    source: Source
+    low: float | None = None
+    high: float | None = None
+    fidelity: Fidelity | None = None
+    n: int = 1
+    detail: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"metric {self.name!r} is {self.value}, which is not a finite number")
+        if self.source not in get_args(Source):
+            raise ValueError(f"metric {self.name!r} has the unknown source {self.source!r}")
+
+    @property
+    def sigma(self) -> float:
+        """Standard error implied by the 95 % interval; 0 for an exact value."""
+        if self.low is None or self.high is None:
+            return 0.0
+        return (self.high - self.low) / (2 * 1.959964)
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "value": self.value,
+            "source": self.source,
+            "low": self.low,
+            "high": self.high,
+            "fidelity": self.fidelity.to_json() if self.fidelity else None,
+        }
+        if self.n != 1:
+            data["n"] = self.n
+        if self.detail:
+            data["detail"] = dict(self.detail)
+        return data
+
+    @classmethod
+    def from_json(cls, name: str, data: Mapping[str, Any]) -> Metric:
+        fidelity = data.get("fidelity")
+        return cls(
+            name=name,
+            value=data["value"],
+            source=cast(Source, data["source"]),
+            low=data.get("low"),
+            high=data.get("high"),
+            fidelity=Fidelity.from_json(fidelity) if fidelity else None,
+            n=data.get("n", 1),
+            detail=data.get("detail", {}),
+        )

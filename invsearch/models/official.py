@@ -1,0 +1,153 @@
+"""The released RedNet checkpoints: their format, read into our networks."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invsearch.errors import InputError
+from invsearch.models.build import Network, rednet
+
+__all__ = ["from_official", "read_checkpoint"]
+
+_GROUP_CHANNELS = 16
+_STEM_SPAN = "backbone.stem.1.conv2.conv.weight"
+_BLOCK = re.compile(r"backbone\.layer([1-4])\.(\d+)\.conv2\.conv2\.conv\.weight")
+_RENAMES = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"backbone\.stem\.0\.conv\.", "stem.0."),
+        (r"backbone\.stem\.0\.bn\.", "stem.1."),
+        (r"backbone\.stem\.1\.", "stem.3."),
+        (r"backbone\.stem\.2\.", "stem.4."),
+        (r"backbone\.stem\.4\.conv\.", "stem.6."),
+        (r"backbone\.stem\.4\.bn\.", "stem.7."),
+        (r"backbone\.layer(\d)\.(\d+)\.conv2\.", r"layer\1.\2.operator."),
+        (r"(stem\.3|operator)\.conv1\.conv\.", r"\1.generator.reduce."),
+        (r"(stem\.3|operator)\.conv1\.bn\.", r"\1.generator.norm."),
+        (r"(stem\.3|operator)\.conv2\.conv\.", r"\1.generator.span."),
+        (r"backbone\.", ""),
+        (r"layer1\.", "stages.0."),
+        (r"layer2\.", "stages.1."),
+        (r"layer3\.", "stages.2."),
+        (r"layer4\.", "stages.3."),
+        (r"head\.fc\.", "head."),
+    )
+)
+
+
+def from_official(checkpoint: Mapping[str, Any] | str | Path) -> Network:
+    """Build the RedNet of a released checkpoint and load its weights.
+
+    Depth, kernel sizes (the stem's is 3 or 7), widths of the head and of the images are inferred
+    from the checkpoint's own keys and shapes.
+
+    Args:
+        checkpoint: The state dict, bare or wrapped as ``{"state_dict": ..., "meta": ...}``, or the
+            path of a ``.pth`` (read with ``weights_only=True``) or ``.safetensors`` file.
+
+    Returns:
+        The network in training mode; forward takes images (B, 3, H, W) to logits.
+
+    Raises:
+        InputError: If the file cannot be read or is no RedNet classification checkpoint.
+    """
+    if isinstance(checkpoint, str | Path):
+        checkpoint = read_checkpoint(Path(checkpoint))
+    wrapped = checkpoint.get("state_dict", checkpoint)
+    if not isinstance(wrapped, Mapping):
+        raise InputError(f"the checkpoint's state_dict is a {type(wrapped).__name__}, not a dict")
+    state = {str(key): value for key, value in wrapped.items()}
+    network = _network(state)
+    renamed = {_rename(key): value for key, value in state.items()}
+    _check(network, renamed, {_rename(key): key for key in state})
+    network.load_state_dict(renamed)
+    return network
+
+
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """Read a ``.safetensors`` or torch file onto the CPU, without unpickling code.
+
+    Raises:
+        InputError: If it is missing or not such a file.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: no checkpoint can be read from it: {reason}") from error
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path}: holds a {type(data).__name__}, not a state dict")
+    return data
+
+
+def _network(state: Mapping[str, Any]) -> Network:
+    """An empty network with the shapes that the checkpoint's keys imply."""
+    blocks = {(int(m[1]), int(m[2])): key for key in state if (m := _BLOCK.fullmatch(key))}
+    counts = [sum(stage == number for stage, _ in blocks) for number in range(1, 5)]
+    needed = (_STEM_SPAN, "backbone.stem.0.conv.weight", "head.fc.weight")
+    missing = [key for key in needed if key not in state]
+    if missing or 0 in counts:
+        first = (missing or ["backbone.layerN.*.conv2.conv2.conv.weight in every stage"])[0]
+        raise InputError(
+            f"this is no released RedNet classification checkpoint: it has no {first!r} "
+            f"(its first keys: {', '.join(list(state)[:3]) or 'none'})"
+        )
+    stages = [{"blocks": count} for count in counts]
+    for (stage, block), key in blocks.items():
+        stages[stage - 1][f"block{block + 1}.kernel_size"] = _kernel_size(
+            key, state[key], 64 * 2 ** (stage - 1)
+        )
+    shapes = [_shape(key, state[key]) for key in needed]
+    return rednet(
+        None,
+        num_classes=shapes[2][0],
+        in_channels=shapes[1][1],
+        stem_kernel_size=_kernel_size(_STEM_SPAN, state[_STEM_SPAN], 32),
+        stages=stages,
+    )
+
+
+def _kernel_size(key: str, span: object, channels: int) -> int:
+    rows = _shape(key, span)[0]
+    size = math.isqrt(rows * _GROUP_CHANNELS // channels)
+    if size % 2 == 0 or size * size * channels != rows * _GROUP_CHANNELS:
+        raise InputError(
+            f"{key} has {rows} output channels, which is K * K * {channels // _GROUP_CHANNELS} for "
+            "no odd K: this is no released RedNet"
+        )
+    return size
+
+
+def _shape(key: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, Tensor) or value.dim() < 2:
+        raise InputError(f"{key} is no weight tensor: this is no released RedNet")
+    return tuple(value.shape)
+
+
+def _rename(key: str) -> str:
+    for pattern, replacement in _RENAMES:
+        key = pattern.sub(replacement, key, count=1)
+    return key
+
+
+def _check(network: Network, state: Mapping[str, Any], original: Mapping[str, str]) -> None:
+    own = network.state_dict()
+    for key in sorted(own.keys() ^ state.keys()):
+        if key in own:
+            raise InputError(f"the checkpoint has nothing for {key}: this is no released RedNet")
+        raise InputError(f"the checkpoint holds {original[key]!r}, which no released RedNet has")
+    for key, value in own.items():
+        if not isinstance(state[key], Tensor) or state[key].shape != value.shape:
+            found = getattr(state[key], "shape", type(state[key]).__name__)
+            raise InputError(f"{original[key]!r} is {found}, expected {tuple(value.shape)}")
