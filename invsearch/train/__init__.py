@@ -1,0 +1,16 @@
+"""Training one network, an epoch at a time: recipe, loop, evaluation, checkpoints."""
+
+from invsearch.train.batch_norm import reestimated_batch_norm
+from invsearch.train.evaluate import accuracy_metrics
+from invsearch.train.recipe import OPTIMIZERS, Recipe
+from invsearch.train.seeding import seeded_build
+from invsearch.train.trainer import Trainer
+
+__all__ = [
+    "OPTIMIZERS",
+    "Recipe",
+    "Trainer",
+    "accuracy_metrics",
+    "reestimated_batch_norm",
+    "seeded_build",
+]

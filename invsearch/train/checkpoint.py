@@ -1,0 +1,53 @@
+"""Checkpoints: whole or absent on disk, and read without unpickling anything but tensors."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from invsearch.errors import InputError
+
+__all__ = ["read_checkpoint", "write_checkpoint"]
+
+
+def write_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write atomically: a kill leaves the former file or the new one.
+
+    Args:
+        state: Tensors, numbers and strings in dicts and lists.
+        path: Its folder is made where it is missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read what :func:`write_checkpoint` wrote.
+
+    Raises:
+        InputError: If the file is missing or is not such a checkpoint.
+    """
+    try:
+        # torch.load still reads its former format, a bare pickle: we never wrote it
+        if not zipfile.is_zipfile(path):
+            raise OSError("damaged or cut off" if path.is_file() else "no such file")
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a readable checkpoint: {reason}") from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: not a checkpoint: holds {type(state).__name__}, not a dict")
+    return state

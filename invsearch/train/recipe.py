@@ -1,0 +1,96 @@
+"""Recipe: how a network is trained, and the optimiser and learning rates that follow from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from invsearch.errors import InputError, nearest
+
+__all__ = ["OPTIMIZERS", "Recipe"]
+
+OptimizerName = Literal["adamw", "sgd"]
+OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. The defaults are what trains small RedNets on digits.
+
+    Attributes:
+        epochs: Passes over the training set.
+        batch_size: Images a step; what is left of an epoch's random order is skipped.
+        optimizer: ``adamw``, or ``sgd`` with Nesterov momentum 0.9.
+        lr: Learning rate at the end of the warm-up.
+        weight_decay: On weights of convolutions and linear maps alone, not on biases and norms.
+        warmup: Fraction of all steps over which the rate rises linearly; then a cosine to 0.
+        clip: Largest norm of the gradient. Always on: involution networks diverge without it.
+        label_smoothing: In [0, 1); of the training loss only.
+        augment: Shift by up to an eighth of the side, and flip where a mirrored image keeps
+            its class.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    epochs: int = 6
+    batch_size: int = 64
+    optimizer: OptimizerName = "adamw"
+    lr: float = 5e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    clip: float = 5.0
+    label_smoothing: float = 0.0
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(
+                f"optimizer {self.optimizer!r} is none of {', '.join(OPTIMIZERS)}"
+                f"{nearest(self.optimizer, OPTIMIZERS)}"
+            )
+        for name, in_range, allowed in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("lr", 0 < self.lr < math.inf, "above 0"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
+            ("warmup", 0 <= self.warmup < 1, "in [0, 1)"),
+            ("clip", 0 < self.clip < math.inf, "above 0 (clipping is always on)"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
+        ):
+            if not in_range:
+                raise InputError(f"{name} {getattr(self, name)} is not {allowed}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Recipe:
+        """Take this recipe's fields from a larger mapping, such as a space's ``accuracy``."""
+        return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
+
+    def learning_rate(self, step: int, total: int) -> float:
+        """Return the rate of one step.
+
+        Args:
+            step: From 0.
+            total: Steps of the whole training.
+        """
+        warm = round(self.warmup * total)
+        if step < warm:
+            return self.lr * (step + 1) / warm
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+
+    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Build the fused optimiser of the model's parameters."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(groups, lr=self.lr, fused=True)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True, fused=True)

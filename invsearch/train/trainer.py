@@ -1,0 +1,215 @@
+"""Trainer: one model trained one epoch at a time, to be stopped, saved and resumed in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from invsearch.data import ImageData
+from invsearch.errors import InputError, TrialError
+from invsearch.metrics import Fidelity, Metric
+from invsearch.train.augment import augment
+from invsearch.train.batch_norm import reestimated_batch_norm
+from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
+from invsearch.train.evaluate import accuracy_metrics
+from invsearch.train.recipe import Recipe
+from invsearch.train.seeding import epoch_seed, isolated_rng
+
+__all__ = ["Trainer"]
+
+_NORM_BATCH = 128
+_NORM_IMAGES = 10 * _NORM_BATCH
+
+
+class Trainer:
+    """Trains a classifier; equal seeds on one machine with equal threads give equal weights.
+
+    The model and its batches are in the channels-last memory format: up to twice as fast, on a CPU
+    too.
+
+    Args:
+        model: Images (B, C, H, W) -> logits (B, classes); trained in place. Build it with
+            :func:`seeded_build`.
+        data: Images and labels.
+        recipe: How to train.
+        seed: Of the order, augmentation and dropout. The process's own generators stay untouched.
+        device: Where to train.
+        width: The trained network's width as a fraction of the searched one's, for the fidelity.
+
+    Attributes:
+        epoch: Epochs trained so far.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: ImageData,
+        recipe: Recipe,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        *,
+        width: float = 1.0,
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device)
+        convert_conv2d_weight_memory_format(self.model, torch.channels_last)
+        self.data, self.recipe, self.seed, self.width = data, recipe, seed, width
+        self.epoch = 0
+        self._images = data.train_images.to(self.device)
+        self._labels = data.train_labels.to(self.device)
+        self._optimizer = recipe.make_optimizer(self.model)
+        self._batch_size = min(recipe.batch_size, len(self._labels))
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch of the recipe is trained."""
+        return self.epoch >= self.recipe.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch: its whole batches."""
+        return len(self._labels) // self._batch_size
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """What has been spent so far."""
+        return Fidelity(
+            epochs=self.epoch,
+            max_epochs=self.recipe.epochs,
+            resolution=self.data.resolution,
+            width=self.width,
+            data_fraction=self.data.data_fraction,
+            dataset=self.data.name,
+        )
+
+    def train_epoch(self) -> float:
+        """Train the next epoch.
+
+        Returns:
+            The mean training loss of its steps, in nats.
+
+        Raises:
+            TrialError: If the training loss is not finite, with the epoch and the step, from 1.
+            RuntimeError: If every epoch is trained.
+        """
+        if self.done:
+            raise RuntimeError(f"all {self.recipe.epochs} epochs of the recipe are trained")
+        seed = epoch_seed(self.seed, self.epoch)
+        self.model.train()
+        total = 0.0
+        with isolated_rng(seed, self.device):
+            for step, (images, labels) in enumerate(self._batches(seed)):
+                loss = self._step(step, images, labels)
+                if not math.isfinite(loss):
+                    where = f"at epoch {self.epoch + 1}, step {step + 1}"
+                    raise TrialError(f"training loss is {loss} {where}")
+                total += loss
+        self.epoch += 1
+        return total / self.steps_per_epoch
+
+    def evaluate(self) -> dict[str, Metric]:
+        """Measure ``val_loss`` (nats), ``error`` and ``top1`` (percent) on the validation set.
+
+        Batch-norm statistics are estimated anew first, from up to 1,280 training images and on the
+        side: training goes on as if nothing had been evaluated. With 1,297 training and 500
+        validation images an evaluation costs a third of an epoch.
+
+        Returns:
+            The metrics with 95 % intervals over the validation images (not over seeds) and the
+            fidelity. Early on, a validation loss that is not finite is no failure and is left out.
+
+        Raises:
+            TrialError: If the validation loss is not finite after the last epoch.
+        """
+        with reestimated_batch_norm(self.model, self._norm_batches()) as model:
+            metrics = accuracy_metrics(
+                model,
+                _channels_last(self.data.val_images.to(self.device)),
+                self.data.val_labels.to(self.device),
+                fidelity=self.fidelity,
+            )
+        if self.done and "val_loss" not in metrics:
+            raise TrialError(f"validation loss is not finite after the last epoch ({self.epoch})")
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that resuming needs; the randomness to come follows from seed and epoch."""
+        return {
+            "recipe": dict(vars(self.recipe)),
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state: bit for bit as the training that it was taken from.
+
+        Raises:
+            InputError: If the state is of another recipe, seed or model.
+        """
+        mine = {"recipe": dict(vars(self.recipe)), "seed": self.seed}
+        for name, value in mine.items():
+            if state.get(name) != value:
+                raise InputError(f"checkpoint has {name} {state.get(name)}, this trial {value}")
+        try:
+            self.model.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"checkpoint does not fit the model: {reason}") from error
+        self.epoch = int(state["epoch"])
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint, atomically."""
+        write_checkpoint(self.state_dict(), Path(path))
+
+    def load(self, path: str | Path) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            InputError: If it is missing, damaged or of another training.
+        """
+        self.load_state_dict(read_checkpoint(Path(path), self.device))
+
+    def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self._labels), generator=generator).to(self.device)
+        for step in range(self.steps_per_epoch):
+            rows = order[step * self._batch_size : (step + 1) * self._batch_size]
+            images = self._images[rows]
+            if self.recipe.augment:
+                images = augment(images, generator, mirrors=self.data.mirrors)
+            yield _channels_last(images), self._labels[rows]
+
+    def _step(self, step: int, images: Tensor, labels: Tensor) -> float:
+        """Take one step of the optimiser and return the loss before it."""
+        steps = self.steps_per_epoch
+        rate = self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad(set_to_none=True)
+        smoothing = self.recipe.label_smoothing
+        loss = F.cross_entropy(self.model(images), labels, label_smoothing=smoothing)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip, foreach=True)
+        self._optimizer.step()
+        return loss.item()
+
+    def _norm_batches(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, -1))
+        order = torch.randperm(len(self._labels), generator=generator).to(self.device)
+        batch = min(_NORM_BATCH, len(order))
+        for start in range(0, min(len(order), _NORM_IMAGES) - batch + 1, batch):
+            yield _channels_last(self._images[order[start : start + batch]])
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,218 @@
+"""Data sets: fixed splits, the images' own channels, and one clear line for what is missing."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from invsearch.data import ImageData, load_dataset, resolve_dataset
+from invsearch.data.images import stratified_subset
+from invsearch.errors import InputError
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def write(path: Path, images: Sequence[object], labels: Sequence[object]) -> None:
+    pq.write_table(pa.table({"image": list(images), "label": list(labels)}), path)
+
+
+def picture(value: int, *, size: tuple[int, ...] = (4, 4, 3)) -> bytes:
+    return encoded(np.full(size, value, dtype=np.uint8))
+
+
+CUT_OFF = encoded(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))[:1000]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "train.parquet", [picture(v) for v in (0, 10, 20, 30)], [0, 1, 0, 1])
+    write(tmp_path / "test.parquet", [picture(v) for v in (15, 45)], [0, 1])
+    return tmp_path
+
+
+def test_digits_have_the_documented_split() -> None:
+    data = load_dataset("digits")
+    assert data.train_images.shape == (1297, 1, 8, 8)
+    assert data.val_images.shape == (500, 1, 8, 8)
+    assert data.train_images.dtype == torch.float32
+    assert data.train_labels.dtype == torch.int64
+    assert (data.channels, data.resolution, data.num_classes) == (1, 8, 10)
+    assert not data.mirrors
+    val, train = data.val_labels.bincount(), data.train_labels.bincount()
+    assert (val - (train + val) * 500 / 1797).abs().max() < 1
+
+
+def test_digits_split_is_disjoint_and_independent_of_the_seed() -> None:
+    data, other = load_dataset("digits"), load_dataset("digits", seed=5)
+    assert torch.equal(data.val_images, other.val_images)
+    assert torch.equal(data.train_images, other.train_images)
+    everything = torch.cat([data.train_images, data.val_images]).flatten(1)
+    assert len(everything.unique(dim=0)) == 1797
+
+
+def test_images_are_normalised_by_the_training_set() -> None:
+    data = load_dataset("digits")
+    assert data.train_images.mean().abs() < 1e-4
+    assert (data.train_images.std() - 1).abs() < 1e-3
+    assert data.val_images.mean().abs() > 1e-4
+
+
+def test_resolution_resizes_both_sets() -> None:
+    data = load_dataset("digits", resolution=12)
+    assert data.train_images.shape[1:] == data.val_images.shape[1:] == (1, 12, 12)
+    assert data.resolution == 12
+
+
+def test_data_fraction_is_stratified_seeded_and_leaves_validation_alone() -> None:
+    quarter = load_dataset("digits", data_fraction=0.25, seed=1)
+    assert 320 <= len(quarter.train_labels) <= 329
+    assert int(quarter.train_labels.bincount().min()) >= 30
+    assert len(quarter.val_labels) == 500
+    assert quarter.data_fraction == 0.25
+    other = load_dataset("digits", data_fraction=0.25, seed=2)
+    again = load_dataset("digits", data_fraction=0.25, seed=1)
+    assert torch.equal(quarter.train_images, again.train_images)
+    assert not torch.equal(quarter.train_labels, other.train_labels)
+
+
+def test_a_subset_keeps_a_rare_class() -> None:
+    labels = torch.tensor([0] * 99 + [1])
+    assert 99 in stratified_subset(labels, 0.05, seed=0)
+
+
+def test_parquet_folder_is_rgb_normalised_per_channel(folder: Path) -> None:
+    data = load_dataset(str(folder))
+    assert data.train_images.shape == (4, 3, 4, 4)
+    assert data.num_classes == 2
+    assert data.mirrors
+    assert data.val_labels.tolist() == [0, 1]
+    assert torch.allclose(data.val_images[0], torch.zeros(3, 4, 4), atol=1e-6)
+    assert torch.allclose(data.train_images.mean((0, 2, 3)), torch.zeros(3), atol=1e-6)
+
+
+def test_grey_images_keep_their_one_channel(tmp_path: Path) -> None:
+    images = [picture(v, size=(4, 4)) for v in (0, 200)]
+    for file in ("train.parquet", "test.parquet"):
+        write(tmp_path / file, images, [0, 1])
+    assert load_dataset(str(tmp_path)).channels == 1
+
+
+def test_images_in_structs_are_read_as_hugging_face_writes_them(folder: Path) -> None:
+    images = [{"bytes": picture(v), "path": "a.png"} for v in (0, 9)]
+    write(folder / "train.parquet", images, [0, 1])
+    assert load_dataset(str(folder)).train_images.shape == (2, 3, 4, 4)
+
+
+def test_images_of_several_sizes_need_a_resolution(folder: Path) -> None:
+    images = [picture(0), picture(9, size=(6, 5, 3))]
+    write(folder / "train.parquet", images, [0, 1])
+    with pytest.raises(InputError, match=r"row 1: the image is 5 x 6, not 4 x 4; give a resol"):
+        load_dataset(str(folder))
+    assert load_dataset(str(folder), resolution=8).train_images.shape == (2, 3, 8, 8)
+
+
+def test_a_loaded_set_is_kept(folder: Path) -> None:
+    first: ImageData = load_dataset(str(folder))
+    assert load_dataset(str(folder)) is first
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digts", "data set 'digts' not found.*did you mean 'digits'"),
+        ("no/such/folder", "data set 'no/such/folder' not found.*known data sets are digits"),
+    ],
+)
+def test_unknown_data_set_is_one_line(name: str, message: str) -> None:
+    for find in (load_dataset, resolve_dataset):
+        with pytest.raises(InputError, match=message) as caught:
+            find(name)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_both_files_is_refused(folder: Path) -> None:
+    (folder / "test.parquet").unlink()
+    with pytest.raises(InputError, match=r"has no file test\.parquet"):
+        resolve_dataset(str(folder))
+
+
+def test_resolve_gives_an_absolute_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert resolve_dataset(folder.name) == str(folder.resolve())
+    assert resolve_dataset("digits") == "digits"
+
+
+def test_cifar10_without_its_variable_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVSEARCH_SHARED", raising=False)
+    with pytest.raises(InputError, match="INVSEARCH_SHARED is not set"):
+        load_dataset("cifar10")
+
+
+def test_cifar10_is_looked_for_in_the_shared_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = folder / "shared"
+    (shared / "data").mkdir(parents=True)
+    monkeypatch.setenv("INVSEARCH_SHARED", str(shared))
+    with pytest.raises(InputError, match="cifar10 is not a folder"):
+        resolve_dataset("cifar10")
+    (shared / "data" / "cifar10").symlink_to(folder)
+    assert resolve_dataset("cifar10") == "cifar10"
+    assert load_dataset("cifar10").name == "cifar10"
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        ([picture(0)], ["a"], "'label' holds string"),
+        ([picture(0)], [-1], "label -1 is negative"),
+        ([picture(0), picture(1)], [0, None], "'label' holds int64"),
+        (["text"], [0], "'image' holds string"),
+        ([b"junk"], [0], "row 0: not a JPEG or PNG"),
+        ([CUT_OFF], [0], "row 0: damaged image"),
+        ([picture(0), None], [0, 0], "row 1: not a JPEG or PNG"),
+        ([picture(0)], [0], r"test\.parquet: label 1 does not occur in train\.parquet"),
+    ],
+)
+def test_unusable_rows_are_named(
+    folder: Path, images: Sequence[object], labels: Sequence[object], message: str
+) -> None:
+    write(folder / "train.parquet", images, labels)
+    if "test" not in message:
+        write(folder / "test.parquet", [picture(0)], [0])
+    with pytest.raises(InputError, match=message):
+        load_dataset(str(folder))
+
+
+def test_unusable_files_are_named(folder: Path) -> None:
+    pq.write_table(pa.table({"img": [b""], "label": [0]}), folder / "test.parquet")
+    with pytest.raises(InputError, match="no column 'image'.*it has img, label"):
+        load_dataset(str(folder))
+    empty = pa.table({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int8())})
+    pq.write_table(empty, folder / "test.parquet")
+    with pytest.raises(InputError, match="holds no images"):
+        load_dataset(str(folder))
+    (folder / "test.parquet").write_text("no parquet")
+    with pytest.raises(InputError, match="cannot be read as parquet"):
+        load_dataset(str(folder))
+
+
+@pytest.mark.parametrize("fraction", [0.0, -1.0, 1.5, float("nan")])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(InputError, match="data_fraction"):
+        load_dataset("digits", data_fraction=fraction)
+
+
+def test_a_resolution_out_of_range_is_refused() -> None:
+    with pytest.raises(InputError, match="resolution 0"):
+        load_dataset("digits", resolution=0)
