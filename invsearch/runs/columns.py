@@ -1,0 +1,39 @@
+"""The columns that a table of trials has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from invsearch.runs.trial import Trial
+
+__all__ = ["METRIC_COLUMNS", "TRIAL_COLUMNS", "metric_names", "parameter_columns"]
+
+TRIAL_COLUMNS = ("number", "state", "origin", "seed", "started", "finished", "reason")
+METRIC_COLUMNS = ("", "_low", "_high", "_source")
+
+
+def metric_names(trials: Iterable[Trial], first: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return every metric's name: those of ``first``, then the others as they come."""
+    names = dict.fromkeys(first)
+    for trial in trials:
+        names.update(dict.fromkeys(trial.metrics))
+    return tuple(names)
+
+
+def parameter_columns(trials: Sequence[Trial], metrics: Iterable[str] = ()) -> Mapping[str, str]:
+    """Return the column of each parameter, in the order in which parameters first appear.
+
+    A parameter has the column of its own name, or ``param.<name>`` where another column of the
+    table is called so.
+
+    Args:
+        trials: All trials of the run.
+        metrics: Names of metrics beyond those that the trials have.
+    """
+    names: dict[str, None] = {}
+    for trial in trials:
+        names.update(dict.fromkeys(trial.architecture))
+    taken = {"trial", "p_front", *TRIAL_COLUMNS}
+    for metric in metric_names(trials, metrics):
+        taken.update(f"{metric}{suffix}" for suffix in METRIC_COLUMNS)
+    return {name: f"param.{name}" if name in taken else name for name in names}

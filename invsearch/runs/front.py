@@ -1,0 +1,272 @@
+"""The front: who is on it, how surely, and how much of the objective space it dominates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from invsearch.metrics import Direction
+from invsearch.runs.trial import Trial
+
+__all__ = [
+    "FrontMember",
+    "comparable",
+    "front",
+    "hypervolume",
+    "hypervolume_trace",
+    "non_dominated",
+    "oriented",
+    "reference_point",
+]
+
+Array = NDArray[np.float64]
+_CHUNK = 100  # draws held at a time
+_REACH = 6.0  # standard errors beyond which no draw is expected
+
+
+@dataclass(frozen=True)
+class FrontMember:
+    """A non-dominated trial.
+
+    Attributes:
+        trial: The trial.
+        p_front: Probability that it is non-dominated, given every trial's 95 % intervals.
+    """
+
+    trial: Trial
+    p_front: float
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is more likely dominated than not; such a member is not recommended."""
+        return self.p_front < 0.5
+
+
+def comparable(trials: Iterable[Trial], objectives: Iterable[str]) -> list[Trial]:
+    """Return the trials that may be compared: complete, feasible, every objective fully paid for.
+
+    A stopped or failed trial is never one, nor one whose metric was taken before its recipe ended.
+    """
+    names = tuple(objectives)
+    return [trial for trial in trials if _is_comparable(trial, names)]
+
+
+def _is_comparable(trial: Trial, names: Sequence[str]) -> bool:
+    if trial.state != "complete" or any(excess > 0 for excess in trial.constraints.values()):
+        return False
+    metrics = [trial.metrics.get(name) for name in names]
+    return all(m is not None and (m.fidelity is None or m.fidelity.full) for m in metrics)
+
+
+def oriented(trials: Sequence[Trial], objectives: Mapping[str, Direction]) -> Array:
+    """Return the objectives' values with every sign such that less is better.
+
+    Args:
+        trials: Comparable trials.
+        objectives: Direction by metric.
+
+    Returns:
+        Array of shape (trials, objectives).
+    """
+    rows = [[trial.metrics[name].value for name in objectives] for trial in trials]
+    return np.asarray(rows, dtype=np.float64).reshape(-1, len(objectives)) * _signs(objectives)
+
+
+def _signs(objectives: Mapping[str, Direction]) -> Array:
+    return np.array([-1.0 if direction == "maximize" else 1.0 for direction in objectives.values()])
+
+
+def non_dominated(points: Array) -> NDArray[np.bool_]:
+    """Tell which points no other dominates; equal points do not dominate each other.
+
+    Args:
+        points: Shape (n, k), less is better.
+
+    Returns:
+        Booleans of shape (n,).
+    """
+    keep = np.ones(len(points), dtype=np.bool_)
+    for index, point in enumerate(points):
+        keep[index] = not _dominates(points, point).any()
+    return keep
+
+
+def _dominates(others: Array, point: Array) -> NDArray[np.bool_]:
+    """Tell, over the last axis, which others are nowhere worse than the point and better once."""
+    return np.asarray((others <= point).all(axis=-1) & (others < point).any(axis=-1))
+
+
+def front(
+    trials: Iterable[Trial],
+    objectives: Mapping[str, Direction],
+    *,
+    seed: int = 0,
+    draws: int = 1000,
+) -> list[FrontMember]:
+    """Find the front by value, each member with the probability that it stays there.
+
+    Every draw takes each comparable trial's objectives from the normal distribution that its 95 %
+    interval implies, independently; a metric without an interval is exact. ``p_front`` is the share
+    of the draws in which no other trial dominates the member.
+
+    Args:
+        trials: Any trials; see :func:`comparable` for those that count.
+        objectives: Direction by metric, one to four.
+        seed: Seed of the draws.
+        draws: Their number.
+
+    Returns:
+        The members, best first in the first objective.
+    """
+    candidates = comparable(trials, objectives)
+    if not candidates or not objectives:
+        return []
+    values = oriented(candidates, objectives)
+    sigma = np.array([[t.metrics[name].sigma for name in objectives] for t in candidates])
+    members = np.flatnonzero(non_dominated(values))
+    members = members[np.lexsort(values[members].T[::-1])]
+    chances = _chances(values, sigma, members, seed, draws)
+    return [
+        FrontMember(candidates[index], float(chance))
+        for index, chance in zip(members, chances, strict=True)
+    ]
+
+
+def _chances(
+    values: Array, sigma: Array, members: NDArray[np.intp], seed: int, draws: int
+) -> Array:
+    """Return for each member the share of draws in which it is non-dominated."""
+    if not sigma.any():
+        return np.ones(len(members))
+    rng = np.random.default_rng(seed)
+    best, worst = values - _REACH * sigma, values + _REACH * sigma
+    rivals = [np.flatnonzero((best <= worst[member]).all(axis=1)) for member in members]
+    wins = np.zeros(len(members))
+    for start in range(0, draws, _CHUNK):
+        count = min(_CHUNK, draws - start)
+        drawn = values + sigma * rng.standard_normal((count, *values.shape))
+        for index, member in enumerate(members):
+            beaten = _dominates(drawn[:, rivals[index]], drawn[:, [member]]).any(axis=1)
+            wins[index] += count - np.count_nonzero(beaten)
+    return wins / draws
+
+
+def reference_point(points: Array) -> Array:
+    """Return a reference a tenth of the range beyond the worst value of each objective."""
+    worst, best = points.max(axis=0), points.min(axis=0)
+    span = worst - best
+    return np.asarray(worst + 0.1 * np.where(span > 0, span, np.maximum(np.abs(worst), 1.0)))
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
+    """Measure, exactly, the space that points dominate up to a reference.
+
+    One objective is a difference, two a sweep, more the recursion over exclusive volumes of While,
+    Bradstreet and Barone, "A fast way of calculating exact hypervolumes" (2012).
+
+    Args:
+        points: Shape (n, k), less is better; those not better than the reference in every objective
+            add nothing.
+        reference: Shape (k,), 1 <= k <= 4.
+
+    Returns:
+        The volume in the product of the objectives' units.
+
+    Raises:
+        ValueError: If the shapes do not match or k is not 1 to 4.
+    """
+    corner = np.asarray(reference, dtype=np.float64)
+    if corner.ndim != 1 or not 1 <= corner.size <= 4:
+        raise ValueError(
+            f"the reference has shape {corner.shape}; it must be (k,) with k from 1 to 4"
+        )
+    array = np.asarray(points, dtype=np.float64)
+    if array.size == 0:
+        return 0.0
+    if array.ndim != 2 or array.shape[1] != corner.size:
+        raise ValueError(f"points of shape {array.shape} do not fit a reference of {corner.size}")
+    return _volume(array[(array < corner).all(axis=1)], corner)
+
+
+def _volume(points: Array, reference: Array) -> float:
+    if len(points) == 0:
+        return 0.0
+    if reference.size == 1:
+        return float(reference[0] - points.min())
+    points = np.unique(points, axis=0)
+    if reference.size == 2:
+        return _sweep(points, reference)
+    points = points[non_dominated(points)][::-1]
+    total = 0.0
+    for index in range(len(points)):
+        total += _exclusive(points[index], points[index + 1 :], reference)
+    return total
+
+
+def _sweep(points: Array, reference: Array) -> float:
+    """Sum the steps of points sorted by their first objective."""
+    below = np.minimum.accumulate(points[:, 1])
+    ends = np.append(points[1:, 0], reference[0])
+    return float(((ends - points[:, 0]) * (reference[1] - below)).sum())
+
+
+def _exclusive(point: Array, others: Array, reference: Array) -> float:
+    """Return the volume that a point dominates and the others do not.
+
+    Where all limited points share the value of a coordinate, that coordinate is a common factor.
+    """
+    inclusive = float(np.prod(reference - point))
+    if len(others) == 0:
+        return inclusive
+    limited = np.maximum(others, point)
+    shared = (limited == point).all(axis=0)
+    if shared.all():
+        return 0.0
+    factor = float(np.prod((reference - point)[shared]))
+    return inclusive - factor * _volume(limited[:, ~shared], reference[~shared])
+
+
+def hypervolume_trace(
+    trials: Iterable[Trial],
+    objectives: Mapping[str, Direction],
+    *,
+    among: Iterable[Trial] | None = None,
+) -> list[tuple[int, float]]:
+    """Follow the hypervolume as trials are added in the order of their numbers.
+
+    The volume is a share of the box between the best value seen of each objective and the
+    reference, a tenth of the range beyond the worst; so it needs no units and lies in [0, 1].
+
+    Args:
+        trials: Any trials; only comparable ones add volume.
+        objectives: Direction by metric.
+        among: The trials that set the box, a superset where several runs are compared.
+
+    Returns:
+        ``(trial number, share)`` for each comparable trial.
+    """
+    ordered = sorted(comparable(trials, objectives), key=lambda trial: trial.number)
+    if not ordered or not objectives:
+        return []
+    values = oriented(ordered, objectives)
+    box = values if among is None else oriented(comparable(among, objectives), objectives)
+    best, reference = box.min(axis=0), reference_point(box)
+    scaled = (values - best) / (reference - best)
+    return [(trial.number, share) for trial, share in zip(ordered, _shares(scaled), strict=True)]
+
+
+def _shares(scaled: Array) -> list[float]:
+    """Return the volume after each point, adding what each one alone dominates."""
+    corner = np.ones(scaled.shape[1])
+    kept = np.empty((0, scaled.shape[1]))
+    total = 0.0
+    shares = []
+    for point in scaled:
+        if not (kept <= point).all(axis=1).any():
+            total += _exclusive(point, kept, corner)
+            kept = np.vstack([kept[~(kept >= point).all(axis=1)], point])
+        shares.append(total)
+    return shares

@@ -1,0 +1,160 @@
+"""A run as Python objects and as pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invsearch.errors import InputError, nearest
+from invsearch.metrics import Direction
+from invsearch.runs.columns import METRIC_COLUMNS, metric_names, parameter_columns
+from invsearch.runs.folder import RunFolder
+from invsearch.runs.front import FrontMember, front, hypervolume_trace
+from invsearch.runs.outline import SpaceOutline, outline
+from invsearch.runs.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RESULTS", "RunData", "find_run", "load_run"]
+
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything a run folder holds.
+
+    Attributes:
+        path: The folder.
+        trials: The trials in the order of their numbers, replicates folded in.
+        environment: ``environment.json``.
+        space_text: ``space.yaml``.
+        notices: What reading dropped, in words.
+    """
+
+    path: Path
+    trials: tuple[Trial, ...]
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    space_text: str = ""
+    notices: tuple[str, ...] = ()
+
+    @cached_property
+    def outline(self) -> SpaceOutline:
+        """The space's name, objectives, constraints and search section."""
+        return outline(self.space_text)
+
+    @property
+    def name(self) -> str:
+        """The space's name, or the folder's where the space does not say."""
+        return self.outline.name or self.path.name
+
+    @property
+    def objectives(self) -> Mapping[str, Direction]:
+        """Direction by metric."""
+        return self.outline.objectives
+
+    @property
+    def constraints(self) -> Mapping[str, Mapping[str, float]]:
+        """By metric, the bounds ``min`` and ``max`` that are given."""
+        return self.outline.constraints
+
+    @cached_property
+    def members(self) -> tuple[FrontMember, ...]:
+        """The front with each member's probability of staying on it."""
+        return tuple(front(self.trials, self.objectives))
+
+    @cached_property
+    def hypervolume(self) -> tuple[tuple[int, float], ...]:
+        """``(trial number, dominated share of the objectives' box)``, trial by trial."""
+        return tuple(hypervolume_trace(self.trials, self.objectives))
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per trial.
+
+        Returns:
+            Columns ``number, state, origin, seed, started, finished, reason`` (the text of a
+            failure; ``error`` is a metric), one per parameter (``param.<name>`` where the name is
+            taken), and per metric ``<metric>``, ``<metric>_low``, ``<metric>_high``,
+            ``<metric>_source``, objectives first.
+        """
+        return self._frame(self.trials)
+
+    def front(self) -> pd.DataFrame:
+        """Return :meth:`frame` for the front's members, with the further column ``p_front``."""
+        table = self._frame([member.trial for member in self.members])
+        table["p_front"] = [member.p_front for member in self.members]
+        return table
+
+    def _frame(self, trials: list[Trial] | tuple[Trial, ...]) -> pd.DataFrame:
+        import pandas as pd
+
+        metrics = metric_names(self.trials, self.objectives)
+        parameters = parameter_columns(self.trials, metrics)
+        columns: dict[str, Any] = {
+            name: [getattr(trial, name) for trial in trials]
+            for name in ("number", "state", "origin", "seed")
+        }
+        for name in ("started", "finished"):
+            times = pd.Series([getattr(trial, name) or None for trial in trials], dtype=object)
+            columns[name] = pd.to_datetime(times, utc=True, format="ISO8601", errors="coerce")
+        columns["reason"] = [trial.error for trial in trials]
+        for name, column in parameters.items():
+            columns[column] = [trial.architecture.get(name) for trial in trials]
+        for name in metrics:
+            found = [trial.metrics.get(name) for trial in trials]
+            for suffix, key in zip(METRIC_COLUMNS, ("value", "low", "high", "source"), strict=True):
+                kind = object if key == "source" else "float64"
+                values = [getattr(metric, key, None) for metric in found]
+                columns[f"{name}{suffix}"] = pd.Series(values, dtype=kind)
+        return pd.DataFrame(columns)
+
+
+def find_run(path: str | Path) -> Path:
+    """Return the folder of a run given by its path, or by its name under ``results/``.
+
+    Raises:
+        InputError: If there is none; it names the nearest run, or those there are.
+    """
+    for candidate in (Path(path), RESULTS / path):
+        if candidate.is_dir() and RunFolder(candidate).exists:
+            return candidate
+    names = _names()
+    known = nearest(Path(path).name, names) or (
+        f" (there are: {', '.join(names)})" if names else ""
+    )
+    if Path(path).is_dir():
+        raise InputError(f"{path} holds no run: no space.yaml, trials.jsonl or the like{known}")
+    raise InputError(f"there is no run {str(path)!r}, neither here nor under {RESULTS}/{known}")
+
+
+def _names() -> list[str]:
+    if not RESULTS.is_dir():
+        return []
+    return sorted(entry.name for entry in RESULTS.iterdir() if RunFolder(entry).exists)
+
+
+def load_run(path: str | Path) -> RunData:
+    """Load a run.
+
+    Args:
+        path: The run's folder, or its name under ``results/``.
+
+    Returns:
+        The run; a half-made or empty folder gives one with few or no trials.
+
+    Raises:
+        InputError: If there is no such run, or its trials are damaged other than in the last line.
+    """
+    folder = RunFolder(find_run(path))
+    trials = sorted(folder.trials(), key=lambda trial: trial.number)
+    return RunData(
+        path=folder.path,
+        trials=tuple(trials),
+        environment=folder.environment(),
+        space_text=folder.space_text(),
+        notices=tuple(folder.notices),
+    )

@@ -1,0 +1,60 @@
+"""A lock on a run folder that the operating system gives back when its holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from invsearch.errors import InputError
+
+__all__ = ["hold"]
+
+
+def _holder(descriptor: int) -> str:
+    text = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    return text or "another process"
+
+
+def _acquire(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise InputError(
+                f"{path.parent} is in use by {_holder(descriptor)}: wait until it ends, or choose"
+                " another folder with --out"
+            ) from None
+        raise InputError(
+            f"{path.parent} cannot be locked: {error.strerror}; choose a folder on a local disk"
+            " with --out"
+        ) from None
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file for the length of a ``with`` block.
+
+    Args:
+        path: The lock file; made when missing and left in place, since removing it would let two
+            processes lock two files of one name.
+
+    Raises:
+        InputError: If another process holds it; it names that process's id.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _acquire(descriptor, path)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)

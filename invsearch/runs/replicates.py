@@ -1,0 +1,92 @@
+"""Replicates: further seeds of a trial, folded into its metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from invsearch.metrics import Metric
+from invsearch.runs.trial import SCHEMA, Trial
+
+__all__ = ["Replicate", "fold"]
+
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """A further seed of one trial.
+
+    Attributes:
+        number: The trial's number.
+        seed: The seed of this evaluation.
+        metrics: The metrics it obtained.
+        started: When it began, ISO 8601 in UTC.
+        finished: When it ended.
+        environment: Id of the environment it ran in.
+    """
+
+    number: int
+    seed: int
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
+    environment: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "number": self.number,
+            "seed": self.seed,
+            "metrics": {name: metric.to_json() for name, metric in self.metrics.items()},
+            "started": self.started,
+            "finished": self.finished,
+            "environment": self.environment,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Replicate:
+        return cls(
+            number=data["number"],
+            seed=data["seed"],
+            metrics={name: Metric.from_json(name, m) for name, m in data["metrics"].items()},
+            started=data["started"],
+            finished=data["finished"],
+            environment=data["environment"],
+        )
+
+
+def _mean(first: Metric, further: Sequence[Metric]) -> Metric:
+    """Return the mean over seeds with a 95 % interval.
+
+    The variance of one seed is the larger of the spread between seeds and what each seed's own
+    interval says: two seeds that happen to agree do not make a number exact.
+    """
+    values = [first.value, *(metric.value for metric in further)]
+    n = len(values)
+    mean = math.fsum(values) / n
+    between = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    within = math.fsum(metric.sigma**2 for metric in (first, *further)) / n
+    half = _Z * math.sqrt(max(between, within) / n)
+    return replace(first, value=mean, low=mean - half, high=mean + half, n=n)
+
+
+def fold(trial: Trial, replicates: Iterable[Replicate]) -> Trial:
+    """Return the trial with each replicated metric replaced by its mean, interval and n.
+
+    Args:
+        trial: A trial as it was logged.
+        replicates: Its replicates; a metric of another source or fidelity than the trial's is left
+            out, since the two are not one quantity.
+    """
+    further: dict[str, list[Metric]] = {}
+    for replicate in replicates:
+        for name, metric in replicate.metrics.items():
+            own = trial.metrics.get(name)
+            if own and (own.source, own.fidelity) == (metric.source, metric.fidelity):
+                further.setdefault(name, []).append(metric)
+    return trial.with_metrics(
+        {name: _mean(trial.metrics[name], metrics) for name, metrics in further.items()}
+    )

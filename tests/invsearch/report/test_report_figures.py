@@ -1,0 +1,179 @@
+"""Figures: what is drawn, where, and what is never mixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_runs import Writer, make_paper, make_trials
+
+from invsearch.metrics import Metric, Source
+from invsearch.report.figure import Figure
+from invsearch.report.front_figure import SYMBOLS, front_figures
+from invsearch.report.hypervolume_figure import hypervolume_figure
+from invsearch.report.paper import convention_of, paper_points
+from invsearch.runs import RunData, Trial, load_run
+from invsearch.space.architecture import Architecture
+
+
+def draw(path: Path) -> list[Figure]:
+    return front_figures(load_run(path), 0, make_paper())
+
+
+def plain(value: Any) -> Any:
+    """Replace the theme's colour names by a colour that plotly knows."""
+    if isinstance(value, str):
+        return "#000" if value.startswith("@") else value
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [
+        "val_loss: minimize",
+        "val_loss: minimize, macs: minimize",
+        "top1: maximize, params: minimize, macs: minimize, latency_ms: minimize",
+    ],
+)
+def test_every_figure_is_valid_for_plotly(writer: Writer, objectives: str) -> None:
+    """A misspelt property would be dropped in silence by the browser."""
+    import plotly.graph_objects as go
+
+    path = writer(objectives=objectives)
+    figures = draw(path)
+    count = objectives.count(":")
+    assert len(figures) == max(1, count * (count - 1) // 2)
+    progress = hypervolume_figure({"a": load_run(path)})
+    assert progress is not None
+    for figure in [*figures, progress]:
+        go.Figure(data=plain(figure.data), layout=plain(figure.layout))
+        drawn = [index for entry in figure.legend for index in entry.traces]
+        assert sorted(drawn) == list(range(len(figure.data)))
+
+
+def test_only_comparable_trials_are_drawn(writer: Writer) -> None:
+    """Stopped, failed and infeasible trials are never shown as complete."""
+    path = writer(60)
+    states = {trial.number: trial.state for trial in load_run(path).trials}
+    assert len(set(states.values())) == 4
+    (figure,) = draw(path)
+    shown = {number for trace in figure.data for number in trace.get("customdata", [])}
+    assert shown == {number for number, state in states.items() if state == "complete"}
+    assert "Not drawn, but in the table" in figure.caption
+
+
+def test_published_errors_on_imagenet_get_a_panel_of_their_own(writer: Writer) -> None:
+    """A published ImageNet error and a trained error on digits never share an axis."""
+    for objectives in ("error: minimize, macs: minimize", "latency_ms: minimize, macs: minimize"):
+        (figure,) = draw(writer(objectives=objectives, folder=objectives[:5]))
+        paper = [trace for trace in figure.data if "hovertext" in trace]
+        assert [trace["yaxis"] for trace in paper] == ["y2", "y2"]
+        titles = [note["text"] for note in figure.layout["annotations"]]
+        assert "published ImageNet top-1 error" in titles[1]
+        assert max(paper[0]["y"]) < 30
+        assert "lower panel" in figure.caption
+
+
+@pytest.mark.parametrize(("metric", "first"), [("top1", 75.9), ("error", 24.1)])
+def test_published_runs_share_the_papers_axis(writer: Writer, metric: str, first: float) -> None:
+    """Where the run's own accuracy is the published one, the axis is the same."""
+    direction = "maximize" if metric == "top1" else "minimize"
+    (figure,) = draw(
+        writer(objectives=f"{metric}: {direction}, macs: minimize", source="published")
+    )
+    paper = [trace for trace in figure.data if "hovertext" in trace]
+    assert [trace["yaxis"] for trace in paper] == ["y", "y"]
+    assert paper[0]["y"][0] == pytest.approx(first)
+    assert "read off the paper" in paper[1]["hovertext"][0]
+
+
+def test_counts_of_the_paper_share_the_axes_of_counts(writer: Writer) -> None:
+    """Parameters against MACs: both are counted here for both."""
+    (figure,) = draw(writer(objectives="params: minimize, macs: minimize"))
+    paper = [trace for trace in figure.data if "hovertext" in trace]
+    assert paper[0]["yaxis"] == "y"
+    assert paper[0]["y"][0] == pytest.approx(9.23e6)
+
+
+def test_metrics_of_an_evaluator_are_not_compared_with_the_paper(tmp_path: Path) -> None:
+    """An evaluator's ``macs`` is its own; the paper has no place there."""
+    space = "name: x\nobjectives: {error: minimize, macs: minimize}\nevaluator: a:b\n"
+    run = RunData(tmp_path, tuple(make_trials(6)), {}, space)
+    (figure,) = front_figures(run, 0, make_paper())
+    assert not [trace for trace in figure.data if "hovertext" in trace]
+
+
+def test_costs_lie_on_the_x_axis_and_intervals_are_bars(writer: Writer) -> None:
+    """MACs are on x whichever objective comes first; an exact metric has no bar."""
+    for objectives in ("val_loss: minimize, macs: minimize", "macs: minimize, val_loss: minimize"):
+        (figure,) = draw(writer(objectives=objectives, folder=objectives[:4]))
+        assert "MACs" in figure.layout["xaxis"]["title"]["text"]
+        front = next(t for t in figure.data if t.get("marker", {}).get("size") == 11)
+        assert "error_y" in front
+        assert "error_x" not in front
+
+
+def test_doubtful_members_are_hollow_and_baselines_ringed(writer: Writer) -> None:
+    """Hollow means more likely dominated than not; a ring means baseline."""
+    path = writer(40, "error: minimize, macs: minimize, latency_ms: minimize", seed=4)
+    run = load_run(path)
+    doubtful = {member.trial.number for member in run.members if member.doubtful}
+    assert doubtful
+    figure = draw(path)[0]
+    by_symbol = {
+        (trace["marker"]["symbol"], trace["marker"]["size"]): set(trace["customdata"])
+        for trace in figure.data
+        if "customdata" in trace
+    }
+    assert by_symbol["circle-open", 11] == doubtful
+    assert by_symbol["circle-open", 17] == set(range(5))
+
+
+def test_sources_are_told_apart_by_shape_and_in_words() -> None:
+    """Two sources of one metric in one figure are two shapes and two lines of the key."""
+    assert len(set(SYMBOLS.values())) == len(SYMBOLS)
+    space = "objectives: {latency_ms: minimize, macs: minimize}\nmodel: {}\n"
+    sources: list[Source] = ["measured", "predicted"]
+    trials = tuple(
+        Trial(
+            number,
+            "complete",
+            Architecture((("x", number),)),
+            {
+                "latency_ms": Metric("latency_ms", 9.0 - number, source),
+                "macs": Metric("macs", 1e9 + number, "counted"),
+            },
+        )
+        for number, source in enumerate(sources)
+    )
+    (figure,) = front_figures(RunData(Path("x"), trials, {}, space), 0, [])
+    texts = {entry.text: entry.symbol for entry in figure.legend}
+    assert texts["front (latency measured, MACs counted)"] == "square"
+    assert texts["front (latency predicted, MACs counted)"] == "triangle-up"
+
+
+def test_runs_are_compared_in_one_box(writer: Writer) -> None:
+    """Shares of different boxes could not be compared."""
+    runs = {name: load_run(writer(folder=name, seed=place)) for place, name in enumerate("ab")}
+    figure = hypervolume_figure(runs)
+    assert figure is not None
+    assert [entry.text for entry in figure.legend] == ["a", "b"]
+    alone = hypervolume_figure({"a": runs["a"]})
+    assert alone is not None
+    assert alone.data[0]["y"][-1] != figure.data[0]["y"][-1]
+
+
+def test_the_paper_is_counted_here_by_the_runs_convention() -> None:
+    """Published accuracy against our own counts, which the paper's convention confirms."""
+    points = {point.network.name: point for point in paper_points("paper")}
+    assert len(points) == 10
+    for point in points.values():
+        if point.network.status == "published":
+            assert round(point.params / 1e6, 2) == point.network.params_m
+            assert round(point.macs / 1e9, 2) == point.network.macs_g
+    assert {point.convention for point in paper_points()} == {"fvcore"}
+    assert convention_of(make_trials(2)) == "fvcore"
+    assert convention_of([]) == "fvcore"
