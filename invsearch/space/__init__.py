@@ -1,0 +1,32 @@
+"""Space files: YAML -> Space -> Architecture."""
+
+from invsearch.space.architecture import Architecture, Value
+from invsearch.space.explanation import Explanation, explain
+from invsearch.space.json_schema import json_schema
+from invsearch.space.layers import LayersExplanation, explain_layers
+from invsearch.space.load import SpaceFile, load_space_file, shipped_spaces
+from invsearch.space.parameter import Parameter
+from invsearch.space.schema import Accuracy, Bound, Cluster, Latency, Model, Proxy, Search
+from invsearch.space.space import Space
+
+__all__ = [
+    "Accuracy",
+    "Architecture",
+    "Bound",
+    "Cluster",
+    "Explanation",
+    "Latency",
+    "LayersExplanation",
+    "Model",
+    "Parameter",
+    "Proxy",
+    "Search",
+    "Space",
+    "SpaceFile",
+    "Value",
+    "explain",
+    "explain_layers",
+    "json_schema",
+    "load_space_file",
+    "shipped_spaces",
+]

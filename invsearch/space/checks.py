@@ -1,0 +1,135 @@
+"""What the sections of a space file demand of each other."""
+
+from __future__ import annotations
+
+from invsearch.errors import InputError, nearest
+from invsearch.metrics import KNOWN_METRICS
+from invsearch.space.schema import Sections
+from invsearch.space.space import Space
+from invsearch.space.yaml_file import Document, Path
+
+__all__ = ["check_metrics", "check_sections", "check_space", "needs"]
+
+_PUBLISHED = ("top1", "error")
+_ONLY_PAPER = {"family", "depth", "stem_kernel_size"}
+_REFUSED = {"energy_mj": "no energy meter can be read yet"}
+
+
+def check_sections(document: Document, sections: Sections) -> None:
+    """Check that the sections that are there go together.
+
+    Raises:
+        InputError: Naming a section that is missing, or one that would have no effect.
+    """
+    networks, functions = sections.space is not None, sections.params is not None
+    if networks and functions:
+        raise document.error(("params",), "both 'space' and 'params' are given: keep one", key=True)
+    if not networks and not functions:
+        ways = "'space' (with 'model') or 'params' (with 'evaluator')"
+        raise document.error((), f"nothing may vary: give {ways}")
+    kind, other = ("space", "model") if networks else ("params", "evaluator")
+    if getattr(sections, other) is None:
+        raise document.error((kind,), f"{kind!r} needs {other!r}, which is missing", key=True)
+    unused = ("evaluator", "costs") if networks else ("model", "accuracy", "latency")
+    for key in unused:
+        if getattr(sections, key) is not None:
+            partner = "params" if networks else "space"
+            raise document.error(
+                (key,), f"{key!r} has no effect with {kind!r}: it goes with {partner!r}", key=True
+            )
+    _check_rungs(document, sections)
+
+
+def _check_rungs(document: Document, sections: Sections) -> None:
+    rungs, path = sections.search.rungs, ("search", "rungs")
+    if not rungs:
+        return
+    if sections.model is None or not needs(sections, "accuracy") or not _trains(sections):
+        raise document.error(
+            path, "search.rungs has no effect: nothing is trained in epochs", key=True
+        )
+    epochs = sections.accuracy.epochs if sections.accuracy else 6
+    if rungs[-1] >= epochs:
+        last = f"the last rung {rungs[-1]} must be below accuracy.epochs = {epochs}"
+        raise document.error(path, f"search.rungs: {last}")
+
+
+def _trains(sections: Sections) -> bool:
+    return sections.accuracy is None or sections.accuracy.source == "trained"
+
+
+def needs(sections: Sections, kind: str) -> bool:
+    """Whether an objective or a constraint is a known metric of this kind."""
+    names = [*sections.objectives, *sections.constraints]
+    return any(KNOWN_METRICS[name].kind == kind for name in names if name in KNOWN_METRICS)
+
+
+def check_metrics(document: Document, sections: Sections) -> None:
+    """Check that every objective and constraint of a space of networks is evaluated.
+
+    Raises:
+        InputError: Naming the first that is not, with the reason.
+    """
+    if sections.model is None:
+        return
+    for section in ("objectives", "constraints"):
+        for name in getattr(sections, section):
+            reason = _unevaluated(sections, name)
+            if reason is not None:
+                raise document.error((section, name), f"{section}.{name}: {reason}", key=True)
+    for name, direction in sections.objectives.items():
+        info = KNOWN_METRICS[name]
+        if info.kind == "accuracy" and direction != info.direction:
+            raise document.error(
+                ("objectives", name),
+                f"objectives.{name} must be {info.direction!r}, not {direction!r}",
+            )
+
+
+def _unevaluated(sections: Sections, name: str) -> str | None:
+    """Say why a metric is not evaluated, or return None."""
+    if name not in KNOWN_METRICS:
+        known = [known for known in KNOWN_METRICS if known not in _REFUSED]
+        return f"nothing evaluates it{nearest(name, known)}; allowed: {', '.join(known)}"
+    if name in _REFUSED:
+        return f"nothing evaluates it: {_REFUSED[name]}"
+    if KNOWN_METRICS[name].kind == "accuracy" and not _trains(sections) and name not in _PUBLISHED:
+        return f"nothing evaluates it: published accuracy gives {' and '.join(_PUBLISHED)} alone"
+    return None
+
+
+def check_space(document: Document, sections: Sections, space: Space) -> None:
+    """Check what depends on what may vary.
+
+    Raises:
+        InputError: If the space is empty, cannot be enumerated as asked, or holds networks without
+            the published accuracy that is asked for.
+    """
+    if sections.search.strategy == "exhaustive":
+        for parameter in space.parameters:
+            if not parameter.finite:
+                raise document.error(
+                    ("search", "strategy"),
+                    f"search.strategy cannot be 'exhaustive': {parameter.name!r} is continuous",
+                )
+    if space.empty:
+        kind = "space" if sections.params is None else "params"
+        raise document.error((kind,), "no architecture is possible: every combination is ruled out")
+    if sections.model is not None and sections.accuracy is not None and not _trains(sections):
+        _check_published(document, space)
+
+
+def _check_published(document: Document, space: Space) -> None:
+    path: Path = ("accuracy", "source")
+    what = "accuracy.source 'published' knows the paper's networks alone, so"
+    for name in [*(parameter.name for parameter in space.parameters), *space.constants]:
+        if name not in _ONLY_PAPER:
+            raise document.error(path, f"{what} {name!r} cannot be set")
+    depths = space["depth"].choices if "depth" in space.names else (space.constants.get("depth"),)
+    if None in (depths or ()) or "custom" in (depths or ()):
+        raise document.error(path, f"{what} depth cannot be 'custom'")
+
+
+def refuse_directory(label: str) -> InputError:
+    """The error about a directory in place of a space file."""
+    return InputError(f"{label} is a directory, not a space file")

@@ -1,0 +1,296 @@
+"""What a space file says, without running it: size, conditions, samples, ranges of the costs."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from invsearch.errors import InputError
+from invsearch.metrics import KNOWN_METRICS
+from invsearch.space.architecture import Architecture, Value
+from invsearch.space.conditions import Clause, Term
+from invsearch.space.functions import import_function
+from invsearch.space.load import SpaceFile
+from invsearch.space.space import Space
+from invsearch.space.yaml_file import show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["CostRange", "Explanation", "ParameterLine", "costs_of", "explain"]
+
+Costs = Callable[[Architecture], Mapping[str, float]]
+
+_ENUMERABLE = 20_000
+_SAMPLES = 1_000
+_SHOWN = 5
+_MAX_VALUES = 100
+_CLIMBS = 3
+
+
+@dataclass(frozen=True)
+class CostRange:
+    """Between what a cost lies.
+
+    Attributes:
+        name: The metric.
+        low: The smallest value that was found.
+        high: The largest.
+        method: ``exact`` (every architecture was counted), or ``sampled`` (some, and from the ends
+            one change at a time as far as it goes).
+        cheapest: An architecture with the smallest value.
+        dearest: An architecture with the largest.
+    """
+
+    name: str
+    low: float
+    high: float
+    method: Literal["exact", "sampled"]
+    cheapest: Architecture
+    dearest: Architecture
+
+
+@dataclass(frozen=True)
+class ParameterLine:
+    """What may vary, for people.
+
+    Attributes:
+        name: The parameter, or ``stageN.kernel_size`` for several that are alike.
+        values: Its values in words.
+        condition: When it has an effect, in words; empty for always.
+        count: How many parameters the line stands for.
+    """
+
+    name: str
+    values: str
+    condition: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a space file says.
+
+    Attributes:
+        name: The space's name.
+        size: The number of possible architectures.
+        exact: Whether ``size`` is exact rather than an upper bound.
+        objectives: By metric, its direction and where its values come from.
+        parameters: What may vary.
+        constants: What is held.
+        samples: Some architectures, each with its costs.
+        ranges: Between what each cost lies.
+        unreachable: Values that no possible architecture has.
+        counted_for: What the costs are of, in words; empty without costs.
+    """
+
+    name: str
+    size: int | float
+    exact: bool
+    objectives: Mapping[str, str]
+    parameters: tuple[ParameterLine, ...]
+    constants: Mapping[str, Any]
+    samples: tuple[tuple[Architecture, Mapping[str, float]], ...]
+    ranges: tuple[CostRange, ...]
+    unreachable: tuple[str, ...]
+    counted_for: str = ""
+
+    def text(self) -> RenderableType:
+        """The explanation as something that rich prints."""
+        from invsearch.space.rendering import render
+
+        return render(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The explanation as plain data; an infinite size is null."""
+        return {
+            "name": self.name,
+            "size": self.size if isinstance(self.size, int) else None,
+            "size_is_exact": self.exact,
+            "objectives": dict(self.objectives),
+            "parameters": [vars(line) for line in self.parameters],
+            "constants": dict(self.constants),
+            "samples": [
+                {"architecture": a.to_json(), "costs": dict(costs)} for a, costs in self.samples
+            ],
+            "ranges": {
+                r.name: {
+                    "low": r.low,
+                    "high": r.high,
+                    "method": r.method,
+                    "cheapest": r.cheapest.to_json(),
+                    "dearest": r.dearest.to_json(),
+                }
+                for r in self.ranges
+            },
+            "unreachable": list(self.unreachable),
+            "counted_for": self.counted_for,
+        }
+
+
+def explain(space_file: SpaceFile, *, seed: int = 0) -> Explanation:
+    """Check a space without running it.
+
+    Args:
+        space_file: The space.
+        seed: Of the samples.
+
+    Raises:
+        InputError: If the function of ``costs:`` cannot be imported or fails.
+    """
+    space, costs, rng = space_file.space, costs_of(space_file), random.Random(seed)
+    drawn = list(dict.fromkeys(space.sample(rng) for _ in range(4 * _SHOWN)))[:_SHOWN]
+    return Explanation(
+        name=space_file.name,
+        size=space.size(),
+        exact=space.size_is_exact,
+        objectives=_objectives(space_file),
+        parameters=tuple(_lines(space)),
+        constants=space.constants,
+        samples=tuple((architecture, dict(costs(architecture))) for architecture in drawn),
+        ranges=tuple(_ranges(space, costs, rng)),
+        unreachable=tuple(_unreachable(space, rng)),
+        counted_for=_counted_for(space_file),
+    )
+
+
+def _counted_for(space_file: SpaceFile) -> str:
+    if space_file.model is None:
+        return space_file.costs or ""
+    side = space_file.model.resolution
+    return f"one image of {side} x {side}, convention fvcore"
+
+
+def costs_of(space_file: SpaceFile) -> Costs:
+    """Return what is known of an architecture before evaluation: counted, or by ``costs:``."""
+    if space_file.model is None:
+        return _function_costs(space_file)
+    from invsearch import cost, models
+
+    constants = {**space_file.model.constants(), **space_file.space.constants}
+    resolution = space_file.model.resolution
+
+    def counted(architecture: Architecture) -> Mapping[str, float]:
+        spec = models.network_spec(constants, architecture)
+        counts = cost.count(spec, resolution=resolution, convention="fvcore")
+        return {"params": counts.params, "macs": counts.macs}
+
+    return counted
+
+
+def _function_costs(space_file: SpaceFile) -> Costs:
+    if space_file.costs is None:
+        return lambda architecture: {}
+    function = import_function(space_file.costs, space_file.search_paths)
+
+    def known(architecture: Architecture) -> Mapping[str, float]:
+        try:
+            return {str(name): float(v) for name, v in function(architecture.to_json()).items()}
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(f"costs {space_file.costs!r} failed: {reason}") from error
+
+    return known
+
+
+def _objectives(space_file: SpaceFile) -> dict[str, str]:
+    """By objective, its direction and the source of its values."""
+    sources = {"counted": "counted", "measured": "measured", "accuracy": "trained"}
+    if space_file.accuracy is not None:
+        sources["accuracy"] = space_file.accuracy.source
+    return {
+        name: f"{direction}, "
+        + (sources[KNOWN_METRICS[name].kind] if space_file.model else "evaluated")
+        for name, direction in space_file.objectives.items()
+    }
+
+
+def _lines(space: Space) -> Iterator[ParameterLine]:
+    found: dict[tuple[str, str, str], int] = {}
+    for parameter in space.parameters:
+        condition = " and ".join(_clause_text(c) for c in space.conditions(parameter.name))
+        key = (_alike(parameter.name), parameter.describe(), condition)
+        found[key] = found.get(key, 0) + 1
+    for (name, values, condition), count in found.items():
+        yield ParameterLine(name, values, condition, count)
+
+
+def _alike(text: str) -> str:
+    return re.sub(r"\b(stage|block)\d+\b", r"\1N", text)
+
+
+def _clause_text(clause: Clause) -> str:
+    if not clause:
+        return "never"
+    names = {name.rpartition(".")[2] for term in clause for name, _ in term}
+    if len(clause) > 1 and names == {"depth", "blocks"}:
+        return "the block exists"
+    terms = list(dict.fromkeys(_alike(_term_text(term)) for term in clause))
+    text = " or ".join(terms)
+    return f"({text})" if len(terms) > 1 else text
+
+
+def _term_text(term: Term) -> str:
+    parts = []
+    for name, allowed in term:
+        values = sorted("not set" if v is None else str(v) for v in allowed)
+        parts.append(f"{name} is {' or '.join(values)}")
+    return " and ".join(parts)
+
+
+def _ranges(space: Space, costs: Costs, rng: random.Random) -> Iterator[CostRange]:
+    exact = space.size_is_exact and space.size() <= _ENUMERABLE
+    drawn = space.enumerate() if exact else (space.sample(rng) for _ in range(_SAMPLES))
+    known = {architecture: costs(architecture) for architecture in drawn}
+    for name in next(iter(known.values()), {}):
+        ends = []
+        for sign in (1, -1):
+            start = min(known, key=lambda a: sign * known[a][name])
+            ends.append(start if exact else _climb(space, costs, name, sign, start, rng))
+        low, high = (costs(end)[name] for end in ends)
+        yield CostRange(name, low, high, "exact" if exact else "sampled", *ends)
+
+
+def _climb(
+    space: Space, costs: Costs, name: str, sign: int, start: Architecture, rng: random.Random
+) -> Architecture:
+    """Change one value at a time as long as ``sign * cost`` falls."""
+    best, value = start, sign * costs(start)[name]
+    improved = True
+    while improved:
+        improved = False
+        for neighbour in _neighbours(space, best, rng):
+            found = sign * costs(neighbour)[name]
+            if found < value:
+                best, value, improved = neighbour, found, True
+    return best
+
+
+def _neighbours(
+    space: Space, architecture: Architecture, rng: random.Random
+) -> Iterator[Architecture]:
+    for name in architecture:
+        parameter = space[name]
+        values: list[Value] = [parameter.sample(rng) for _ in range(_CLIMBS)]
+        if parameter.cardinality <= _MAX_VALUES:
+            values = list(parameter.values())
+        elif parameter.choices is None:
+            values += [parameter.low, parameter.high]
+        for value in values:
+            if value != architecture[name]:
+                made = (space.replace(architecture, name, value, rng) for _ in range(_CLIMBS))
+                yield from {neighbour for neighbour in made if neighbour is not None}
+
+
+def _unreachable(space: Space, rng: random.Random) -> Iterator[str]:
+    drawn = (space.sample(rng) for _ in range(_SAMPLES))
+    seen = {item for architecture in drawn for item in architecture.items_}
+    for parameter in space.parameters:
+        if parameter.cardinality > _MAX_VALUES:
+            continue
+        for value in parameter.values():
+            if (parameter.name, value) not in seen and not space.reaches(parameter.name, value):
+                yield f"{parameter.name} = {show(value)}"

@@ -1,0 +1,68 @@
+"""The JSON Schema of space files, for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invsearch.space.schema import Entry, Sections
+
+__all__ = ["json_schema"]
+
+_SUFFIXED = {"type": "string", "pattern": r"^[-+]?(\d+(\.\d*)?|\.\d+)[kMG]$"}
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_SETTING = {"anyOf": [_SCALAR, {"$ref": "#/$defs/Entry"}]}
+_STAGES = {"type": "array", "items": _SETTING, "minItems": 4, "maxItems": 4}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a space file, with every registered operator's settings."""
+    schema = _with_suffixes(Sections.model_json_schema())
+    defs = schema["$defs"]
+    defs["Entry"] = _with_suffixes(Entry.model_json_schema())
+    defs["Entry"]["oneOf"] = [{"required": ["choice"]}, {"required": ["range"]}]
+    settings = _settings()
+    defs["Model"]["additionalProperties"] = False
+    defs["Model"]["properties"].update(
+        dict.fromkeys(["depth", "width", "stem_kernel_size", *settings], _SCALAR)
+    )
+    network = ["family", "depth", "width", "stem_kernel_size", *settings]
+    properties = schema["properties"]
+    properties["space"] = _closed(dict.fromkeys(network, _SETTING))
+    properties["space"]["properties"]["stage"] = _closed(
+        {key: {"anyOf": [_SETTING, _STAGES]} for key in ["blocks", *settings]}
+    )
+    properties["space"]["properties"]["block"] = _closed(dict.fromkeys(settings, _SETTING))
+    properties["params"] = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"$ref": "#/$defs/Entry"},
+    }
+    schema["oneOf"] = [{"required": ["model", "space"]}, {"required": ["evaluator", "params"]}]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Space file",
+    }
+
+
+def _settings() -> list[str]:
+    from invsearch.space.network_layout import hyperparameter_names
+
+    return ["operator", *hyperparameter_names()]
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _with_suffixes(value: Any) -> Any:
+    """Let a number be written with k, M or G wherever there may be one."""
+    if isinstance(value, list):
+        return [_with_suffixes(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {key: _with_suffixes(item) for key, item in value.items()}
+    if changed.get("type") in ("integer", "number"):
+        about = {k: changed.pop(k) for k in ("title", "description", "default") if k in changed}
+        return {**about, "anyOf": [changed, _SUFFIXED]}
+    return changed

@@ -1,0 +1,256 @@
+"""From the path or name of a space file to a SpaceFile."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from invsearch.errors import InputError, nearest
+from invsearch.metrics import Direction
+from invsearch.space.checks import check_metrics, check_sections, check_space, needs
+from invsearch.space.entries import params_space
+from invsearch.space.functions import import_operators, locate_operators
+from invsearch.space.overrides import apply_overrides
+from invsearch.space.schema import (
+    Accuracy,
+    Bound,
+    Cluster,
+    Latency,
+    Model,
+    Search,
+    Sections,
+)
+from invsearch.space.space import Space
+from invsearch.space.validation import validate
+from invsearch.space.yaml_file import Document, dump, parse
+
+__all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
+
+_SLUG_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class SpaceFile:
+    """A space file that was read and checked.
+
+    Attributes:
+        name: Anything printable; escape it where it is shown.
+        objectives: Direction by metric, in order.
+        constraints: Bounds by metric.
+        model: The networks that are searched, or None for a space with an evaluator.
+        space: What may vary.
+        evaluator: ``package.module:function``, or None for a space of networks.
+        costs: The same, of the function for metrics known before evaluation.
+        operators: Absolute paths of files, and modules, that register further operators; they are
+            imported when the file is loaded or unpickled.
+        accuracy: Where accuracy comes from; None if nothing asks for it.
+        latency: How latency is measured; None if nothing asks for it.
+        search: How the space is searched.
+        cluster: Where trials run.
+        path: The file.
+        text: Its text; overrides are applied.
+        search_paths: Folders in which modules that the file names are looked for first.
+    """
+
+    name: str
+    objectives: Mapping[str, Direction]
+    constraints: Mapping[str, Bound]
+    model: Model | None
+    space: Space
+    evaluator: str | None
+    costs: str | None
+    operators: tuple[str, ...]
+    accuracy: Accuracy | None
+    latency: Latency | None
+    search: Search
+    cluster: Cluster
+    path: Path
+    text: str
+    search_paths: tuple[str, ...]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        import_operators(self.operators, self.search_paths)
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder's name."""
+        return slug(self.name)
+
+    def resolved(self) -> dict[str, Any]:
+        """Everything, defaults included, as plain data."""
+        sections = ("accuracy", "latency", "search", "cluster")
+        found = {key: getattr(self, key) for key in sections}
+        return {
+            **self.identity(),
+            "name": self.name,
+            **{key: value.model_dump(mode="json") for key, value in found.items() if value},
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What two runs must share for their trials to be comparable, as plain data.
+
+        The name, the search and the cluster are left out: they may change when a run is resumed.
+        """
+        data: dict[str, Any] = {
+            "objectives": dict(self.objectives),
+            "constraints": {name: bound.model_dump() for name, bound in self.constraints.items()},
+            "model": self.model.model_dump(mode="json", exclude={"operators"})
+            if self.model
+            else None,
+            "space": self.space.to_json(),
+            "evaluator": self.evaluator,
+            "costs": self.costs,
+            "operators": [Path(reference).name for reference in self.operators],
+        }
+        for key in ("accuracy", "latency"):
+            section = getattr(self, key)
+            data[key] = section.model_dump(mode="json") if section is not None else None
+        return data
+
+
+def load_space_file(path_or_name: str | Path, overrides: Sequence[str] = ()) -> SpaceFile:
+    """Read and check a space file.
+
+    Args:
+        path_or_name: A path, or the name of a shipped space; a file that exists wins.
+        overrides: ``a.b=c`` each, validated like the file.
+
+    Raises:
+        InputError: In one line, with file, line and column, the value and what is allowed.
+    """
+    path, label = _find(str(path_or_name))
+    text = _read(path, label)
+    document = parse(text, label)
+    apply_overrides(document, overrides)
+    if document.value is None:
+        raise document.error(
+            (), "the file is empty: a space file needs at least name and objectives"
+        )
+    if not isinstance(document.value, dict):
+        raise document.error((), "a space file is a mapping of keys to values, such as 'name: ...'")
+    if overrides:
+        given = " ".join(f"--set {override!r}" for override in overrides)
+        text = f"# {path.name} with {given}\n{dump(document.value)}"
+    return _build(document, Path(str(path)), text)
+
+
+def shipped_spaces() -> dict[str, Traversable]:
+    """The space files that come with the package, by name."""
+    try:
+        folder: Traversable = resources.files("invsearch.spaces")
+    except ModuleNotFoundError:
+        folder = Path(__file__).parents[2] / "spaces"
+    found = list(folder.iterdir()) if folder.is_dir() else []
+    files = {f.name.removesuffix(".yaml"): f for f in found if f.name.endswith(".yaml")}
+    return dict(sorted(files.items()))
+
+
+def slug(name: str) -> str:
+    """Return a name as lower-case words joined by dashes, safe as a folder's name."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
+    return words or f"space-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _find(given: str) -> tuple[Traversable, str]:
+    path = Path(given)
+    if given and path.exists() and not path.is_dir():
+        return path, given
+    shipped = shipped_spaces()
+    if given in shipped:
+        return shipped[given], f"{given}.yaml"
+    if given and path.is_dir():
+        raise InputError(f"{given} is a directory, not a space file")
+    raise InputError(
+        f"there is no file {given!r} and no shipped space of that name"
+        f"{nearest(path.name.removesuffix('.yaml'), shipped)}; shipped: {', '.join(shipped)}"
+    )
+
+
+def _read(path: Traversable, label: str) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{label} cannot be read: {error.strerror or error}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise InputError(f"{label}:{line}:{column}: not UTF-8 text ({error.reason})") from None
+
+
+def _build(document: Document, path: Path, text: str) -> SpaceFile:
+    sections = validate(Sections, document)
+    check_sections(document, sections)
+    check_metrics(document, sections)
+    folder = path.resolve().parent
+    search_paths = (str(folder), str(Path.cwd()))
+    operators = _operators(document, sections, folder, search_paths)
+    accuracy = _accuracy(document, sections, folder)
+    space = _space(document, sections)
+    check_space(document, sections, space)
+    latency = sections.latency or (Latency() if needs(sections, "measured") else None)
+    return SpaceFile(
+        name=sections.name,
+        objectives=dict(sections.objectives),
+        constraints=dict(sections.constraints),
+        model=sections.model,
+        space=space,
+        evaluator=sections.evaluator,
+        costs=sections.costs,
+        operators=operators,
+        accuracy=accuracy,
+        latency=latency,
+        search=sections.search,
+        cluster=sections.cluster,
+        path=path,
+        text=text,
+        search_paths=search_paths,
+    )
+
+
+def _operators(
+    document: Document, sections: Sections, folder: Path, search_paths: Iterable[str]
+) -> tuple[str, ...]:
+    located: tuple[str, ...] = ()
+    for index, reference in enumerate(sections.model.operators if sections.model else ()):
+        try:
+            one = locate_operators([reference], folder)
+            import_operators(one, tuple(search_paths))
+        except InputError as error:
+            raise document.error(("model", "operators", index), str(error)) from error
+        located += one
+    return located
+
+
+def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy | None:
+    if sections.model is None or not (sections.accuracy or needs(sections, "accuracy")):
+        return None
+    accuracy = sections.accuracy or Accuracy()
+    if accuracy.source != "trained" or accuracy.dataset == "digits":
+        return accuracy
+    from invsearch.data import resolve_dataset
+
+    beside = folder / accuracy.dataset
+    try:
+        dataset = resolve_dataset(str(beside) if beside.is_dir() else accuracy.dataset)
+    except InputError as error:
+        raise document.error(("accuracy", "dataset"), str(error)) from None
+    return accuracy.model_copy(update={"dataset": dataset})
+
+
+def _space(document: Document, sections: Sections) -> Space:
+    if sections.model is None or sections.space is None:
+        return params_space(document, sections.params or {})
+    from invsearch.space.network_build import network_space
+
+    return network_space(document, sections.model, sections.space)

@@ -1,0 +1,110 @@
+"""Explanations as rich tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from invsearch.space.explanation import Explanation
+    from invsearch.space.layers import LayersExplanation
+
+__all__ = ["render", "render_layers"]
+
+_MAX_ROWS = 60
+
+
+def render(explanation: Explanation) -> RenderableType:
+    """An explanation for a terminal."""
+    parts: list[RenderableType] = [_head(explanation), _parameters(explanation)]
+    if explanation.constants:
+        parts.append(Text(f"constants: {_pairs(explanation.constants)}"))
+    if explanation.ranges:
+        parts.append(_ranges(explanation))
+    parts.append(_samples(explanation))
+    if explanation.unreachable:
+        parts.append(Text("no possible architecture has: " + ", ".join(explanation.unreachable)))
+    return Group(*parts)
+
+
+def render_layers(explanation: LayersExplanation) -> RenderableType:
+    """The layers of a network for a terminal."""
+    table = Table(title=Text(f"at {explanation.resolution} x {explanation.resolution}"))
+    for name in ("layer", "operator", "output"):
+        table.add_column(name)
+    for name in ("params", "MACs (fvcore)", "MACs (paper)"):
+        table.add_column(name, justify="right")
+    for layer in explanation.layers:
+        shape = " x ".join(map(str, layer.output_shape))
+        counts = (layer.params, layer.macs_fvcore, layer.macs_paper)
+        table.add_row(layer.name, layer.operator, shape, *(f"{count:,}" for count in counts))
+    totals = [
+        sum(layer.params for layer in explanation.layers),
+        sum(layer.macs_fvcore for layer in explanation.layers),
+        sum(layer.macs_paper for layer in explanation.layers),
+    ]
+    table.add_section()
+    table.add_row("total", "", "", *(f"{total:,}" for total in totals))
+    return Group(Text(_pairs(explanation.architecture)), table)
+
+
+def _head(explanation: Explanation) -> Text:
+    size = f"{explanation.size:,}" if isinstance(explanation.size, int) else "infinitely many"
+    bound = "" if explanation.exact else "at most "
+    objectives = "; ".join(f"{name} ({how})" for name, how in explanation.objectives.items())
+    plural = "" if explanation.size == 1 else "s"
+    return Text(f"{explanation.name}: {bound}{size} architecture{plural}\nobjectives: {objectives}")
+
+
+def _parameters(explanation: Explanation) -> Table:
+    table = Table(title="what may vary", title_justify="left")
+    for name in ("parameter", "values", "when"):
+        table.add_column(name)
+    for line in explanation.parameters[:_MAX_ROWS]:
+        times = f" (x{line.count})" if line.count > 1 else ""
+        table.add_row(Text(line.name + times), Text(line.values), Text(line.condition or "always"))
+    hidden = len(explanation.parameters) - _MAX_ROWS
+    if hidden > 0:
+        table.add_row(f"and {hidden} more", "", "")
+    return table
+
+
+def _ranges(explanation: Explanation) -> Table:
+    table = Table(title=Text(f"costs ({explanation.counted_for})"), title_justify="left")
+    table.add_column("metric")
+    for name in ("from", "to"):
+        table.add_column(name, justify="right")
+    table.add_column("how")
+    words = {"exact": "all counted", "sampled": "samples, then climbed to both ends"}
+    for found in explanation.ranges:
+        table.add_row(
+            Text(found.name), _amount(found.low), _amount(found.high), words[found.method]
+        )
+    return table
+
+
+def _samples(explanation: Explanation) -> Table:
+    table = Table(title="samples", title_justify="left")
+    names = list(explanation.samples[0][1]) if explanation.samples else []
+    table.add_column("architecture")
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for architecture, costs in explanation.samples:
+        table.add_row(Text(_pairs(architecture)), *(_amount(costs[name]) for name in names))
+    return table
+
+
+def _amount(value: float) -> str:
+    """A number to four digits, with k, M or G as a space file may have it."""
+    for suffix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= factor:
+            return f"{value / factor:.4g}{suffix}"
+    return f"{value:.4g}"
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())

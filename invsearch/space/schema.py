@@ -1,0 +1,231 @@
+"""The sections of a space file as pydantic models."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from invsearch.metrics import Direction
+from invsearch.space.yaml_file import show
+
+__all__ = [
+    "Accuracy",
+    "Bound",
+    "Cluster",
+    "Entry",
+    "Latency",
+    "Model",
+    "Proxy",
+    "Search",
+    "Sections",
+]
+
+
+def _integral(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number, not {show(value)}")
+    if not math.isfinite(value):
+        raise ValueError(f"must be a finite number, not {value}")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(f"must be a word, a number, true or false, not {show(value)}")
+    return value if isinstance(value, bool | str) else _number(value)
+
+
+def _parallel(value: Any) -> Any:
+    value = _integral(value)
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"must be 'auto' or a whole number of at least 1, not {show(value)}")
+    return value
+
+
+def _reference(value: str) -> str:
+    module, _, function = value.partition(":")
+    if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f"must be written package.module:function, not {show(value)}")
+    return value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+        raise ValueError(f"must be cpu, cuda or cuda:N, not {show(value)}")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    if not value.isprintable():
+        raise ValueError("must be printable and on one line")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_integral)]
+Number = Annotated[int | float, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number)]
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
+Reference = Annotated[str, AfterValidator(_reference)]
+Device = Annotated[str, AfterValidator(_device)]
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+
+
+class Bound(_Section):
+    """The ends a metric must keep between; at least one is given."""
+
+    min: Number | None = None
+    max: Number | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Bound:
+        if self.min is None and self.max is None:
+            raise ValueError("needs min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+class Model(_Section):
+    """The networks that are searched; what may vary may also be held constant here.
+
+    Further keys are constants: ``operator`` and any hyperparameter of a registered operator.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    family: Scalar | None = None
+    resolution: Whole = Field(
+        default=224, ge=1, description="Side of the images that costs are for."
+    )
+    num_classes: Whole = Field(default=1000, ge=1)
+    in_channels: Whole = Field(default=3, ge=1)
+    operators: tuple[str, ...] = Field(
+        default=(),
+        description="Files (*.py) or modules that register further operators.",
+        strict=False,
+    )
+
+    def constants(self) -> dict[str, Any]:
+        """What :func:`invsearch.models.network_spec` takes as its model."""
+        return {k: v for k, v in self if k not in ("resolution", "operators") and v is not None}
+
+
+class Proxy(_Section):
+    """The scale at which a searched network is trained, relative to its own."""
+
+    width: Real = Field(default=0.25, gt=0, le=4)
+    resolution: Whole | None = Field(
+        default=None, ge=4, description="Pixels; null: the images' own."
+    )
+    stem_stride: Literal[1, 2] = 1
+    pool: bool = Field(default=False, description="Whether the stem keeps its max pooling.")
+
+
+class Accuracy(_Section):
+    """Where accuracy comes from, and the recipe when it is trained."""
+
+    source: Literal["trained", "published"] = "trained"
+    dataset: str = Field(
+        default="digits", min_length=1, description="digits, cifar10, or a folder."
+    )
+    epochs: Whole = Field(default=6, ge=1)
+    batch_size: Whole = Field(default=64, ge=2)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: Real = Field(default=5e-3, gt=0)
+    weight_decay: Real = Field(default=0.05, ge=0)
+    warmup: Real = Field(default=0.1, ge=0, lt=1, description="Fraction of the steps.")
+    clip: Real = Field(default=5.0, gt=0, description="Largest norm of the gradient.")
+    label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
+    augment: bool = False
+    data_fraction: Real = Field(default=1.0, gt=0, le=1)
+    proxy: Proxy = Proxy()
+    baselines: bool = Field(default=True, description="Train RedNet-26/38/50 and ResNet-26/50 too.")
+
+
+class Latency(_Section):
+    """How latency is measured."""
+
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        default="cpu", description="cpu, cuda, cuda:N"
+    )
+    batch_size: Whole = Field(default=1, ge=1)
+    threads: Whole = Field(default=1, ge=1)
+    resolution: Whole | None = Field(default=None, ge=1, description="null: the model's.")
+
+
+class Search(_Section):
+    """How the space is searched."""
+
+    strategy: Literal["nsga2", "tpe", "random", "exhaustive"] = "nsga2"
+    trials: Whole = Field(default=32, ge=1)
+    seed: Whole = Field(default=0, ge=0, lt=2**32)
+    parallel: Annotated[Literal["auto"] | int, BeforeValidator(_parallel)] = "auto"
+    rungs: tuple[Annotated[Whole, Field(ge=1)], ...] = Field(
+        default=(), description="Epochs after which weak trials stop.", strict=False
+    )
+    reduction_factor: Real = Field(default=2.0, gt=1)
+    deterministic: bool = False
+
+    @model_validator(mode="after")
+    def _rising(self) -> Search:
+        if list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"rungs {list(self.rungs)} must rise")
+        return self
+
+
+class Cluster(_Section):
+    """Where trials run."""
+
+    address: str | None = None
+    cpus_per_trial: Real = Field(default=1, gt=0)
+    gpus_per_trial: Real = Field(default=0, ge=0)
+    storage_path: str | None = Field(
+        default=None, description="Shared by all nodes, for checkpoints."
+    )
+
+
+class Entry(_Section):
+    """What one parameter may be: ``choice``, or ``range`` with ``step`` or ``log``."""
+
+    choice: list[Scalar] | None = Field(default=None, min_length=1)
+    range: list[Number] | None = Field(default=None, min_length=2, max_length=2)
+    step: Annotated[Number, Field(gt=0)] | None = None
+    log: bool | None = None
+    when: dict[str, Any] | None = None
+
+
+class Sections(_Section):
+    """A whole space file."""
+
+    name: Name
+    objectives: dict[Name, Direction] = Field(min_length=1, max_length=4)
+    constraints: dict[str, Bound] = {}
+    model: Model | None = None
+    space: dict[str, Any] | None = Field(default=None, min_length=1)
+    params: dict[Name, Any] | None = Field(default=None, min_length=1)
+    evaluator: Reference | None = None
+    costs: Reference | None = None
+    accuracy: Accuracy | None = None
+    latency: Latency | None = None
+    search: Search = Search()
+    cluster: Cluster = Cluster()
