@@ -1,0 +1,5 @@
+"""``python -m invsearch``."""
+
+from invsearch.cli import main
+
+main()

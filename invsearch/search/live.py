@@ -1,0 +1,144 @@
+"""The terminal view of a search: progress, speed, the front so far, failures."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from invsearch.metrics import Direction, Metric
+from invsearch.runs import FrontMember, Trial, front
+from invsearch.search.session import Session
+
+__all__ = ["LiveView", "format_metric", "front_table"]
+
+_ROWS = 12
+
+
+class LiveView:
+    """Shows a session while it runs; plain lines where the output is no terminal.
+
+    Args:
+        console: Where to show it; standard error, so that standard output stays free.
+        name: The space's name.
+    """
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._name = name
+        self._session: Session | None = None
+        self._told = 0
+        self._members: tuple[int, list[FrontMember]] = (-1, [])
+        self._live = Live(
+            console=console, get_renderable=self._render, refresh_per_second=2, transient=True
+        )
+
+    def __enter__(self) -> LiveView:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def update(self, session: Session) -> None:
+        """Take in a change of the session."""
+        if self._session is None:
+            self._told = session.resumed
+        self._session = session
+        for trial in session.trials[self._told :]:
+            if trial.state == "failed" or not self._console.is_terminal:
+                self._console.print(_line(trial, session), highlight=False, soft_wrap=True)
+        self._told = len(session.trials)
+
+    def _render(self) -> RenderableType:
+        session = self._session
+        if session is None:
+            return Text(f"{self._name}: starting")
+        head = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=session.trials_wanted, completed=session.counted, width=30)
+        head.add_row(Text(self._name, style="bold"), bar, _status(session))
+        trials = list(session.trials)
+        if self._members[0] != len(trials):
+            members = front(trials, session.problem.objectives, draws=200)
+            self._members = (len(trials), members)
+        table = front_table(self._members[1], session.problem.objectives, rows=_ROWS)
+        return Group(head, table)
+
+
+def front_table(
+    members: Sequence[FrontMember], objectives: Mapping[str, Direction], rows: int | None = None
+) -> Table:
+    """The front as a table, best by the first objective first."""
+    table = Table(title=f"front ({len(members)})", title_justify="left", box=None, padding=(0, 2))
+    table.add_column("trial", justify="right", no_wrap=True)
+    for name, direction in objectives.items():
+        table.add_column(
+            f"{name} {'↓' if direction == 'minimize' else '↑'}", justify="right", no_wrap=True
+        )
+    table.add_column("stays", justify="right", no_wrap=True)
+    table.add_column("architecture")
+    for member in members[:rows]:
+        trial = member.trial
+        doubtful = member.p_front < 0.5
+        table.add_row(
+            str(trial.number),
+            *(format_metric(trial.metrics[name]) for name in objectives),
+            f"{member.p_front:.0%}",
+            _settings(trial),
+            style="dim" if doubtful else None,
+        )
+    return table
+
+
+def _settings(trial: Trial) -> Text:
+    """The architecture on one line, cut where the terminal ends."""
+    settings = " ".join(f"{key}={value}" for key, value in trial.architecture.items())
+    return Text(settings, no_wrap=True, overflow="ellipsis")
+
+
+def format_metric(metric: Metric) -> str:
+    """A metric for people: thousands shortened, the half-width of the interval beside it."""
+    value = _short(metric.value)
+    if metric.low is None or metric.high is None or metric.high == metric.low:
+        return value
+    return f"{value} ±{_short((metric.high - metric.low) / 2)}"
+
+
+def _short(value: float) -> str:
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.3g}{unit}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _line(trial: Trial, session: Session) -> Text:
+    wanted = [name for name in session.problem.objectives if name in trial.metrics]
+    metrics = "  ".join(f"{name} {format_metric(trial.metrics[name])}" for name in wanted)
+    tail = trial.error or metrics
+    style = {"failed": "red", "stopped": "yellow", "infeasible": "dim"}.get(trial.state, "")
+    text = f"[{session.counted}/{session.trials_wanted}] trial {trial.number} {trial.state}: {tail}"
+    return Text(text, style=style)
+
+
+def _status(session: Session) -> Text:
+    states = Counter(trial.state for trial in session.trials)
+    minutes = (time.monotonic() - session.started) / 60
+    fresh = len(session.trials) - session.resumed
+    speed = f"{fresh / minutes:.1f} trials/min" if minutes > 0.05 and fresh else ""
+    parts = [f"{session.counted}/{session.trials_wanted}", f"{len(session.running)} running", speed]
+    parts += [f"{states[state]} {state}" for state in ("stopped", "failed", "infeasible")
+              if states[state]]  # fmt: skip
+    return Text("  ".join(part for part in parts if part))

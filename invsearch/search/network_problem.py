@@ -1,0 +1,194 @@
+"""The problem of a space over a model family: counted costs, measured latency, trained accuracy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import ops
+from invsearch import cost, models
+from invsearch.errors import InputError, TrialError
+from invsearch.metrics import KNOWN_METRICS, Metric
+from invsearch.search.evaluation import Evaluation, InstantEvaluation, TrainedEvaluation
+from invsearch.search.problem import Problem
+from invsearch.space.architecture import Architecture, Value
+
+if TYPE_CHECKING:
+    from invsearch.data import ImageData
+    from invsearch.models import BlockSpec, NetworkSpec
+    from invsearch.train import Trainer
+
+__all__ = ["BASELINES", "NetworkProblem"]
+
+BASELINES: Mapping[str, Mapping[str, Value]] = {
+    "RedNet-26": {"family": "rednet", "depth": 26},
+    "RedNet-38": {"family": "rednet", "depth": 38},
+    "RedNet-50": {"family": "rednet", "depth": 50},
+    "ResNet-26": {"family": "resnet", "depth": 26},
+    "ResNet-50": {"family": "resnet", "depth": 50},
+}
+
+_CHECKED_BLOCKS = 8
+_SAMPLED = 32
+
+
+class NetworkProblem(Problem):
+    """Costs are of the full-size network, accuracy is of the proxy that the space file states."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": self.file}
+
+    @property
+    def needs_workers(self) -> bool:
+        return self._trains
+
+    @property
+    def measures(self) -> bool:
+        return any(KNOWN_METRICS[name].kind == "measured" for name in self.wanted)
+
+    def spec(self, architecture: Mapping[str, Value]) -> NetworkSpec:
+        """The network that an architecture of the space stands for."""
+        return models.network_spec(self._model, architecture)
+
+    def known(self, architecture: Architecture) -> dict[str, Metric]:
+        counts = cost.count(
+            self.spec(architecture), resolution=self._resolution, convention="fvcore"
+        )
+        detail = {"convention": "fvcore", "resolution": self._resolution}
+        metrics = {
+            "params": Metric("params", counts.params, "counted"),
+            "macs": Metric("macs", counts.macs, "counted", detail=detail),
+        }
+        if "peak_memory_bytes" in self.wanted:
+            shape = (1, 3, self._resolution, self._resolution)
+            peak = cost.peak_memory(self.spec(architecture), shape)
+            metrics["peak_memory_bytes"] = Metric("peak_memory_bytes", peak, "counted")
+        return metrics
+
+    def measure(self, architecture: Architecture) -> dict[str, Metric]:
+        settings = self.file.latency
+        if "latency_ms" not in self.wanted or settings is None:
+            return {}
+        side = settings.resolution or self._resolution
+        latency = cost.latency(
+            self.spec(architecture),
+            shape=(settings.batch_size, 3, side, side),
+            device=settings.device,
+            threads=settings.threads,
+        )
+        return {"latency_ms": latency}
+
+    def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
+        accuracy = self.file.accuracy
+        if accuracy is None or not any(KNOWN_METRICS[n].kind == "accuracy" for n in self.wanted):
+            return InstantEvaluation({})
+        if accuracy.source == "published":
+            return InstantEvaluation(self._published(architecture))
+        rungs = frozenset(self.file.search.rungs)
+        return TrainedEvaluation(lambda: self._trainer(architecture, seed), rungs)
+
+    def baselines(self) -> dict[str, Architecture]:
+        if self.file.accuracy is None or not self.file.accuracy.baselines or not self._trains:
+            return {}
+        found = {name: self._locate(settings) for name, settings in BASELINES.items()}
+        return {name: architecture for name, architecture in found.items() if architecture}
+
+    def check(self) -> None:
+        for block, channels in sorted(self._foreign_blocks(), key=str)[:_CHECKED_BLOCKS]:
+            cost.verify_closed_form(block, channels)
+        if self._trains:
+            _ = self._data
+
+    def _foreign_blocks(self) -> set[tuple[BlockSpec, int]]:
+        """Blocks of other people's operators, with their widths, from some architectures."""
+        rng = random.Random(0)
+        specs = [self.spec(self.space.sample(rng)) for _ in range(_SAMPLED)]
+        return {
+            (block, stage.width)
+            for spec in specs
+            for stage in spec.stages
+            for block in stage.blocks
+            if not ops.get(block.operator).build.__module__.startswith("ops.")
+        }
+
+    @cached_property
+    def _model(self) -> dict[str, Any]:
+        assert self.file.model is not None
+        return {**self.file.model.constants(), **self.space.constants}
+
+    @cached_property
+    def _resolution(self) -> int:
+        assert self.file.model is not None
+        return self.file.model.resolution
+
+    @property
+    def _trains(self) -> bool:
+        accuracy = self.file.accuracy
+        wants = any(KNOWN_METRICS[name].kind == "accuracy" for name in self.wanted)
+        return wants and accuracy is not None and accuracy.source == "trained"
+
+    @cached_property
+    def _data(self) -> ImageData:
+        from invsearch.data import load_dataset
+
+        accuracy = self.file.accuracy
+        assert accuracy is not None
+        return load_dataset(
+            accuracy.dataset,
+            resolution=accuracy.proxy.resolution,
+            data_fraction=accuracy.data_fraction,
+        )
+
+    def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
+        from invsearch.train import Recipe, Trainer, seeded_build
+
+        accuracy, data = self.file.accuracy, self._data
+        assert accuracy is not None
+        proxy = accuracy.proxy
+        spec = models.proxy_spec(
+            self.spec(architecture),
+            width=proxy.width,
+            stem_stride=proxy.stem_stride,
+            pool=proxy.pool,
+            num_classes=data.num_classes,
+            in_channels=data.channels,
+        )
+        network = seeded_build(lambda: models.build(spec), seed)
+        return Trainer(network, data, Recipe.from_mapping(dict(accuracy)), seed, width=proxy.width)
+
+    def _published(self, architecture: Architecture) -> dict[str, Metric]:
+        from invsearch.paper import published
+
+        spec = self.spec(architecture)
+        for network in published.networks():
+            same = models.network_spec(
+                {"stem_kernel_size": 7}, {"family": network.family, "depth": network.depth}
+            )
+            if same == spec:
+                detail = {"status": network.status, "dataset": "ImageNet"}
+                return {
+                    "top1": Metric("top1", network.top1, "published", detail=detail),
+                    "error": Metric("error", 100 - network.top1, "published", detail=detail),
+                }
+        raise TrialError(f"no accuracy is published for {architecture.key}")
+
+    def _locate(self, settings: Mapping[str, Value]) -> Architecture | None:
+        """The point of the space that is the network with these settings, if it has one."""
+        operator = models.FAMILIES[str(settings["family"])]
+        values = {"width": 1.0, "operator": operator, **ops.get(operator).complete({}), **settings}
+        candidate = {}
+        for parameter in self.space.parameters:
+            value = values.get(parameter.name.rpartition(".")[2])
+            if value is not None and parameter.contains(value):
+                candidate[parameter.name] = value
+        try:
+            architecture = self.space.canonical(candidate)
+        except (InputError, KeyError, ValueError):
+            return None
+        target = models.network_spec({"stem_kernel_size": 7, **self._constants()}, settings)
+        return architecture if self.spec(architecture) == target else None
+
+    def _constants(self) -> dict[str, Any]:
+        return {k: v for k, v in self._model.items() if k in ("num_classes", "in_channels")}

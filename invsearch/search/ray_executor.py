@@ -1,0 +1,182 @@
+"""The Ray Tune executor: Tune schedules and retries, our study decides."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from invsearch.search.evaluation import Progress
+from invsearch.search.ray_cluster import preflight
+from invsearch.search.ray_trainable import EvaluationTrainable, unpack
+from invsearch.search.session import Outcome, Session
+
+if TYPE_CHECKING:
+    from invsearch.search.study import Proposal
+
+__all__ = ["run_ray"]
+
+_WORKER_DEATHS = 2
+
+
+def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | None = None) -> None:
+    """Evaluate on the connected Ray cluster until the session is finished.
+
+    Args:
+        session: The run.
+        cpus: CPUs of one evaluation.
+        gpus: GPUs of one evaluation.
+        storage: Where Tune keeps its own bookkeeping, which nothing reads again; a folder that all
+            nodes share where the cluster has several; None for a temporary one.
+
+    Raises:
+        KeyboardInterrupt: If the search was interrupted; what was in flight is an orphan.
+        InputError: If a node cannot evaluate the space.
+    """
+    preflight(session.problem)
+    state = _Flight(session, threads=max(1, int(cpus)))
+    with tempfile.TemporaryDirectory(prefix="invsearch-tune-") as temporary:
+        trainable = tune.with_resources(
+            tune.with_parameters(EvaluationTrainable, problem=session.problem),
+            {"cpu": cpus, "gpu": gpus},
+        )
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                num_samples=-1,
+                search_alg=_StudySearcher(state),
+                scheduler=_RungScheduler(state),
+                max_concurrent_trials=session.capacity,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=storage or temporary,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=_WORKER_DEATHS),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+    if state.error is not None:
+        raise state.error
+    if not session.finished:
+        raise KeyboardInterrupt
+
+
+class _Flight:
+    """What Tune's trials stand for; shared by the searcher and the scheduler."""
+
+    def __init__(self, session: Session, threads: int) -> None:
+        self.session = session
+        self.threads = threads
+        self.proposals: dict[str, Proposal] = {}
+        self.stopped: set[str] = set()
+        self.deaths: dict[str, str] = {}
+        self.error: BaseException | None = None
+
+    def guard(self, action: Callable[[], Any], otherwise: Any) -> Any:
+        """Keep an exception of ours for the end: inside Tune it would be reported as a bug."""
+        try:
+            return action()
+        except Exception as error:
+            self.error = self.error or error
+            return otherwise
+
+
+class _StudySearcher(Searcher):
+    """Asks the session for proposals and hands it how they ended."""
+
+    def __init__(self, flight: _Flight) -> None:
+        super().__init__()
+        self._flight = flight
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Nothing, ()  # Tune pickles its searcher; the study is the truth
+
+    def suggest(self, trial_id: str) -> Any:
+        """A configuration, None (nothing now), or ``Searcher.FINISHED``."""
+        if self._flight.error is not None:
+            return Searcher.FINISHED
+        return self._flight.guard(lambda: self._suggest(trial_id), Searcher.FINISHED)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self._flight.guard(lambda: self._complete(trial_id, result, error), None)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: resuming reads the study."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: resuming reads the study."""
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        session = self._flight.session
+        proposal = session.ask()
+        if proposal is None:
+            return str(Searcher.FINISHED) if session.finished else None
+        self._flight.proposals[trial_id] = proposal
+        folder: Path = session.folder.checkpoint_dir(proposal.number)
+        return {
+            "architecture": [list(item) for item in proposal.architecture.items()],
+            "seed": proposal.seed,
+            "threads": self._flight.threads,
+            "folder": str(folder.resolve()),
+        }
+
+    def _complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
+        flight = self._flight
+        proposal = flight.proposals.pop(trial_id, None)
+        if proposal is None:
+            return
+        if error or result is None:
+            reason = flight.deaths.pop(trial_id, "the worker died")
+            flight.session.finish(proposal, Outcome(error=reason))
+            return
+        progress, failure = unpack(result)
+        stopped = trial_id in flight.stopped
+        flight.session.finish(proposal, Outcome(progress.metrics, stopped, failure))
+
+
+class _RungScheduler(FIFOScheduler):
+    """First in, first out, with the session's halving at the rungs."""
+
+    def __init__(self, flight: _Flight) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._flight = flight
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FIFOScheduler, ()
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if self._flight.error is not None:
+            return str(TrialScheduler.STOP)
+        decision = self._flight.guard(lambda: self._decide(trial.trial_id, result), None)
+        return str(decision or TrialScheduler.STOP)
+
+    def on_trial_error(self, controller: Any, trial: Any) -> None:
+        reason = " ".join(str(trial.get_error() or "").split())[:300]
+        self._flight.deaths[trial.trial_id] = (
+            f"the worker died {_WORKER_DEATHS + 1} times, which is how running out of memory looks"
+            f"{': ' if reason else ''}{reason}"
+        )
+
+    def _decide(self, trial_id: str, result: dict[str, Any]) -> str:
+        progress: Progress = unpack(result)[0]
+        if self._flight.session.judge(self._flight.proposals[trial_id], progress):
+            self._flight.stopped.add(trial_id)
+            return str(TrialScheduler.STOP)
+        return str(TrialScheduler.CONTINUE)
+
+
+class _Nothing(Searcher):
+    """What the searcher is pickled as."""
+
+    def suggest(self, trial_id: str) -> Any:
+        return Searcher.FINISHED

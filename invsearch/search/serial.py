@@ -1,0 +1,43 @@
+"""The serial executor: one evaluation after another, in this process."""
+
+from __future__ import annotations
+
+from invsearch.search.evaluation import describe_failure
+from invsearch.search.session import Outcome, Session
+from invsearch.search.study import Proposal
+
+__all__ = ["run_serial"]
+
+
+def run_serial(session: Session, threads: int = 1) -> None:
+    """Evaluate until the session is finished.
+
+    Args:
+        session: The run.
+        threads: Torch's threads for an evaluation, as a Ray worker with as many CPUs would have.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    while not session.finished:
+        batch = []
+        while (proposal := session.ask()) is not None:
+            batch.append(proposal)
+        for proposal in batch:
+            session.finish(proposal, _evaluate(session, proposal))
+
+
+def _evaluate(session: Session, proposal: Proposal) -> Outcome:
+    folder = session.folder.checkpoint_dir(proposal.number)
+    try:
+        evaluation = session.problem.evaluation(proposal.architecture, proposal.seed)
+        evaluation.load(folder)
+        progress = evaluation.step()
+        while not progress.done:
+            if session.judge(proposal, progress):
+                return Outcome(progress.metrics, stopped=True)
+            evaluation.save(folder)
+            progress = evaluation.step()
+        return Outcome(progress.metrics)
+    except Exception as error:  # a trial that raises is recorded and the search goes on
+        return Outcome(error=describe_failure(error))

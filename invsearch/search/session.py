@@ -1,0 +1,247 @@
+"""Session: a run in progress - the study asked and told, the folder kept, the budget counted."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from invsearch.errors import TrialError
+from invsearch.metrics import Metric
+from invsearch.runs import RunFolder
+from invsearch.runs.trial import Trial
+from invsearch.search.evaluation import Progress, describe_failure
+from invsearch.search.halving import Halving
+from invsearch.search.problem import Problem
+from invsearch.search.study import Proposal, SearchStudy, infeasible_trial
+
+__all__ = ["Outcome", "Session"]
+
+_FRONT_EVERY_S = 5.0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an evaluation ended.
+
+    Attributes:
+        metrics: The metrics it brought.
+        stopped: Whether it was stopped at a rung.
+        error: Why it failed, or None.
+        environment: Id of the environment it ran in; empty for the driver's.
+    """
+
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    stopped: bool = False
+    error: str | None = None
+    environment: str = ""
+
+
+class Session:
+    """A run in progress; executors take proposals from it and hand outcomes back.
+
+    Args:
+        problem: What is searched.
+        folder: The run's folder, locked by the caller.
+        environment: Id of the driver's environment.
+        trials: The budget: complete, stopped and failed trials over all resumes.
+        capacity: How many proposals may be out at a time.
+        deterministic: Whether proposals are asked in batches of ``capacity``, told in order of
+            number, and judged at rungs against earlier batches alone, so that the order in which
+            evaluations end changes nothing.
+        on_change: Called after every change, for a live view.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        folder: RunFolder,
+        *,
+        environment: str,
+        trials: int,
+        capacity: int,
+        deterministic: bool = False,
+        on_change: Callable[[Session], None] = lambda session: None,
+    ) -> None:
+        search = problem.file.search
+        self.problem = problem
+        self.folder = folder
+        self.trials_wanted = trials
+        self.capacity = capacity
+        self.on_change = on_change
+        self.started = time.monotonic()
+        self.exhausted = False
+        self._environment = environment
+        self._deterministic = deterministic
+        # measured costs are taken while nothing else runs, so their proposals come in batches too
+        self._batches = deterministic or (problem.measures and problem.needs_workers)
+        self._ready: deque[Proposal] = deque()
+        self._out: dict[int, tuple[Proposal, str]] = {}
+        self._held: dict[int, tuple[Proposal, Trial]] = {}
+        self._batch_start = 0
+        self._front_written = 0.0
+        self._study = SearchStudy(folder.study_path, problem)
+        self.resumed = len(self._study.finished)
+        self.orphans = self._study.orphans
+        self._mend_log()
+        self._study.enqueue_baselines(problem.baselines())
+        self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
+        for number, rung, metrics in self._study.rungs:
+            self.halving.record(number, rung, metrics)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The finished trials, in the order in which the study was told."""
+        return self._study.finished
+
+    @property
+    def counted(self) -> int:
+        """Trials charged to the budget so far."""
+        return sum(trial.counts for trial in self.trials)
+
+    @property
+    def running(self) -> list[Proposal]:
+        """What is being evaluated now."""
+        return [proposal for proposal, _ in self._out.values()]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to ask for and nothing is out."""
+        spent = self.counted + len(self._held) >= self.trials_wanted or self.exhausted
+        return spent and not self._out and not self._ready
+
+    def ask(self) -> Proposal | None:
+        """Hand out the next proposal; None where there is none now (see :attr:`finished`)."""
+        if not self._ready and self._may_fill():
+            self._fill(self.capacity if self._batches else 1)
+        if not self._ready:
+            return None
+        proposal = self._ready.popleft()
+        self._out[proposal.number] = (proposal, _now())
+        self.on_change(self)
+        return proposal
+
+    def judge(self, proposal: Proposal, progress: Progress) -> bool:
+        """Record what a trial reached at a rung and say whether it stops there.
+
+        Baselines are judged by none and stop never: they are points of reference.
+        """
+        if progress.done or progress.step not in self.halving.rungs or not progress.metrics:
+            return False
+        metrics = {**proposal.metrics, **progress.metrics}
+        self._study.record_rung(proposal, progress.step, metrics)
+        self.halving.record(proposal.number, progress.step, metrics)
+        if proposal.origin == "baseline":
+            return False
+        among = range(self._batch_start) if self._deterministic else None
+        return self.halving.stops(proposal.number, progress.step, among)
+
+    def finish(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Take in how an evaluation ended: into the study, the log, the front."""
+        _, started = self._out.pop(proposal.number)
+        trial = replace(self._trial_of(proposal, outcome), started=started, finished=_now())
+        self._study.record(proposal.handle, trial)
+        shutil.rmtree(self.folder.checkpoint_dir(proposal.number), ignore_errors=True)
+        self._held[proposal.number] = (proposal, trial)
+        for number in sorted(self._held):
+            if self._deterministic and any(other < number for other in self._pending()):
+                break
+            self._close(*self._held.pop(number))
+        self.on_change(self)
+
+    def close(self) -> None:
+        """Write the front once more; call it when the executor has returned."""
+        self._write_front(force=True)
+
+    def _pending(self) -> list[int]:
+        return [*self._out, *(proposal.number for proposal in self._ready)]
+
+    def _may_fill(self) -> bool:
+        if self.exhausted or self.counted + len(self._held) + len(self._out) >= self.trials_wanted:
+            return False
+        return not self._out if self._batches else len(self._out) < self.capacity
+
+    def _fill(self, size: int) -> None:
+        size = min(size, self.trials_wanted - self.counted - len(self._out))
+        if self._deterministic and self._study.orphans:
+            size = self._study.orphans  # the rest of the batch that a kill interrupted
+        while len(self._ready) < size and not self.exhausted:
+            asked = self._study.ask()
+            if asked is None:
+                self.exhausted = True
+            elif isinstance(asked, Trial):
+                self._log(asked)
+            else:
+                self._prepare(asked)
+        if self._ready:
+            self._batch_start = self._ready[0].number
+
+    def _prepare(self, proposal: Proposal) -> None:
+        """Add the costs to a proposal; it ends here where they break a bound."""
+        metrics = self.problem.known(proposal.architecture)
+        try:
+            metrics |= self.problem.measure(proposal.architecture)
+        except TrialError as error:
+            trial = self._trial_of(replace(proposal, metrics=metrics), Outcome(error=str(error)))
+            self._end_early(proposal, trial)
+            return
+        proposal = replace(proposal, metrics=metrics)
+        violations = self.problem.violations(metrics)
+        if any(excess > 0 for excess in violations.values()):
+            self._end_early(proposal, infeasible_trial(proposal, violations))
+        else:
+            self._ready.append(proposal)
+
+    def _end_early(self, proposal: Proposal, trial: Trial) -> None:
+        self._study.record(proposal.handle, trial)
+        self._close(proposal, trial)
+
+    def _trial_of(self, proposal: Proposal, outcome: Outcome) -> Trial:
+        metrics = {**proposal.metrics, **outcome.metrics}
+        error = outcome.error
+        if error is None and not outcome.stopped:
+            try:
+                self.problem.require(metrics)
+            except TrialError as missing:
+                error = describe_failure(missing)
+        return Trial(
+            number=proposal.number,
+            state="failed" if error else "stopped" if outcome.stopped else "complete",
+            architecture=proposal.architecture,
+            metrics=metrics,
+            constraints=self.problem.violations(metrics),
+            origin=proposal.origin,
+            seed=proposal.seed,
+            environment=outcome.environment or self._environment,
+            error=error,
+        )
+
+    def _close(self, proposal: Proposal, trial: Trial) -> None:
+        self._study.tell(proposal.handle, trial)
+        self._log(trial)
+
+    def _log(self, trial: Trial) -> None:
+        now = _now()
+        trial = replace(trial, started=trial.started or now, finished=trial.finished or now)
+        trial = replace(trial, environment=trial.environment or self._environment)
+        self.folder.append_trial(trial)
+        self._write_front()
+
+    def _mend_log(self) -> None:
+        """Append to trials.jsonl what the study knows and a kill kept from it."""
+        logged = {trial.number for trial in self.folder.trials()}
+        for trial in self._study.finished:
+            if trial.number not in logged:
+                self._log(trial)
+
+    def _write_front(self, *, force: bool = False) -> None:
+        if force or time.monotonic() - self._front_written > _FRONT_EVERY_S:
+            self.folder.write_front(self.folder.trials(), self.problem.objectives)
+            self._front_written = time.monotonic()

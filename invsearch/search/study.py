@@ -1,0 +1,316 @@
+"""The Optuna study of a run: the truth about what was asked and what was told."""
+
+from __future__ import annotations
+
+import json
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import TrialState
+
+from invsearch.errors import InputError
+from invsearch.metrics import Metric
+from invsearch.runs.trial import Origin, Trial
+from invsearch.search.problem import Problem
+from invsearch.search.strategy import derive_seed, make_sampler
+from invsearch.space.architecture import Architecture
+
+__all__ = ["Proposal", "SearchStudy"]
+
+_ENUMERABLE = 20_000
+_SAMPLER_TRIES = 8
+_SPACE_TRIES = 5_000
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "infeasible": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An architecture that is to be evaluated.
+
+    Attributes:
+        number: Its trial's number.
+        architecture: The point of the space.
+        seed: Seed of its evaluation.
+        origin: Who asked for it.
+        handle: Number of the Optuna trial behind it.
+        metrics: What is known or was measured before the evaluation.
+    """
+
+    number: int
+    architecture: Architecture
+    seed: int
+    origin: Origin
+    handle: int
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+
+
+class SearchStudy:
+    """Asks and tells an Optuna study in a journal file, never the same architecture twice.
+
+    The Optuna trial carries everything of ours as user attributes: ``number``, ``seed`` and
+    ``architecture`` when it is asked, ``rung:N`` when it is judged, ``record`` (the line of
+    trials.jsonl) when it ends. A trial that a kill left running keeps its number and its seed and
+    is evaluated again, so that a resumed run ends as an uninterrupted one would.
+
+    Args:
+        path: The journal file; the caller holds the lock on its folder.
+        problem: What is searched.
+
+    Raises:
+        InputError: If the study is that of another space.
+    """
+
+    def __init__(self, path: Path, problem: Problem) -> None:
+        self._problem = problem
+        self._search = problem.file.search
+        mend_journal(path)
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_FolderIsLocked(str(path))))
+        with _quiet():
+            self._study = optuna.create_study(
+                storage=storage,
+                study_name="invsearch",
+                directions=list(problem.objectives.values()),
+                load_if_exists=True,
+            )
+        self._check_space(path)
+        self._asked: dict[int, optuna.Trial] = {}
+        self._seen: set[Architecture] = set()
+        self._orphans: list[Proposal] = []
+        self._next_number = 0
+        self.finished: list[Trial] = []
+        self.rungs: list[tuple[int, int, dict[str, Metric]]] = []
+        self._read()
+
+    @property
+    def orphans(self) -> int:
+        """How many trials that a kill left running wait to be evaluated again."""
+        return len(self._orphans)
+
+    def enqueue_baselines(self, baselines: Mapping[str, Architecture]) -> None:
+        """Queue named architectures, each at most once in the life of the run."""
+        known = {t.user_attrs.get("baseline") for t in self._study.get_trials(deepcopy=False)}
+        for name, architecture in baselines.items():
+            if name not in known:
+                self._study.enqueue_trial(
+                    architecture.to_json(), user_attrs={"baseline": name, "origin": "baseline"}
+                )
+
+    def ask(self) -> Proposal | Trial | None:
+        """Propose the next architecture.
+
+        Returns:
+            A proposal; or a Trial where the sampler proposed a known-infeasible architecture, which
+            is recorded and costs nothing; or None when every architecture was evaluated.
+        """
+        if self._orphans:
+            return self._orphans.pop(0)
+        if self._search.strategy != "exhaustive" or self._waiting():
+            for _ in range(_SAMPLER_TRIES):
+                asked = self._ask_sampler()
+                if asked is not None:
+                    return asked
+        for architecture in self._unseen():
+            self._study.enqueue_trial(architecture.to_json())
+            asked = self._ask_sampler()
+            if asked is not None:
+                return asked
+        return None
+
+    def record_rung(self, proposal: Proposal, rung: int, metrics: Mapping[str, Metric]) -> None:
+        """Keep what a trial had reached when it was judged at a rung."""
+        data = {name: metric.to_json() for name, metric in metrics.items()}
+        self._asked[proposal.handle].set_user_attr(f"rung:{rung}", data)
+
+    def record(self, handle: int, trial: Trial) -> None:
+        """Write down how a trial ended; from here on a kill does not lose it."""
+        self._asked[handle].set_user_attr("record", trial.to_json())
+
+    def tell(self, handle: int, trial: Trial) -> None:
+        """Tell the samplers; the trial was recorded before."""
+        values = None
+        if trial.state == "complete":
+            values = [trial.metrics[name].value for name in self._problem.objectives]
+        with _quiet():
+            asked = self._asked.pop(handle)
+            for name, excess in trial.constraints.items():
+                asked.set_constraint(name, excess)
+            self._study.tell(handle, values, state=None if values else _STATES[trial.state])
+        self.finished.append(trial)
+
+    def _check_space(self, path: Path) -> None:
+        """Refuse to mix two searches in one study; how much and where it runs may change."""
+        new = json.loads(json.dumps(self._problem.file.identity()))
+        old = self._study.user_attrs.get("space")
+        if old is None:
+            self._study.set_user_attr("space", new)
+            return
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        if changed:
+            raise InputError(
+                f"{path.parent} is the run of another space (it differs in {', '.join(changed)}): "
+                "choose another folder with --out"
+            )
+
+    def _read(self) -> None:
+        for asked in self._study.get_trials(deepcopy=False):
+            attributes = asked.user_attrs
+            if "number" not in attributes:
+                if asked.state == TrialState.RUNNING:
+                    self._study.tell(asked.number, state=TrialState.FAIL)
+                continue
+            proposal = _proposal_from(asked.number, attributes)
+            self._seen.add(proposal.architecture)
+            self._next_number = max(self._next_number, proposal.number + 1)
+            for name, data in attributes.items():
+                if name.startswith("rung:"):
+                    metrics = {key: Metric.from_json(key, value) for key, value in data.items()}
+                    self.rungs.append((proposal.number, int(name[5:]), metrics))
+            if asked.state == TrialState.RUNNING:
+                self._asked[asked.number] = optuna.Trial(self._study, asked._trial_id)
+            if asked.state.is_finished():
+                self.finished.append(Trial.from_json(attributes["record"]))
+            elif "record" in attributes:
+                self.tell(asked.number, Trial.from_json(attributes["record"]))
+            else:
+                self._orphans.append(proposal)
+        self._orphans.sort(key=lambda proposal: proposal.number)
+
+    def _ask_sampler(self) -> Proposal | Trial | None:
+        """Ask once; None when the architecture is not new or not possible."""
+        seed = derive_seed(self._search.seed, self._next_number, self._study_size())
+        with _quiet():
+            objectives = list(self._problem.objectives)
+            self._study.sampler = make_sampler(self._search.strategy, seed, objectives)
+            asked = self._study.ask()
+            self._asked[asked.number] = asked
+            architecture = self._problem.space.suggest(asked)
+        reason = "evaluated before" if architecture in self._seen else None
+        reason = reason or self._problem.space.problem(architecture)
+        if reason is not None:
+            asked.set_user_attr("rejected", reason)
+            self._study.tell(asked.number, state=TrialState.FAIL)
+            del self._asked[asked.number]
+            return None
+        metrics = self._problem.known(architecture)
+        proposal = Proposal(
+            number=self._next_number,
+            architecture=architecture,
+            seed=derive_seed(self._search.seed, self._next_number),
+            origin=asked.user_attrs.get("origin", "sampler"),
+            handle=asked.number,
+            metrics=metrics,
+        )
+        self._seen.add(architecture)
+        self._next_number += 1
+        asked.set_user_attr("architecture", architecture.to_json())
+        asked.set_user_attr("seed", proposal.seed)
+        asked.set_user_attr("number", proposal.number)
+        violations = self._problem.violations(metrics)
+        if any(excess > 0 for excess in violations.values()):
+            return self._infeasible(proposal, violations)
+        return proposal
+
+    def _infeasible(self, proposal: Proposal, violations: Mapping[str, float]) -> Trial:
+        trial = infeasible_trial(proposal, violations)
+        self.record(proposal.handle, trial)
+        self.tell(proposal.handle, trial)
+        return trial
+
+    def _unseen(self) -> Iterator[Architecture]:
+        """Feasible architectures that were not proposed yet, in order or at random."""
+        space = self._problem.space
+        if space.size() <= _ENUMERABLE:
+            candidates: Iterator[Architecture] = space.enumerate()
+        else:
+            rng = random.Random(derive_seed(self._search.seed, "unseen", self._next_number))
+            candidates = (space.sample(rng) for _ in range(_SPACE_TRIES))
+        for architecture in candidates:
+            if architecture in self._seen:
+                continue
+            violations = self._problem.violations(self._problem.known(architecture))
+            if all(excess <= 0 for excess in violations.values()):
+                yield architecture
+
+    def _waiting(self) -> bool:
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def _study_size(self) -> int:
+        return len(self._study.get_trials(deepcopy=False))
+
+
+def infeasible_trial(proposal: Proposal, violations: Mapping[str, float]) -> Trial:
+    """The record of a proposal that breaks a bound before it is evaluated."""
+    broken = {name: excess for name, excess in violations.items() if excess > 0}
+    text = ", ".join(f"{name} exceeds its bound by {excess:g}" for name, excess in broken.items())
+    return Trial(
+        number=proposal.number,
+        state="infeasible",
+        architecture=proposal.architecture,
+        metrics=proposal.metrics,
+        constraints=dict(violations),
+        origin=proposal.origin,
+        seed=proposal.seed,
+        error=text,
+    )
+
+
+def mend_journal(path: Path) -> None:
+    """Cut a journal back to its last whole line.
+
+    A kill can tear the last line. Optuna would load the file, glue its next record onto the torn
+    line and lose the study.
+    """
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+
+
+def _proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
+    origin = attributes.get("origin", "sampler")
+    return Proposal(
+        number=attributes["number"],
+        architecture=Architecture(tuple(attributes["architecture"].items())),
+        seed=attributes["seed"],
+        origin=origin if origin == "baseline" else "retry",
+        handle=handle,
+    )
+
+
+class _FolderIsLocked(JournalFileOpenLock):
+    """No lock of Optuna's: the run folder's lock is held, and a stale link would stall 30 s."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing to release."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Optuna's log, and its notes on experimental features that were chosen knowingly."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -1,0 +1,59 @@
+"""Successive halving stops what is dominated and weak, and nothing else."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invsearch.metrics import Metric
+from invsearch.search.halving import Halving, dominance_rank
+
+OBJECTIVES = {"val_loss": "minimize", "top1": "maximize"}
+
+
+def metrics(loss: float, top1: float) -> dict[str, Metric]:
+    return {
+        "val_loss": Metric("val_loss", loss, "trained"),
+        "top1": Metric("top1", top1, "trained"),
+    }
+
+
+def test_weak_trial_stops_and_strong_goes_on() -> None:
+    halving = Halving(OBJECTIVES, rungs=[3], grace=4)
+    for number, loss in enumerate([1.0, 2.0, 3.0, 4.0]):
+        halving.record(number, 3, metrics(loss, -loss))
+    assert [halving.stops(n, 3) for n in range(4)] == [False, False, True, True]
+
+
+def test_nothing_stops_before_the_rung_has_seen_enough() -> None:
+    halving = Halving(OBJECTIVES, rungs=[3], grace=4)
+    for number, loss in enumerate([1.0, 2.0, 3.0]):
+        halving.record(number, 3, metrics(loss, -loss))
+    assert not any(halving.stops(n, 3) for n in range(3))
+
+
+def test_only_the_trials_named_are_compared() -> None:
+    halving = Halving(OBJECTIVES, rungs=[3], grace=2)
+    for number, loss in enumerate([1.0, 2.0, 3.0]):
+        halving.record(number, 3, metrics(loss, -loss))
+    assert halving.stops(2, 3)
+    assert not halving.stops(2, 3, among=[])
+
+
+def test_another_rung_is_not_compared() -> None:
+    halving = Halving(OBJECTIVES, rungs=[3, 6], grace=2)
+    for number, loss in enumerate([1.0, 2.0, 3.0, 4.0]):
+        halving.record(number, 3, metrics(loss, -loss))
+    halving.record(4, 6, metrics(99.0, -99.0))
+    assert not halving.stops(4, 6)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20))
+def test_a_trial_that_nothing_dominates_never_stops(points: list[tuple[int, int]]) -> None:
+    halving = Halving(OBJECTIVES, rungs=[1], reduction_factor=4, grace=1)
+    for number, (loss, top1) in enumerate(points):
+        halving.record(number, 1, metrics(loss, top1))
+    signed = [(loss, -top1) for loss, top1 in points]
+    for number, point in enumerate(signed):
+        if dominance_rank(point, signed) == 0:
+            assert not halving.stops(number, 1)

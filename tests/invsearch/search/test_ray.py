@@ -1,0 +1,192 @@
+"""The Ray executor, on a cluster of two nodes that these tests start and stop themselves."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from toy import command, invsearch, passed, trial_lines, without_times, write_space
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Two nodes of one CPU each on this machine; yields the environment that reaches them."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "HOME": str(home),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    port = free_port()
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
+    start += ["--object-store-memory=100000000", "--disable-usage-stats"]
+    common = ["--node-ip-address=127.0.0.1"]
+    head = ["--head", f"--port={port}", "--include-dashboard=false", *common]
+    worker = [f"--address=127.0.0.1:{port}", *common]
+    nodes: list[subprocess.Popen[bytes]] = []
+    try:
+        for arguments in (head, worker):
+            nodes.append(
+                subprocess.Popen(
+                    [*start, *arguments],
+                    env={**os.environ, **environment},
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+            wait_for_nodes(port, environment, len(nodes))
+        yield {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}"}
+    finally:
+        stop(nodes)
+
+
+def wait_for_nodes(port: int, environment: dict[str, str], count: int) -> None:
+    code = (
+        "import ray, sys, time, logging\n"
+        f"ray.init('127.0.0.1:{port}', logging_level=logging.CRITICAL, log_to_driver=False)\n"
+        f"sys.exit(sum(n['Alive'] for n in ray.nodes()) < {count})"
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+            continue
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return
+    pytest.fail(f"the cluster did not reach {count} nodes")
+
+
+def stop(nodes: list[subprocess.Popen[bytes]]) -> None:
+    """End the nodes and what they started, by process id (`ray stop` would end every Ray here)."""
+    processes = []
+    for node in nodes:
+        processes += psutil.Process(node.pid).children(recursive=True)
+        node.terminate()
+    for node in nodes:
+        try:
+            node.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            node.kill()
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def test_both_nodes_evaluate(tmp_path: Path, cluster: dict[str, str]) -> None:
+    """Without --address the environment's cluster is used; two trials run at a time."""
+    space = write_space(tmp_path, evaluator="toy_evaluator:located")
+    (tmp_path / "toy_evaluator.py").write_text(
+        "import os, time\n"
+        "def located(values):\n"
+        "    import ray\n"
+        "    time.sleep(0.5)\n"
+        "    node = int(ray.get_runtime_context().get_node_id()[:8], 16)\n"
+        "    return {'error': values['x'], 'size': -values['x'], 'node': node}\n"
+    )
+    passed(invsearch(tmp_path, "run", space, **cluster))
+    trials = trial_lines(tmp_path / "results" / "toy")
+    assert len(trials) == 8
+    assert {trial["state"] for trial in trials} == {"complete"}
+    assert len({trial["metrics"]["node"]["value"] for trial in trials}) == 2
+
+
+def test_deterministic_runs_are_equal_on_ray_and_serially(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    space = write_space(tmp_path, search="{strategy: nsga2, trials: 10, seed: 3, parallel: 2}")
+    address = cluster["RAY_ADDRESS"]
+    on_ray = ("run", space, "--deterministic", "--out", "ray", "--address", address)
+    passed(invsearch(tmp_path, *on_ray, **cluster))
+    serially = ("run", space, "--deterministic", "--out", "serial", "--executor", "serial")
+    passed(invsearch(tmp_path, *serially))
+    runs = [without_times(trial_lines(tmp_path / name)) for name in ("ray", "serial")]
+    assert runs[0] == runs[1]
+
+
+def test_killed_driver_loses_only_what_was_in_flight(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    space = write_space(tmp_path)
+    folder = tmp_path / "results" / "toy"
+    driver = subprocess.Popen(
+        command("run", space, "--trials", 10),
+        cwd=tmp_path,
+        env={**os.environ, **cluster, "TOY_SECONDS": "0.3"},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    log = folder / "trials.jsonl"
+    while not log.exists() or log.read_text().count("\n") < 3:
+        assert driver.poll() is None
+        time.sleep(0.02)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    before = trial_lines(folder)
+    result = passed(invsearch(tmp_path, "run", space, "--trials", 10, "--resume", **cluster))
+    trials = trial_lines(folder)
+    assert "resuming" in result.stderr
+    assert trials[: len(before)] == before, "a finished trial changed"
+    assert sorted(trial["number"] for trial in trials) == list(range(10))
+    assert {trial["state"] for trial in trials} == {"complete"}
+
+
+def test_dead_worker_is_a_failed_trial_and_the_search_goes_on(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    space = write_space(
+        tmp_path,
+        evaluator="toy_evaluator:murderous",
+        params="{x: {range: [4, 6], step: 1}, kind: {choice: [a]}}",
+    )
+    text = space.read_text().replace("  x: {range: [1, 9], step: 1}\n", "")
+    space.write_text(text.replace("  kind: {choice: [a, b]}\n", ""))
+    passed(invsearch(tmp_path, "run", space, "--trials", 3, **cluster))
+    states = {t["architecture"]["x"]: t for t in trial_lines(tmp_path / "results" / "toy")}
+    assert states[5]["state"] == "failed"
+    assert "died" in states[5]["error"]
+    assert states[4]["state"] == states[6]["state"] == "complete"
+
+
+def test_module_that_no_worker_can_import_is_refused(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    """Tune would wait for ever in silence."""
+    space = write_space(tmp_path)
+    (tmp_path / "toy_evaluator.py").write_text(
+        "import ray\n"
+        "if ray.is_initialized() and ray.get_runtime_context().worker.mode == 1:\n"
+        "    raise ImportError('not on a worker')\n"
+        "def evaluate(values): return {'error': 1, 'size': 1}\n"
+    )
+    result = invsearch(tmp_path, "run", space, **cluster)
+    assert result.returncode == 2
+    assert "not on a worker" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,161 @@
+"""The serial executor: budgets, failures, constraints, repeatability."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from toy import SPACE, invsearch, one_line, passed, trial_lines, without_times, write_space
+
+
+def test_run_keeps_its_budget_and_writes_the_folder(tmp_path: Path) -> None:
+    passed(invsearch(tmp_path, "run", write_space(tmp_path), "--executor", "serial"))
+    folder = tmp_path / "results" / "toy"
+    trials = trial_lines(folder)
+    assert [trial["number"] for trial in trials] == list(range(8))
+    assert all(trial["state"] == "complete" for trial in trials)
+    assert len({str(trial["architecture"]) for trial in trials}) == 8, "evaluated twice"
+    names = {path.name for path in folder.iterdir()} - {".lock", "checkpoints"}
+    assert names == {"space.yaml", "environment.json", "study.journal", "trials.jsonl", "front.csv"}
+
+
+def test_front_holds_what_nothing_dominates(tmp_path: Path) -> None:
+    passed(invsearch(tmp_path, "run", write_space(tmp_path), "--executor", "serial"))
+    folder = tmp_path / "results" / "toy"
+    points = {
+        t["number"]: (t["metrics"]["error"]["value"], t["metrics"]["size"]["value"])
+        for t in trial_lines(folder)
+    }
+    expected = {
+        number
+        for number, p in points.items()
+        if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points.values())
+    }
+    rows = list(csv.DictReader((folder / "front.csv").read_text().splitlines()))
+    assert {int(row["trial"]) for row in rows} == expected
+    assert all(row["error_source"] == "evaluated" for row in rows)
+
+
+def test_exhausted_space_ends_the_search(tmp_path: Path) -> None:
+    """18 architectures exist: asking for 100 trials evaluates each once and says so."""
+    space = write_space(tmp_path)
+    result = passed(invsearch(tmp_path, "run", space, "--trials", 100, "--executor", "serial"))
+    assert len(trial_lines(tmp_path / "results" / "toy")) == 18
+    assert "every feasible architecture was evaluated" in result.stderr
+
+
+def test_failures_are_recorded_with_their_reason_and_the_search_goes_on(tmp_path: Path) -> None:
+    space = write_space(tmp_path, evaluator="toy_evaluator:troubled")
+    passed(invsearch(tmp_path, "run", space, "--trials", 18, "--executor", "serial"))
+    trials = trial_lines(tmp_path / "results" / "toy")
+    errors = {t["architecture"]["x"]: t["error"] for t in trials if t["state"] == "failed"}
+    assert errors.keys() == {1, 2, 3, 4}
+    assert "x is one" in errors[1]
+    assert "not a finite number" in errors[2]
+    assert "out of memory" in errors[3]
+    assert "size was not evaluated" in errors[4]
+    assert sum(trial["state"] == "complete" for trial in trials) == 10
+
+
+def test_known_infeasible_architectures_are_never_evaluated(tmp_path: Path) -> None:
+    space = write_space(tmp_path, costs="toy_evaluator:costs", constraints="{size: {max: 4}}")
+    passed(invsearch(tmp_path, "run", space, "--trials", 100, "--executor", "serial"))
+    trials = trial_lines(tmp_path / "results" / "toy")
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    assert {(t["architecture"]["x"], t["architecture"]["kind"]) for t in complete} == {
+        (1, "a"), (2, "a"), (3, "a"), (4, "a"), (1, "b"), (2, "b"),
+    }  # fmt: skip
+    for trial in trials:
+        if trial["state"] == "infeasible":
+            assert "error" not in trial["metrics"]
+            assert "size exceeds its bound" in trial["error"]
+
+
+@pytest.mark.parametrize("strategy", ["nsga2", "tpe", "random", "exhaustive"])
+def test_two_deterministic_runs_of_one_seed_are_equal(tmp_path: Path, strategy: str) -> None:
+    space = write_space(tmp_path, search=f"{{strategy: {strategy}, trials: 12, seed: 5}}")
+    runs = []
+    for name in ("one", "two"):
+        arguments = ("run", space, "--executor", "serial", "--deterministic", "--out", name)
+        passed(invsearch(tmp_path, *arguments))
+        runs.append(without_times(trial_lines(tmp_path / name)))
+    assert runs[0] == runs[1]
+    assert len(runs[0]) == 12
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    passed(invsearch(tmp_path, "run", space, "--executor", "serial"))
+    before = (tmp_path / "results" / "toy" / "trials.jsonl").read_text()
+    passed(invsearch(tmp_path, "run", space, "--executor", "serial", "--resume"))
+    assert (tmp_path / "results" / "toy" / "trials.jsonl").read_text() == before
+
+
+def test_resume_with_a_larger_budget_goes_on_as_one_run_would(tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    serial = ("--executor", "serial")
+    passed(invsearch(tmp_path, "run", space, *serial, "--trials", 5, "--out", "split"))
+    passed(invsearch(tmp_path, "run", space, *serial, "--trials", 9, "--out", "split", "--resume"))
+    passed(invsearch(tmp_path, "run", space, *serial, "--trials", 9, "--out", "whole"))
+    split, whole = (trial_lines(tmp_path / name) for name in ("split", "whole"))
+    assert without_times(split) == without_times(whole)
+
+
+def test_resume_of_a_missing_folder_starts_it_and_says_so(tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    result = passed(invsearch(tmp_path, "run", space, "--executor", "serial", "--resume"))
+    assert "missing: starting the run" in result.stderr
+    assert len(trial_lines(tmp_path / "results" / "toy")) == 8
+
+
+def test_folder_that_holds_trials_is_refused_without_resume(tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    passed(invsearch(tmp_path, "run", space, "--executor", "serial"))
+    one_line(invsearch(tmp_path, "run", space, "--executor", "serial"), "--resume", "--out")
+
+
+def test_folder_of_another_space_is_refused(tmp_path: Path) -> None:
+    passed(invsearch(tmp_path, "run", write_space(tmp_path), "--executor", "serial"))
+    other = write_space(tmp_path, SPACE.replace("[1, 9]", "[1, 8]"))
+    one_line(
+        invsearch(tmp_path, "run", other, "--executor", "serial", "--resume"),
+        "another space",
+        "space",
+        "--out",
+    )
+
+
+def test_damaged_trials_file_is_refused_with_its_line(tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    passed(invsearch(tmp_path, "run", space, "--executor", "serial"))
+    path = tmp_path / "results" / "toy" / "trials.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:3], "{garbage\n", *lines[4:]]))
+    one_line(
+        invsearch(tmp_path, "run", space, "--executor", "serial", "--resume"), "trials.jsonl:4"
+    )
+
+
+def test_trials_lost_from_the_log_come_back_from_the_study(tmp_path: Path) -> None:
+    """The study is the truth: a torn log is completed from it."""
+    space = write_space(tmp_path)
+    passed(invsearch(tmp_path, "run", space, "--executor", "serial"))
+    path = tmp_path / "results" / "toy" / "trials.jsonl"
+    whole = trial_lines(path.parent)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:5]) + lines[5][:40])
+    passed(invsearch(tmp_path, "run", space, "--executor", "serial", "--resume"))
+    assert without_times(trial_lines(path.parent)) == without_times(whole)
+
+
+def test_torn_journal_is_mended(tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    passed(invsearch(tmp_path, "run", space, "--executor", "serial", "--trials", 4))
+    journal = tmp_path / "results" / "toy" / "study.journal"
+    with journal.open("a") as file:
+        file.write('{"op_code": 4, "worker_id": "torn')
+    arguments = ("run", space, "--executor", "serial", "--resume", "--trials", 8)
+    passed(invsearch(tmp_path, *arguments))
+    passed(invsearch(tmp_path, *arguments))
+    assert len(trial_lines(journal.parent)) == 8
