@@ -1,0 +1,65 @@
+"""Installed from a wheel, away from the checkout and without a compiler, everything works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's content, unpacked where nothing else is."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"),
+            *("--disable-pip-version-check", "-w", str(folder), str(ROOT)),
+        ],
+        env={**os.environ, "CC": "/no/compiler", "CXX": "/no/compiler"},
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    site = folder / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    return site
+
+
+def run(site: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_shipped_spaces_are_found_by_name(installed: Path, tmp_path: Path) -> None:
+    result = run(installed, tmp_path, "-m", "invsearch", "explain", "rednet")
+    assert result.returncode == 0, result.stderr
+
+
+def test_search_and_report_run_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    arguments = ["run", "quick", "--executor", "serial", "--trials", "2"]
+    small = ["--set", "accuracy.epochs=1", "--set", "accuracy.data_fraction=0.2"]
+    result = run(installed, tmp_path, "-m", "invsearch", *arguments, *small)
+    assert result.returncode == 0, result.stderr
+    result = run(installed, tmp_path, "-m", "invsearch", "report", "quick")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "reports" / "quick.html").stat().st_size > 100_000
+
+
+def test_the_wheel_is_what_was_imported(installed: Path, tmp_path: Path) -> None:
+    code = "import invsearch, ops; print(invsearch.__file__, ops.__file__)"
+    printed = run(installed, tmp_path, "-c", code).stdout
+    assert printed.count(str(installed)) == 2
