@@ -11,12 +11,13 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
 
 from invsearch.cost.observe import Observer, evaluating, meta_state
-from invsearch.models import NetworkSpec, build
+from invsearch.cost.task_count import build_task
+from invsearch.models import NetworkSpec, TaskSpec, build
 
 __all__ = ["peak_memory"]
 
 
-def peak_memory(network: NetworkSpec | nn.Module, shape: Sequence[int]) -> int:
+def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int]) -> int:
     """Count the bytes of activations alive at once during one inference.
 
     The network runs in eval mode, without gradients, on torch's meta device: nothing is computed,
@@ -35,9 +36,9 @@ def peak_memory(network: NetworkSpec | nn.Module, shape: Sequence[int]) -> int:
     Raises:
         InputError: If an operator of the spec cannot have its width.
     """
-    if isinstance(network, NetworkSpec):
+    if isinstance(network, NetworkSpec | TaskSpec):
         with torch.device("meta"):
-            network = build(network)
+            network = build(network) if isinstance(network, NetworkSpec) else build_task(network)
     state, image = meta_state(network), torch.empty(tuple(shape), device="meta")
     ledger = _Ledger(state.values())
     ledger.see(None, (), image)

@@ -33,7 +33,7 @@ FAMILIES: Mapping[str, str] = {"rednet": "involution", "resnet": "convolution"}
 
 NUM_STAGES = 4
 _BASE_WIDTH = 64
-_NETWORK = frozenset({"family", "depth", "width", "stem_kernel_size"})
+_NETWORK = frozenset({"family", "depth", "width", "stem_kernel_size", "task", "neck", "head"})
 _CONSTANT = frozenset({"num_classes", "in_channels", "resolution", "operators"})
 _STAGE_NAME = re.compile(r"stage([1-9]\d*)\.(?:block([1-9]\d*)\.)?(\w+)")
 

@@ -115,8 +115,23 @@ def check_space(document: Document, sections: Sections, space: Space) -> None:
     if space.empty:
         kind = "space" if sections.params is None else "params"
         raise document.error((kind,), "no architecture is possible: every combination is ruled out")
+    if sections.model is not None and "task" in (*space.names, *space.constants):
+        _check_task(document, sections)
     if sections.model is not None and sections.accuracy is not None and not _trains(sections):
         _check_published(document, space)
+
+
+def _check_task(document: Document, sections: Sections) -> None:
+    """Detectors and segmenters are counted, and neither timed nor trained by a search."""
+    for section in ("objectives", "constraints"):
+        for name in getattr(sections, section):
+            if KNOWN_METRICS[name].kind != "counted":
+                raise document.error(
+                    (section, name),
+                    f"{section}.{name}: nothing evaluates it for a task; allowed: "
+                    + ", ".join(known for known, i in KNOWN_METRICS.items() if i.kind == "counted"),
+                    key=True,
+                )
 
 
 def _check_published(document: Document, space: Space) -> None:

@@ -160,6 +160,8 @@ def explain(space_file: SpaceFile, *, seed: int = 0) -> Explanation:
 def _counted_for(space_file: SpaceFile) -> str:
     if space_file.model is None:
         return space_file.costs or ""
+    if "task" in (*space_file.space.names, *space_file.space.constants):
+        return "one image of the paper's size for the task, convention fvcore"
     side = space_file.model.resolution
     return f"one image of {side} x {side}, convention fvcore"
 
@@ -174,8 +176,8 @@ def costs_of(space_file: SpaceFile) -> Costs:
     resolution = space_file.model.resolution
 
     def counted(architecture: Architecture) -> Mapping[str, float]:
-        spec = models.network_spec(constants, architecture)
-        counts = cost.count(spec, resolution=resolution, convention="fvcore")
+        spec = models.searched_spec(constants, architecture)
+        counts = cost.searched_count(spec, resolution=resolution)
         return {"params": counts.params, "macs": counts.macs}
 
     return counted

@@ -16,16 +16,16 @@ _STAGES = {"type": "array", "items": _SETTING, "minItems": 4, "maxItems": 4}
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a space file, with every registered operator's settings."""
+    from invsearch.space.network_layout import NETWORK_KEYS
+
     schema = _with_suffixes(Sections.model_json_schema())
     defs = schema["$defs"]
     defs["Entry"] = _with_suffixes(Entry.model_json_schema())
     defs["Entry"]["oneOf"] = [{"required": ["choice"]}, {"required": ["range"]}]
     settings = _settings()
     defs["Model"]["additionalProperties"] = False
-    defs["Model"]["properties"].update(
-        dict.fromkeys(["depth", "width", "stem_kernel_size", *settings], _SCALAR)
-    )
-    network = ["family", "depth", "width", "stem_kernel_size", *settings]
+    defs["Model"]["properties"].update(dict.fromkeys([*NETWORK_KEYS[1:], *settings], _SCALAR))
+    network = [*NETWORK_KEYS, *settings]
     properties = schema["properties"]
     properties["space"] = _closed(dict.fromkeys(network, _SETTING))
     properties["space"]["properties"]["stage"] = _closed(

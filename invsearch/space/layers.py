@@ -23,12 +23,12 @@ class LayersExplanation:
 
     Attributes:
         architecture: Which one.
-        resolution: Side of the images that the costs are for.
+        resolution: Side of the images that the costs are for, or (height, width).
         layers: In the order of the forward pass.
     """
 
     architecture: Architecture
-    resolution: int
+    resolution: int | tuple[int, int]
     layers: tuple[LayerCost, ...]
 
     def text(self) -> RenderableType:
@@ -66,5 +66,8 @@ def explain_layers(
     chosen = architecture or next(space_file.space.enumerate())
     constants = {**space_file.model.constants(), **space_file.space.constants}
     resolution = space_file.model.resolution
-    layers = cost.layers(models.network_spec(constants, chosen), resolution=resolution)
-    return LayersExplanation(chosen, resolution, tuple(layers))
+    spec = models.searched_spec(constants, chosen)
+    layers = cost.searched_layers(spec, resolution)
+    height, width = cost.searched_shape(spec, resolution)[2:]
+    size = height if height == width else (height, width)
+    return LayersExplanation(chosen, size, tuple(layers))

@@ -9,6 +9,7 @@ from typing import Any
 import ops
 from invsearch.errors import InputError, nearest
 from invsearch.models.resolve import FAMILIES, NUM_STAGES, PRESETS
+from invsearch.models.task import TASK_KEYS, TASKS, task_problem
 from invsearch.space.architecture import Value
 from invsearch.space.entries import parameter_at, title
 from invsearch.space.parameter import Parameter
@@ -18,7 +19,7 @@ from invsearch.space.yaml_file import Document, Path, show
 
 __all__ = ["Layout", "Slot", "read_layout"]
 
-NETWORK_KEYS = ("family", "depth", "width", "stem_kernel_size")
+NETWORK_KEYS = ("family", "depth", "width", "stem_kernel_size", *TASK_KEYS)
 STAGES = range(1, NUM_STAGES + 1)
 _MAX_BLOCKS = 100
 _MAX_WIDTH = 16
@@ -145,6 +146,7 @@ def read_layout(document: Document, model: Model, space: dict[str, Any]) -> Layo
     reader.network(space)
     reader.stages(space.get("stage"))
     reader.check_depth()
+    reader.check_task(model)
     reader.blocks(space.get("block"))
     slots = reader.layout.slots
     reader.layout.slots = dict(sorted(slots.items(), key=lambda item: _place(item[1])))
@@ -234,6 +236,21 @@ class _Reader:
                 where, f"the number of blocks is not given: {why}, so give space.stage.blocks"
             )
 
+    def check_task(self, model: Model) -> None:
+        """Refuse what has no effect: neck and head without a task, a resolution with one."""
+        slots = self.layout.slots
+        for key in ("neck", "head"):
+            if key in slots and "task" not in slots:
+                path = slots[key].path
+                why = "has no effect: only a task (a detector or segmenter) has one"
+                raise self.document.error(path, f"{title(path)} {why}", key=True)
+        if "task" in slots and "resolution" in model.model_fields_set:
+            raise self.document.error(
+                ("model", "resolution"),
+                "model.resolution has no effect with a task: costs are for the paper's image sizes",
+                key=True,
+            )
+
     def constant(self, key: str, path: Path, value: Value) -> None:
         self._set(key, path, value)
 
@@ -276,8 +293,11 @@ class _Reader:
             return one_of("family", value, FAMILIES)
         if key == "depth":
             return one_of("depth", value, (*PRESETS, "custom"))
-        if key == "operator":
-            return one_of("operator", value, ops.names())
+        if key in ("operator", "neck", "head"):
+            reason = one_of(key, value, ops.names())
+            return reason if reason or key == "operator" else task_problem(key, value)
+        if key == "task":
+            return one_of("task", value, TASKS)
         if key == "width":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             good = number and 0 < float(value) <= _MAX_WIDTH

@@ -33,7 +33,9 @@ def render(explanation: Explanation) -> RenderableType:
 
 def render_layers(explanation: LayersExplanation) -> RenderableType:
     """The layers of a network for a terminal."""
-    table = Table(title=Text(f"at {explanation.resolution} x {explanation.resolution}"))
+    size = explanation.resolution
+    height, width = (size, size) if isinstance(size, int) else size
+    table = Table(title=Text(f"at {width} x {height}"))
     for name in ("layer", "operator", "output"):
         table.add_column(name)
     for name in ("params", "MACs (fvcore)", "MACs (paper)"):

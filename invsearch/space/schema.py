@@ -176,7 +176,9 @@ class Latency(_Section):
 class Search(_Section):
     """How the space is searched."""
 
-    strategy: Literal["nsga2", "tpe", "random", "exhaustive"] = "nsga2"
+    strategy: Literal["cost_aware", "nsga2", "tpe", "evolution", "random", "exhaustive"] = (
+        "cost_aware"
+    )
     trials: Whole = Field(default=32, ge=1)
     seed: Whole = Field(default=0, ge=0, lt=2**32)
     parallel: Annotated[Literal["auto"] | int, BeforeValidator(_parallel)] = "auto"

@@ -124,7 +124,9 @@ def test_layers_add_up_to_the_count() -> None:
     json.dumps(found.to_json())
 
 
-@pytest.mark.parametrize("name", ["rednet", "quick", "paper"])
+@pytest.mark.parametrize(
+    "name", ["rednet", "quick", "paper", "operators", "detection", "segmentation"]
+)
 def test_shipped_spaces_fit_the_json_schema(name: str) -> None:
     data = yaml.safe_load((ROOT / "spaces" / f"{name}.yaml").read_text().replace("5e-3", "0.005"))
     jsonschema.Draft202012Validator.check_schema(json_schema())

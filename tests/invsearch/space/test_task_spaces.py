@@ -1,0 +1,104 @@
+"""Spaces of detectors and segmenters: any operator in backbone, neck and head, counted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from invsearch import cost
+from invsearch.errors import InputError
+from invsearch.models import TaskSpec, detector_spec, rednet_spec, searched_spec
+from invsearch.space import explain, explain_layers, load_space_file
+from invsearch.space.explanation import costs_of
+
+HEAD = """\
+name: t
+objectives: {macs: minimize}
+model: {family: rednet, num_classes: 80%s}
+space:
+  depth: {choice: [26, 50]}
+"""
+TASK = "  task: {choice: [retinanet, mask_rcnn]}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    def write(body: str, model: str = "", objective: str = "macs") -> str:
+        path = tmp_path / "t.yaml"
+        path.write_text((HEAD % model).replace("macs", objective) + body, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_the_costs_are_the_detectors() -> None:
+    """The shipped space holds the paper's Faster R-CNN with involution everywhere."""
+    file = load_space_file("detection")
+    values = {f"stage{i}.operator": "involution" for i in range(1, 5)}
+    values |= {"neck": "involution", "head": "involution"}
+    arch = file.space.canonical({"task": "faster_rcnn", "family": "rednet", "depth": 50, **values})
+    spec = detector_spec("faster_rcnn", rednet_spec(50), neck="involution", head="involution")
+    counted = cost.task_count(spec)
+    assert costs_of(file)(arch) == {"params": counted.params, "macs": counted.macs}
+    assert round(counted.params / 1e6, 1) == 29.0
+
+
+@pytest.mark.parametrize("name", ["detection", "segmentation"])
+def test_shipped_spaces_sample_and_count(name: str) -> None:
+    """Every sample is a task with its own costs."""
+    file = load_space_file(name)
+    rng, seen = random.Random(0), set()
+    assert file.model is not None
+    for _ in range(12):
+        architecture = file.space.sample(rng)
+        spec = searched_spec({**file.model.constants(), **file.space.constants}, architecture)
+        assert isinstance(spec, TaskSpec)
+        seen.add(costs_of(file)(architecture)["macs"])
+    assert len(seen) > 8
+
+
+def test_layers_add_up_to_the_detector() -> None:
+    """``explain --layers``: the columns are the counts of the first network of the space."""
+    file = load_space_file("detection")
+    explanation = explain_layers(file)
+    costs = costs_of(file)(explanation.architecture)
+    assert explanation.resolution == (800, 1280)
+    assert sum(layer.params for layer in explanation.layers) == costs["params"]
+    assert sum(layer.macs_fvcore for layer in explanation.layers) == costs["macs"]
+    assert {"neck.outputs.0", "backbone.stem.conv1"} <= {row.name for row in explanation.layers}
+    assert explanation.layers[-1].macs_paper == 0  # only functional interpolation is left
+
+
+def test_a_task_is_explained_at_the_papers_size(write: Callable[..., str]) -> None:
+    text = explain(load_space_file(write(TASK + "  neck: {choice: [convolution, involution]}\n")))
+    assert text.size == 8
+    assert "paper's size" in text.counted_for
+    assert [r.method for r in text.ranges] == ["exact", "exact"]
+
+
+@pytest.mark.parametrize(
+    ("body", "model", "message"),
+    [
+        ("  neck: {choice: [convolution]}\n", "", "neck has no effect: only a task"),
+        (TASK + "  head: {choice: [involutoin]}\n", "", "did you mean 'involution'"),
+        (TASK.replace("mask_rcnn", "mask-rcnn"), "", "did you mean 'mask_rcnn'"),
+        (TASK, ", resolution: 224", "resolution has no effect with a task"),
+    ],
+)
+def test_mistakes_name_their_place(
+    write: Callable[..., str], body: str, model: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"t\.yaml:\d+:\d+: .*{message}"):
+        load_space_file(write(body, model))
+
+
+@pytest.mark.parametrize("objective", ["latency_ms", "val_loss"])
+def test_what_a_search_cannot_evaluate_is_refused(
+    write: Callable[..., str], objective: str
+) -> None:
+    """Detectors are counted; nothing times or trains them in a search."""
+    with pytest.raises(InputError, match="nothing evaluates it for a task"):
+        load_space_file(write(TASK, objective=objective))
