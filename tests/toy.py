@@ -64,7 +64,7 @@ params:
   x: {range: [1, 9], step: 1}
   kind: {choice: [a, b]}
 evaluator: toy_evaluator:evaluate
-search: {strategy: tpe, trials: 8, seed: 1}
+search: {trials: 8, seed: 1}
 """
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["append_line", "dump_json", "truncate_torn_line", "write_atomic"]
+__all__ = ["append_lines", "dump_json", "truncate_torn_line", "write_atomic"]
 
 _TAIL = 1 << 16
 
@@ -107,19 +107,19 @@ def truncate_torn_line(path: Path) -> bool:
     return True
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line in a single write and wait until it is on the disk.
+def append_lines(path: Path, *lines: str) -> None:
+    """Append lines in a single write and wait until they are on the disk.
 
     Args:
         path: The file, created when missing.
-        line: The line without its end; it must not contain one.
+        *lines: The lines without their ends; none may contain one.
     """
-    if "\n" in line:
+    if any("\n" in line for line in lines):
         raise ValueError("a line to append contains a line end")
     created = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        data = memoryview(f"{line}\n".encode())
+        data = memoryview("".join(f"{line}\n" for line in lines).encode())
         while data:
             data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)

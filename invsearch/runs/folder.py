@@ -15,7 +15,7 @@ from typing import Any, get_args
 from invsearch.errors import InputError
 from invsearch.metrics import Direction
 from invsearch.runs.columns import METRIC_COLUMNS, parameter_columns
-from invsearch.runs.files import append_line, dump_json, write_atomic
+from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import FrontMember, front
 from invsearch.runs.lines import LineFile, read_lines
 from invsearch.runs.lock import hold
@@ -244,27 +244,34 @@ class RunFolder:
         return [fold(trial, by_number.get(trial.number, ())) for trial in log.records]
 
     def append_trial(self, trial: Trial) -> None:
-        """Log one trial durably; a torn last line is cut first.
+        """Log one trial durably; see :meth:`append_trials`."""
+        self.append_trials([trial])
+
+    def append_trials(self, trials: Sequence[Trial]) -> None:
+        """Log trials durably, in one write; a torn last line is cut first.
 
         Raises:
-            ValueError: If the trial's number is already logged, or a constraint is not finite.
+            ValueError: If a trial's number is already logged, or a constraint is not finite.
         """
-        for name, excess in trial.constraints.items():
-            if not math.isfinite(excess):
-                raise ValueError(f"constraint {name!r} of trial {trial.number} is {excess}")
         if self._written is None:
             log = self._read_trials()
             _cut(self.trials_path, log)
             self._written = {written.number for written in log.records}
-        if trial.number in self._written:
-            raise ValueError(f"trial {trial.number} is already in {self.trials_path}")
-        append_line(self.trials_path, dump_json(trial.to_json()))
-        self._written.add(trial.number)
+        for trial in trials:
+            for name, excess in trial.constraints.items():
+                if not math.isfinite(excess):
+                    raise ValueError(f"constraint {name!r} of trial {trial.number} is {excess}")
+            if trial.number in self._written:
+                raise ValueError(f"trial {trial.number} is already in {self.trials_path}")
+            self._written.add(trial.number)
+        if trials:
+            lines = [dump_json(trial.to_json()) for trial in trials]
+            append_lines(self.trials_path, *lines)
 
     def append_replicate(self, replicate: Replicate) -> None:
         """Log one replicate durably; :meth:`trials` folds it into its trial's metrics."""
         _cut(self.replicates_path, read_lines(self.replicates_path, _parse_replicate))
-        append_line(self.replicates_path, dump_json(replicate.to_json()))
+        append_lines(self.replicates_path, dump_json(replicate.to_json()))
 
     def write_front(
         self,

@@ -17,7 +17,7 @@ from invsearch.space.architecture import Architecture, Value
 
 if TYPE_CHECKING:
     from invsearch.data import ImageData
-    from invsearch.models import BlockSpec, NetworkSpec
+    from invsearch.models import BlockSpec, NetworkSpec, TaskSpec
     from invsearch.train import Trainer
 
 __all__ = ["BASELINES", "NetworkProblem"]
@@ -49,21 +49,25 @@ class NetworkProblem(Problem):
         return any(KNOWN_METRICS[name].kind == "measured" for name in self.wanted)
 
     def spec(self, architecture: Mapping[str, Value]) -> NetworkSpec:
-        """The network that an architecture of the space stands for."""
+        """The network that an architecture of the space stands for, a task's backbone included."""
         return models.network_spec(self._model, architecture)
 
+    def searched(self, architecture: Mapping[str, Value]) -> NetworkSpec | TaskSpec:
+        """What costs are of: the network, or the detector or segmenter around it."""
+        return models.searched_spec(self._model, architecture)
+
     def known(self, architecture: Architecture) -> dict[str, Metric]:
-        counts = cost.count(
-            self.spec(architecture), resolution=self._resolution, convention="fvcore"
-        )
-        detail = {"convention": "fvcore", "resolution": self._resolution}
+        spec = self.searched(architecture)
+        counts = cost.searched_count(spec, resolution=self._resolution)
+        shape = cost.searched_shape(spec, self._resolution)
+        size = shape[2] if shape[2] == shape[3] else list(shape[2:])
+        detail = {"convention": "fvcore", "resolution": size}
         metrics = {
             "params": Metric("params", counts.params, "counted"),
             "macs": Metric("macs", counts.macs, "counted", detail=detail),
         }
         if "peak_memory_bytes" in self.wanted:
-            shape = (1, 3, self._resolution, self._resolution)
-            peak = cost.peak_memory(self.spec(architecture), shape)
+            peak = cost.peak_memory(spec, shape)
             metrics["peak_memory_bytes"] = Metric("peak_memory_bytes", peak, "counted")
         return metrics
 

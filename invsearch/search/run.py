@@ -90,8 +90,10 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         try:
             with view:
                 execute(session)
-        finally:
             session.close()
+        except KeyboardInterrupt:  # it may have cut a write in two: resuming mends the log
+            session.derive_front()
+            raise
         if session.exhausted:
             console.print(
                 f"every feasible architecture was evaluated: {session.counted} trials"
@@ -145,7 +147,7 @@ def _executor(
     from invsearch.search.ray_cluster import connected
 
     parallel = problem.file.search.parallel
-    cores = len(os.sched_getaffinity(0))
+    cores = _cores()
     wanted = parallel if isinstance(parallel, int) else 0
     cpus = max(cores, int(wanted * cluster.cpus_per_trial)) if address is None else None
     stack.enter_context(connected(address, cpus))
@@ -164,6 +166,13 @@ def _executor(
         ),
         capacity,
     )
+
+
+def _cores() -> int:
+    """CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _announce(session: Session, console: Console) -> None:

@@ -21,6 +21,7 @@ from invsearch.search.study import Proposal, SearchStudy, infeasible_trial
 __all__ = ["Outcome", "Session"]
 
 _FRONT_EVERY_S = 5.0
+_BUFFER = 64
 
 
 def _now() -> str:
@@ -35,13 +36,11 @@ class Outcome:
         metrics: The metrics it brought.
         stopped: Whether it was stopped at a rung.
         error: Why it failed, or None.
-        environment: Id of the environment it ran in; empty for the driver's.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     stopped: bool = False
     error: str | None = None
-    environment: str = ""
 
 
 class Session:
@@ -87,7 +86,10 @@ class Session:
         self._held: dict[int, tuple[Proposal, Trial]] = {}
         self._batch_start = 0
         self._front_written = 0.0
-        self._study = SearchStudy(folder.study_path, problem)
+        self._buffered = not problem.needs_workers and not problem.measures
+        self._unlogged: list[Trial] = []
+        self._counted = 0
+        self._study = SearchStudy(folder.study_path, problem, buffered=self._buffered)
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
         self._mend_log()
@@ -104,7 +106,7 @@ class Session:
     @property
     def counted(self) -> int:
         """Trials charged to the budget so far."""
-        return sum(trial.counts for trial in self.trials)
+        return self._counted
 
     @property
     def running(self) -> list[Proposal]:
@@ -157,8 +159,14 @@ class Session:
         self.on_change(self)
 
     def close(self) -> None:
-        """Write the front once more; call it when the executor has returned."""
-        self._write_front(force=True)
+        """Write what is left; call it when the executor has returned."""
+        self._flush()
+        self.derive_front()
+
+    def derive_front(self) -> None:
+        """Write the front of the trials that are logged."""
+        self.folder.write_front(self.folder.trials(), self.problem.objectives)
+        self._front_written = time.monotonic()
 
     def _pending(self) -> list[int]:
         return [*self._out, *(proposal.number for proposal in self._ready)]
@@ -219,7 +227,7 @@ class Session:
             constraints=self.problem.violations(metrics),
             origin=proposal.origin,
             seed=proposal.seed,
-            environment=outcome.environment or self._environment,
+            environment=self._environment,
             error=error,
         )
 
@@ -231,17 +239,24 @@ class Session:
         now = _now()
         trial = replace(trial, started=trial.started or now, finished=trial.finished or now)
         trial = replace(trial, environment=trial.environment or self._environment)
-        self.folder.append_trial(trial)
-        self._write_front()
+        self._counted += trial.counts
+        self._unlogged.append(trial)
+        if not self._buffered or len(self._unlogged) >= _BUFFER:
+            self._flush()
+            self._refresh_front()
+
+    def _flush(self) -> None:
+        """Write the study first, then the log."""
+        self._study.flush()
+        self.folder.append_trials(self._unlogged)
+        self._unlogged.clear()
 
     def _mend_log(self) -> None:
         """Append to trials.jsonl what the study knows and a kill kept from it."""
         logged = {trial.number for trial in self.folder.trials()}
-        for trial in self._study.finished:
-            if trial.number not in logged:
-                self._log(trial)
+        self.folder.append_trials([t for t in self._study.finished if t.number not in logged])
+        self._counted = sum(trial.counts for trial in self._study.finished)
 
-    def _write_front(self, *, force: bool = False) -> None:
-        if force or time.monotonic() - self._front_written > _FRONT_EVERY_S:
-            self.folder.write_front(self.folder.trials(), self.problem.objectives)
-            self._front_written = time.monotonic()
+    def _refresh_front(self) -> None:
+        if time.monotonic() - self._front_written > _FRONT_EVERY_S:
+            self.derive_front()

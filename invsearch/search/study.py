@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
@@ -20,12 +21,11 @@ from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.runs.trial import Origin, Trial
 from invsearch.search.problem import Problem
-from invsearch.search.strategy import derive_seed, make_sampler
+from invsearch.search.strategy import ENUMERABLE, derive_seed, sampler_factory
 from invsearch.space.architecture import Architecture
 
 __all__ = ["Proposal", "SearchStudy"]
 
-_ENUMERABLE = 20_000
 _SAMPLER_TRIES = 8
 _SPACE_TRIES = 5_000
 _STATES = {
@@ -68,24 +68,25 @@ class SearchStudy:
     Args:
         path: The journal file; the caller holds the lock on its folder.
         problem: What is searched.
+        buffered: Whether the journal is written by :meth:`flush` alone, many trials at a time; for
+            searches whose evaluations cost nothing, where the writing would cost most.
 
     Raises:
         InputError: If the study is that of another space.
     """
 
-    def __init__(self, path: Path, problem: Problem) -> None:
+    def __init__(self, path: Path, problem: Problem, *, buffered: bool = False) -> None:
         self._problem = problem
         self._search = problem.file.search
         mend_journal(path)
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_FolderIsLocked(str(path))))
-        with _quiet():
-            self._study = optuna.create_study(
-                storage=storage,
-                study_name="invsearch",
-                directions=list(problem.objectives.values()),
-                load_if_exists=True,
-            )
+        self._sampler = sampler_factory(problem)
+        self._file = _JournalFile(path)
+        self._journal = self._study = self._open(JournalStorage(self._file))
         self._check_space(path)
+        if buffered:
+            self._study = self._open(InMemoryStorage())
+            self._study.add_trials(t for t in self._journal.trials if t.state.is_finished())
+        self._written = self._study_size()
         self._asked: dict[int, optuna.Trial] = {}
         self._seen: set[Architecture] = set()
         self._orphans: list[Proposal] = []
@@ -98,6 +99,14 @@ class SearchStudy:
     def orphans(self) -> int:
         """How many trials that a kill left running wait to be evaluated again."""
         return len(self._orphans)
+
+    def flush(self) -> None:
+        """Write what was buffered to the journal."""
+        if self._study is not self._journal:
+            trials = self._study.get_trials(deepcopy=False)
+            with self._file.one_sync():
+                self._journal.add_trials(trials[self._written :])
+            self._written = len(trials)
 
     def enqueue_baselines(self, baselines: Mapping[str, Architecture]) -> None:
         """Queue named architectures, each at most once in the life of the run."""
@@ -150,12 +159,21 @@ class SearchStudy:
             self._study.tell(handle, values, state=None if values else _STATES[trial.state])
         self.finished.append(trial)
 
+    def _open(self, storage: BaseStorage) -> optuna.Study:
+        with _quiet():
+            return optuna.create_study(
+                storage=storage,
+                study_name="invsearch",
+                directions=list(self._problem.objectives.values()),
+                load_if_exists=True,
+            )
+
     def _check_space(self, path: Path) -> None:
         """Refuse to mix two searches in one study; how much and where it runs may change."""
         new = json.loads(json.dumps(self._problem.file.identity()))
-        old = self._study.user_attrs.get("space")
+        old = self._journal.user_attrs.get("space")
         if old is None:
-            self._study.set_user_attr("space", new)
+            self._journal.set_user_attr("space", new)
             return
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if changed:
@@ -192,8 +210,7 @@ class SearchStudy:
         """Ask once; None when the architecture is not new or not possible."""
         seed = derive_seed(self._search.seed, self._next_number, self._study_size())
         with _quiet():
-            objectives = list(self._problem.objectives)
-            self._study.sampler = make_sampler(self._search.strategy, seed, objectives)
+            self._study.sampler = self._sampler(seed)
             asked = self._study.ask()
             self._asked[asked.number] = asked
             architecture = self._problem.space.suggest(asked)
@@ -232,7 +249,7 @@ class SearchStudy:
     def _unseen(self) -> Iterator[Architecture]:
         """Feasible architectures that were not proposed yet, in order or at random."""
         space = self._problem.space
-        if space.size() <= _ENUMERABLE:
+        if space.size() <= ENUMERABLE:
             candidates: Iterator[Architecture] = space.enumerate()
         else:
             rng = random.Random(derive_seed(self._search.seed, "unseen", self._next_number))
@@ -291,6 +308,33 @@ def _proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
         origin=origin if origin == "baseline" else "retry",
         handle=handle,
     )
+
+
+class _JournalFile(JournalFileBackend):
+    """Optuna's journal file, which can wait for the disk once for many records."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=_FolderIsLocked(str(path)))
+        self._path = path
+        self._waits = True
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        if self._waits:
+            super().append_logs(logs)
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+
+    @contextmanager
+    def one_sync(self) -> Iterator[None]:
+        """Wait for the disk once, at the end."""
+        self._waits = False
+        try:
+            yield
+        finally:
+            self._waits = True
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 class _FolderIsLocked(JournalFileOpenLock):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from invsearch.errors import InputError
-from invsearch.runs.files import append_line, dump_json, truncate_torn_line, write_atomic
+from invsearch.runs.files import append_lines, dump_json, truncate_torn_line, write_atomic
 from invsearch.runs.lines import read_lines
 
 
@@ -64,10 +64,10 @@ def test_truncate_torn_line_ignores_a_missing_file(tmp_path: Path) -> None:
     assert not truncate_torn_line(tmp_path / "study.journal")
 
 
-def test_append_line_refuses_a_line_end(tmp_path: Path) -> None:
+def test_append_lines_refuses_a_line_end(tmp_path: Path) -> None:
     """One record is one line."""
     with pytest.raises(ValueError, match="line end"):
-        append_line(tmp_path / "trials.jsonl", "a\nb")
+        append_lines(tmp_path / "trials.jsonl", "a\nb")
 
 
 def test_every_cut_of_a_log_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ RUN = ("run", "toy.yaml", "--executor", "serial")
         ("toy_evaluator:evaluate", "no_such_module:evaluate", ["no_such_module"]),
         ("toy_evaluator:evaluate", "toy_evaluator:evaluat", ["evaluat", "evaluate"]),
         ("trials: 8", "trials: 0", ["toy.yaml", "0"]),
-        ("strategy: tpe", "strategy: tpee", ["tpee", "tpe"]),
+        ("trials: 8,", "strategy: tpee, trials: 8,", ["tpee", "tpe"]),
     ],
 )
 def test_mistakes_in_the_file(tmp_path: Path, old: str, new: str, words: list[str]) -> None:

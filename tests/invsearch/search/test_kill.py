@@ -62,7 +62,7 @@ def test_interrupt_ends_with_130_and_can_be_resumed(tmp_path: Path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "--resume" in errors.splitlines()[-1]
     passed(invsearch(tmp_path, "run", space, *SERIAL, "--out", "run", "--resume"))

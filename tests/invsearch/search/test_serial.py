@@ -72,7 +72,9 @@ def test_known_infeasible_architectures_are_never_evaluated(tmp_path: Path) -> N
             assert "size exceeds its bound" in trial["error"]
 
 
-@pytest.mark.parametrize("strategy", ["nsga2", "tpe", "random", "exhaustive"])
+@pytest.mark.parametrize(
+    "strategy", ["cost_aware", "nsga2", "tpe", "evolution", "random", "exhaustive"]
+)
 def test_two_deterministic_runs_of_one_seed_are_equal(tmp_path: Path, strategy: str) -> None:
     space = write_space(tmp_path, search=f"{{strategy: {strategy}, trials: 12, seed: 5}}")
     runs = []

@@ -1,0 +1,76 @@
+"""Regularised evolution with several objectives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from invsearch.search.halving import dominance_rank
+from invsearch.space import Space
+
+__all__ = ["EvolutionSampler"]
+
+
+class EvolutionSampler(BaseSampler):
+    """Mutates a good one among the youngest trials (Real et al. 2019, with dominance as fitness).
+
+    The population is the last ``population`` complete trials, so age removes what luck let in; the
+    parent is the least dominated of ``tournament`` members drawn at random.
+
+    Args:
+        space: What may vary; it mutates the parent, so that conditions hold.
+        seed: Seed of one proposal.
+        population: How many trials breed.
+        tournament: How many compete to be the parent.
+    """
+
+    def __init__(
+        self, space: Space, seed: int, *, population: int = 24, tournament: int = 6
+    ) -> None:
+        self._space = space
+        self._rng = random.Random(seed)
+        self._random = RandomSampler(seed=seed)
+        self._population = population
+        self._tournament = tournament
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {parameter.name: parameter.distribution() for parameter in self._space.parameters}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The parameters of a mutated parent; random ones while the population is too small."""
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        population = complete[-self._population :]
+        if len(population) < self._tournament:
+            return dict(self._space.sample(self._rng))
+        points = [_minimised(member, study.directions) for member in population]
+        drawn = self._rng.sample(range(len(population)), self._tournament)
+        parent = population[min(drawn, key=lambda i: dominance_rank(points[i], points))]
+        return dict(self._space.mutate(self._space.canonical(parent.params), self._rng))
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A parameter that the parent lacks, at random."""
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _minimised(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> tuple[float, ...]:
+    signs: Mapping[StudyDirection, int] = {StudyDirection.MAXIMIZE: -1}
+    return tuple(
+        value * signs.get(direction, 1)
+        for value, direction in zip(trial.values, directions, strict=True)
+    )

@@ -1,0 +1,167 @@
+"""Points of an Optuna search space as rows of numbers, and the rows as kernel features.
+
+A row holds Optuna's internal representation of every parameter (the index of a choice, the number
+of a range) and NaN where the parameter is inactive, so equal points have equal rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+__all__ = ["Encoder", "count_of", "levels_of", "snap"]
+
+Array = NDArray[np.float64]
+
+
+def count_of(distribution: BaseDistribution) -> float:
+    """How many values a distribution has; infinity where it is continuous."""
+    if isinstance(distribution, CategoricalDistribution):
+        return float(len(distribution.choices))
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    if distribution.low == distribution.high:
+        return 1.0
+    if distribution.step is None:
+        return float("inf")
+    return float(round((distribution.high - distribution.low) / distribution.step) + 1)
+
+
+def snap(distribution: BaseDistribution, values: Array) -> Array:
+    """The values of a range nearest to ``values``."""
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if step is not None:
+        values = low + np.round((values - low) / step) * step
+    return np.asarray(np.clip(values, low, high), dtype=float)
+
+
+def levels_of(distribution: BaseDistribution) -> Array:
+    """Every internal value of a finite distribution, in order."""
+    index = np.arange(int(count_of(distribution)), dtype=float)
+    if isinstance(distribution, CategoricalDistribution):
+        return index
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    return snap(distribution, distribution.low + index * (distribution.step or 0.0))
+
+
+def _is_ordered(distribution: CategoricalDistribution) -> bool:
+    numbers = all(
+        isinstance(c, (int, float)) and not isinstance(c, bool) for c in distribution.choices
+    )
+    return numbers and len(distribution.choices) > 2
+
+
+class Encoder:
+    """Translates between parameters, rows and features.
+
+    Attributes:
+        names: The parameters, in the order of a row.
+        distributions: Theirs, in the same order.
+        groups: (columns,), the parameter group of each feature column.
+    """
+
+    def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
+        self.names = tuple(space)
+        self.distributions = tuple(space.values())
+        self._cache: list[dict[tuple[type, Any], float]] = [{} for _ in self.names]
+        self.groups = self._groups()
+
+    def row(self, params: Mapping[str, Any]) -> Array:
+        """The row of ``params``: (parameters,), NaN for a value that is none of the choices."""
+        row = np.full(len(self.names), np.nan)
+        for j, name in enumerate(self.names):
+            if name in params:
+                row[j] = self._internal(j, params[name])
+        return row
+
+    def rows(self, points: Iterable[Mapping[str, Any]]) -> Array:
+        """The rows of several points: (n, parameters)."""
+        found = [self.row(point) for point in points]
+        return np.array(found).reshape(-1, len(self.names))
+
+    def row_is_given(self, params: Mapping[str, Any]) -> bool:
+        """Whether ``params`` gives any parameter of the space a value."""
+        return any(name in params for name in self.names)
+
+    def _internal(self, j: int, value: Any) -> float:
+        key = (type(value), value)
+        cache = self._cache[j]
+        if key not in cache:
+            if len(cache) > 100_000:
+                cache.clear()
+            cache[key] = _internal(self.distributions[j], value)
+        return cache[key]
+
+    def params(self, row: Array) -> dict[str, Any]:
+        """The active parameters of ``row`` with their values."""
+        return {
+            name: distribution.to_external_repr(float(value))
+            for name, distribution, value in zip(self.names, self.distributions, row, strict=True)
+            if not np.isnan(value)
+        }
+
+    def _groups(self) -> NDArray[np.intp]:
+        groups: list[int] = []
+        for distribution in self.distributions:
+            group = groups[-1] + 1 if groups else 0
+            if isinstance(distribution, CategoricalDistribution):
+                groups += [group] * (len(distribution.choices) + 1)
+                if _is_ordered(distribution):
+                    groups += [group + 1]
+            else:
+                groups += [group, group]
+        return np.array(groups, dtype=np.intp)
+
+    def features(self, rows: Array) -> Array:
+        """The distance features of ``rows`` (n, parameters): (n, columns).
+
+        A choice is one-hot (with a level of its own where it is inactive), scaled so that two
+        different choices are at squared distance 1; a choice among numbers has its rank as a second
+        group. A range lies in 0..1, logarithmic where it is declared so, beside a column that tells
+        whether it is active.
+        """
+        blocks = []
+        for j, distribution in enumerate(self.distributions):
+            value = rows[:, j]
+            absent = np.isnan(value)
+            if isinstance(distribution, CategoricalDistribution):
+                count = len(distribution.choices)
+                index = np.where(absent, count, value).astype(int)
+                blocks.append(np.eye(count + 1)[index] * np.sqrt(0.5))
+                if _is_ordered(distribution):
+                    order = np.argsort(np.argsort(np.array(distribution.choices, dtype=float)))
+                    rank = np.append(order / (count - 1), 0.5)
+                    blocks.append(rank[index][:, None])
+            else:
+                unit = np.where(absent, 0.5, _unit(distribution, value))
+                blocks.append(np.stack([unit, 0.5 * absent], axis=1))
+        return np.concatenate(blocks, axis=1) if blocks else np.empty((len(rows), 0))
+
+
+def _internal(distribution: BaseDistribution, value: Any) -> float:
+    try:
+        number = float(distribution.to_internal_repr(value))
+    except ValueError:
+        return float("nan")
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        near = float(snap(distribution, np.array([number]))[0])
+        return near if abs(near - number) <= 1e-6 * distribution.step else number
+    return number
+
+
+def _unit(distribution: BaseDistribution, value: Array) -> Array:
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    low, high = float(distribution.low), float(distribution.high)
+    if distribution.log:
+        low, high = np.log(low), np.log(high)
+        value = np.log(np.maximum(value, 1e-300))
+    return np.asarray(np.clip((value - low) / max(high - low, 1e-300), -1.0, 2.0))

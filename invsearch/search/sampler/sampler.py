@@ -1,0 +1,218 @@
+"""CostAwareSampler: an Optuna sampler that models only what it cannot count."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from invsearch.search.sampler.candidates import WHOLE, Candidates
+from invsearch.search.sampler.history import HYPERPARAMETERS
+from invsearch.search.sampler.proposer import Proposal, Proposer, SpaceExhaustedError
+
+__all__ = ["CostAwareSampler"]
+
+Array = NDArray[np.float64]
+Params = Mapping[str, Any]
+
+
+class CostAwareSampler(BaseSampler):
+    """Multi-objective Bayesian optimisation for costly objectives beside counted ones.
+
+    Each unknown objective is a Gaussian process on the logarithm of its value (where positive) with
+    an exp-Hamming kernel and terms in the logarithm of the known costs; the proposal maximises the
+    exact expected hypervolume improvement, with the known objectives exactly known, times the
+    probability that the evaluation succeeds. It handles 1 to 4 objectives, minimised or maximised;
+    conditional parameters; noise; failed, infeasible, stopped, running, enqueued and imported
+    trials (see :mod:`~invsearch.search.sampler.history` for the user attributes it reads).
+
+    Proposals depend on ``seed``, the trial's number and the study alone: a resumed study goes on as
+    if it had never stopped. No canonical point is proposed twice while a new one exists; in an
+    exhausted space points already evaluated are proposed again (:meth:`propose` raises
+    :class:`SpaceExhaustedError` instead).
+
+    Example::
+
+        space = {"op": CategoricalDistribution(["conv", "inv"]), "width": IntDistribution(8, 64)}
+        sampler = CostAwareSampler(space, costs=lambda params: {1: count_macs(params)}, seed=0)
+        study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    """
+
+    def __init__(
+        self,
+        search_space: Mapping[str, BaseDistribution] | None = None,
+        *,
+        costs: Callable[[Params], Mapping[int, float]] | None = None,
+        canonical: Callable[[dict[str, Any]], Params] | None = None,
+        feasible: Callable[[dict[str, Any]], bool] | None = None,
+        candidates: Candidates | None = None,
+        hints: Callable[[Params], Sequence[float]] | None = None,
+        seed: int | None = None,
+        start: int | None = None,
+        whole: int = WHOLE,
+    ) -> None:
+        """Create a sampler.
+
+        Args:
+            search_space: The parameters with their distributions. None takes those of the study's
+                trials so far: a first trial is random then.
+            costs: Gives the objectives of a point that are known without evaluation, by index of
+            the
+                objective, in the objective's own unit and always the same ones. Cheap and pure.
+            canonical: Drops the parameters of a point that have no effect; points equal after it
+            are
+                one. A proposal holds only the parameters that it keeps.
+            feasible: Whether a (canonical) point may be proposed. Measured constraints need nothing
+                here: they are read from ``trial.set_constraint`` and modelled.
+            candidates: The valid points: all of them as a sequence, or a function of a random
+            number
+                generator and a count that draws some. None enumerates or draws ``search_space``.
+            hints: Numbers that may help to predict, such as an earlier model's predictions: further
+                terms of the mean.
+            seed: Seed of every proposal; None draws one.
+            start: Trials before the model is used; by default 5 where costs are known, else 8.
+            whole: Up to how many combinations of values every point is a candidate.
+        """
+        self._space = dict(search_space) if search_space is not None else None
+        self._options: dict[str, Any] = {
+            "costs": costs, "canonical": canonical, "feasible": feasible,
+            "candidates": candidates, "hints": hints, "start": start, "whole": whole,
+        }  # fmt: skip
+        self._seed = (
+            seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
+        )
+        self._proposer: Proposer | None = None
+        self._proposed: dict[int, Array] = {}
+        self._current: tuple[int, int] | None = None
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_lock"]
+        return {**state, "_proposer": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+
+    def reseed_rng(self) -> None:
+        """Do nothing: the trial's number already keeps the draws of parallel workers apart."""
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The declared search space, or every parameter seen in the study's finished trials."""
+        if self._space is not None:
+            return dict(self._space)
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        found: dict[str, BaseDistribution] = {}
+        for finished in study.get_trials(deepcopy=False, states=states):
+            found.update(finished.distributions)
+        return dict(sorted(found.items()))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Propose the parameters of ``trial``: the active ones only."""
+        if not search_space:
+            return {}
+        with self._lock:
+            proposer = self._prepared(study, search_space)
+            trials = study.get_trials(deepcopy=False)
+            history = proposer.read(trials, self._proposed, trial.number)
+            fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            proposal = proposer.propose(history, trial.number, fixed)
+            if proposal is None:
+                row = proposer.again(history, trial.number, fixed)
+            else:
+                row = proposal.row
+                self._remember(study, trial, proposal)
+            self._proposed[trial.number] = row
+            return proposer.params(row)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw a parameter outside the search space uniformly."""
+        seed = [self._seed, trial.number, zlib.crc32(param_name.encode())]
+        state = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        return RandomSampler(seed=state).sample_independent(
+            study, trial, param_name, param_distribution
+        )
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Forget the pending proposal of a finished trial."""
+        with self._lock:
+            self._proposed.pop(trial.number, None)
+
+    def propose(self, study: Study, count: int = 1) -> list[dict[str, Any]]:
+        """Propose points without creating trials, for batches and drivers of their own.
+
+        Args:
+            study: The study to go on from.
+            count: How many distinct new points.
+
+        Returns:
+            Up to ``count`` points, fewer where the space ends.
+
+        Raises:
+            SpaceExhaustedError: There is no new point at all.
+        """
+        with self._lock:
+            return [proposer.params(row) for proposer, row in self._batch(study, count)]
+
+    def _batch(self, study: Study, count: int) -> Iterator[tuple[Proposer, Array]]:
+        trials = study.get_trials(deepcopy=False)
+        placeholder = FrozenTrial(
+            number=len(trials), state=TrialState.RUNNING, value=None, datetime_start=None,
+            datetime_complete=None, params={}, distributions={}, user_attrs={}, system_attrs={},
+            intermediate_values={}, trial_id=-1,
+        )  # fmt: skip
+        space = self.infer_relative_search_space(study, placeholder)
+        proposer = self._prepared(study, space)
+        history = proposer.read(trials, self._proposed)
+        for number in range(len(trials), len(trials) + count):
+            proposal = proposer.propose(history, number, {})
+            if proposal is None and number == len(trials):
+                raise SpaceExhaustedError(
+                    f"all {len(history.seen)} valid points of the space have been proposed"
+                )
+            if proposal is None:
+                return
+            history = history.with_pending(proposal.row, proposal.hyperparameters)
+            yield proposer, proposal.row
+
+    def _prepared(self, study: Study, space: Mapping[str, BaseDistribution]) -> Proposer:
+        current = (id(study._storage), study._study_id)
+        if current != self._current:
+            self._current = current
+            self._proposed.clear()
+        signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
+        if self._proposer is None or not self._proposer.fits(space, signs):
+            self._proposer = Proposer(space, signs, self._seed, **self._options)
+        return self._proposer
+
+    def _remember(self, study: Study, trial: FrozenTrial, proposal: Proposal) -> None:
+        """Keep the hyperparameters with the trial, where a resumed study finds them."""
+        if proposal.hyperparameters is not None:
+            study._storage.set_trial_system_attr(
+                trial._trial_id, HYPERPARAMETERS, proposal.hyperparameters
+            )

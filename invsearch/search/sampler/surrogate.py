@@ -1,0 +1,126 @@
+"""What the trials say about one objective: a Gaussian process on a suitable scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invsearch.search.sampler.gp import Features, GaussianProcess, Hyperparameters, fit
+
+__all__ = ["FIT_POINTS", "Scale", "Surrogate", "log_offset"]
+
+Array = NDArray[np.float64]
+
+FIT_POINTS = 300
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps a minimised objective to about zero mean and unit variance.
+
+    Positive values are modelled by their logarithm: errors differ by factors, and what makes a good
+    network better multiplies its error rather than shifting it.
+    """
+
+    log: bool
+    offset: float
+    centre: float
+    spread: float
+
+    @classmethod
+    def of(cls, values: Array, offset: float | None = None) -> Scale:
+        """Choose the scale of ``values`` (n,); the logarithm where they exceed ``offset``."""
+        log = offset is not None and bool(np.all(values > offset))
+        base = np.log(values - offset) if log and offset is not None else values
+        spread = float(base.std()) if len(base) else 1.0
+        centre = float(base.mean()) if len(base) else 0.0
+        return cls(log, offset if log and offset is not None else 0.0, centre, max(spread, 1e-9))
+
+    def forward(self, values: Array) -> Array:
+        base = np.log(values - self.offset) if self.log else values
+        return np.asarray((base - self.centre) / self.spread)
+
+    def variances(self, values: Array, variances: Array) -> Array:
+        """Noise variances of ``values`` on the model's scale, to first order."""
+        slope = 1.0 / (values - self.offset) if self.log else np.ones_like(values)
+        return np.asarray(variances * (slope / self.spread) ** 2)
+
+
+def log_offset(values: Array, *, maximised: bool) -> float | None:
+    """Where the logarithmic scale of an objective starts; None where it has none.
+
+    Positive values start at (just below) 0. A maximised score between 0 and 1, or 0 and 100, is
+    taken for an accuracy and modelled by the distance to its ceiling, that is by its error.
+
+    Args:
+        values: (n,) minimised values, that is negated ones of a maximised objective.
+        maximised: Whether the objective is.
+    """
+    if not maximised:
+        return -1e-3 * float(np.median(values)) if len(values) and values.min() > 0 else None
+    low, high = float((-values).min(initial=0.0)), float((-values).max(initial=0.0))
+    ceiling = 1.0 if high < 1.0 else 100.0
+    return -ceiling if low >= 0.0 and high < ceiling else None
+
+
+class Surrogate:
+    """The posterior of one objective."""
+
+    def __init__(
+        self,
+        x: Features,
+        values: Array,
+        variances: Array,
+        *,
+        offset: float | None = None,
+        start: Hyperparameters | None = None,
+        iterations: int = 40,
+        fit_points: int = FIT_POINTS,
+    ) -> None:
+        """Args:
+        x: The n points with a value.
+        values: (n,) values, minimised.
+        variances: (n,) known noise variances in the values' own unit.
+        offset: Model ``log(value - offset)`` where every value exceeds it; None models the value.
+        start: Hyperparameters to begin from.
+        iterations: Most iterations of the fit; 0 keeps ``start``, where there is one.
+        fit_points: Most points that the hyperparameters are fitted to.
+        """
+        self.scale = Scale.of(values, offset)
+        self._x, self._y = x, self.scale.forward(values)
+        self._noise = self.scale.variances(values, variances)
+        rows = _spread_rows(self._y, fit_points)
+        self.hyperparameters = (
+            start
+            if start is not None and not iterations
+            else fit(x[rows], self._y[rows], self._noise[rows], start=start, iterations=iterations)
+        )
+        self.process = GaussianProcess(self.hyperparameters, x, self._y, self._noise)
+
+    @property
+    def worst(self) -> float:
+        """The worst value seen, on the model's scale."""
+        return float(self._y.max())
+
+    def with_pending(self, pending: Features) -> GaussianProcess:
+        """The process with ``pending`` points observed at their posterior means (fantasies)."""
+        if not len(pending):
+            return self.process
+        return GaussianProcess(
+            self.hyperparameters,
+            self._x.joined(pending),
+            np.concatenate([self._y, self.process.mean(pending)]),
+            np.concatenate([self._noise, np.zeros(len(pending))]),
+        )
+
+
+def _spread_rows(y: Array, most: int) -> NDArray[np.intp]:
+    """At most ``most`` rows, the lowest third and the rest evenly by number."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    best = np.argsort(y, kind="stable")[: most // 3]
+    rest = np.setdiff1d(np.arange(len(y)), best)
+    even = rest[np.linspace(0, len(rest) - 1, most - len(best)).astype(int)]
+    return np.sort(np.concatenate([best, even]))

@@ -1,0 +1,169 @@
+"""The mathematics under the sampler against brute force and sampling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from invsearch.search.sampler.boxes import Boxes, hypervolume, non_dominated
+from invsearch.search.sampler.counted import best_first
+from invsearch.search.sampler.ehvi import Prediction, expected_gain
+from invsearch.search.sampler.gp import (
+    Features,
+    GaussianProcess,
+    Hyperparameters,
+    _negative_log_posterior,
+    fit,
+)
+from invsearch.search.sampler.surrogate import Scale, Surrogate, log_offset
+
+
+def front(objectives: int, n: int, seed: int = 0) -> np.ndarray:
+    points = np.random.default_rng(seed).random((n, objectives))
+    return points[non_dominated(points)]
+
+
+def covered(points: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    return np.any([np.all(samples >= p, axis=1) for p in points], axis=0)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_boxes_partition_what_the_front_leaves(objectives: int) -> None:
+    """Every undominated point lies in exactly one box, every dominated one in none."""
+    members = front(objectives, 40)
+    samples = np.random.default_rng(1).random((2000, objectives))
+    boxes = Boxes(np.ones(objectives), members)
+    inside = [np.all((samples >= lo) & (samples < up), axis=1)
+              for lo, up in zip(boxes.lower, boxes.upper, strict=True)]  # fmt: skip
+    assert np.array_equal(np.sum(inside, axis=0), (~covered(members, samples)).astype(int))
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_gain_is_the_difference_of_hypervolumes(objectives: int) -> None:
+    members, reference = front(objectives, 30), np.ones(objectives)
+    new = np.random.default_rng(2).random((20, objectives))
+    before = hypervolume(members, reference)
+    gains = [hypervolume(np.vstack([members, p]), reference) - before for p in new]
+    np.testing.assert_allclose(Boxes(reference, members).gain(new), gains, atol=1e-12)
+
+
+def test_hypervolume_of_known_shapes() -> None:
+    assert hypervolume(np.array([[0.25, 0.5]]), np.ones(2)) == pytest.approx(0.375)
+    assert hypervolume(np.array([[0.5] * 4, [0.25, 1, 1, 1]]), np.ones(4)) == pytest.approx(1 / 16)
+    assert hypervolume(np.array([[2.0, 0.5]]), np.ones(2)) == 0.0
+
+
+def test_non_dominated_against_brute_force() -> None:
+    points = np.random.default_rng(0).integers(0, 5, (60, 3)).astype(float)
+    keep = points[non_dominated(points)]
+    brute = {tuple(p) for p in points if not any(np.all(q <= p) and np.any(q < p) for q in points)}
+    assert {tuple(p) for p in keep} == brute
+    assert len(keep) == len(brute)
+
+
+@pytest.mark.parametrize(("objectives", "known"), [(1, ()), (2, (1,)), (2, ()), (3, (0, 2)),
+                                                   (3, (1,)), (4, (1, 2, 3)), (4, ())])  # fmt: skip
+def test_expected_gain_against_sampling(objectives: int, known: tuple[int, ...]) -> None:
+    """Closed form = the mean exact gain over draws, for every mixture of known and predicted."""
+    rng = np.random.default_rng(3)
+    boxes = Boxes(np.ones(objectives), front(objectives, 15))
+    mean, sd = rng.random((4, objectives)), 0.2 + 0.2 * rng.random((4, objectives))
+    costs = {m: mean[:, m] for m in known}
+    predicted = {m: Prediction(mean[:, m], sd[:, m]) for m in range(objectives) if m not in known}
+    closed = expected_gain(boxes, costs, predicted)
+    for i in range(4):
+        draws = mean[i] + sd[i] * rng.standard_normal((20_000, objectives))
+        draws[:, list(known)] = mean[i, list(known)]
+        gains = boxes.gain(draws)
+        assert abs(closed[i] - gains.mean()) < 5 * gains.std() / np.sqrt(len(gains)) + 1e-12
+
+
+def test_tiny_improvements_keep_their_order() -> None:
+    """30 deviations below the mean the expectation is still positive and increasing."""
+    found = Prediction(np.zeros(1), np.ones(1)).improvement(np.array([-30.0, -29.0, -5.0, 0.0, 50]))
+    assert np.all(found > 0)
+    assert np.all(np.diff(found[0]) > 0)
+    assert found[0, 3] == pytest.approx(1 / np.sqrt(2 * np.pi))
+    assert found[0, 4] == pytest.approx(50.0)
+
+
+def features(n: int, seed: int = 0) -> Features:
+    rng = np.random.default_rng(seed)
+    choices = rng.integers(0, 3, (n, 4))
+    columns = np.concatenate([np.eye(3)[choices[:, j]] for j in range(4)], axis=1) * np.sqrt(0.5)
+    return Features(columns, rng.standard_normal((n, 1)), np.repeat(np.arange(4), 3))
+
+
+def test_gradient_of_the_posterior() -> None:
+    """The analytic gradient agrees with finite differences."""
+    rng = np.random.default_rng(0)
+    x, y = features(25), rng.standard_normal(25)
+    start = Hyperparameters.prior(4).pack()
+    args = (x, y, 0.1 * rng.random(25), start, np.ones(len(start)))
+    at = start + 0.3 * rng.standard_normal(len(start))
+    error = check_grad(
+        lambda v: _negative_log_posterior(v, *args)[0],
+        lambda v: _negative_log_posterior(v, *args)[1],
+        at,
+    )
+    assert error < 1e-4 * np.linalg.norm(_negative_log_posterior(at, *args)[1])
+
+
+def test_posterior_interpolates_and_narrows() -> None:
+    x = features(30)
+    y = x.columns @ np.random.default_rng(1).standard_normal(12)
+    h = fit(x, y, np.zeros(30))
+    process = GaussianProcess(h, x, y, np.zeros(30))
+    mean, sd = process.predict(x)
+    np.testing.assert_allclose(mean, y, atol=0.1)
+    new = features(20, seed=5)
+    assert np.all(process.part(10).predict(new)[1] >= process.predict(new)[1] - 1e-9)
+    assert sd.mean() < process.predict(new)[1].mean()
+
+
+def test_known_noise_is_not_followed() -> None:
+    """A value known to be unreliable moves its prediction less."""
+    x, y = features(40), np.random.default_rng(2).standard_normal(40)
+    noisy = np.zeros(40)
+    noisy[0] = 100.0
+    h = Hyperparameters.prior(4)
+    sure = GaussianProcess(h, x, y, np.zeros(40)).mean(x)[0]
+    unsure = GaussianProcess(h, x, y, noisy).mean(x)[0]
+    assert abs(sure - y[0]) < abs(unsure - y[0])
+
+
+def test_scales() -> None:
+    """Positive values by logarithm, accuracies by distance to the ceiling, others as they are."""
+    assert log_offset(np.array([1.0, 2.0]), maximised=False) == pytest.approx(-1.5e-3)
+    assert log_offset(np.array([-1.0, 2.0]), maximised=False) is None
+    assert log_offset(np.array([-93.0, -71.0]), maximised=True) == -100.0
+    assert log_offset(np.array([-0.93, -0.71]), maximised=True) == -1.0
+    assert log_offset(np.array([-250.0, -10.0]), maximised=True) is None
+    values = np.array([1.0, 10.0, 100.0])
+    for offset in (0.0, None):
+        scaled = Scale.of(values, offset).forward(values)
+        assert scaled.mean() == pytest.approx(0.0, abs=1e-12)
+        assert scaled.std() == pytest.approx(1.0)
+
+
+def test_pending_points_narrow_without_moving_the_mean() -> None:
+    x = features(30)
+    surrogate = Surrogate(x, np.exp(x.linear[:, 0]), np.zeros(30), offset=0.0)
+    pending, new = features(3, seed=7), features(20, seed=8)
+    with_pending = surrogate.with_pending(pending)
+    np.testing.assert_allclose(with_pending.mean(new), surrogate.process.mean(new), atol=1e-6)
+    assert np.all(with_pending.predict(pending)[1] < surrogate.process.predict(pending)[1])
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_best_first_is_greedy(objectives: int) -> None:
+    """Each point adds at least as much hypervolume as any other would."""
+    values = np.random.default_rng(0).random((40, objectives))
+    order = list(best_first(values, np.empty((0, objectives))))
+    assert sorted(order) == list(range(40))
+    reference = values.max(axis=0) + 1e-3 * np.ptp(values, axis=0)
+    for k in range(1, 6):
+        boxes = Boxes(reference, values[order[:k]])
+        gains = boxes.gain(values)
+        assert gains[order[k]] == pytest.approx(gains.max())
