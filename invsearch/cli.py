@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_PIPED_WIDTH = 132  # columns of a table that goes to a file
+_PIPED_WIDTH = 140  # columns of a table that goes to a file
 
 SpaceArgument = Annotated[
     str, typer.Argument(metavar="SPACE", help="A path, or the name of a shipped space.")
@@ -120,15 +120,23 @@ def report(
         list[str] | None, typer.Argument(metavar="[RUN...]", help="Folders, or names in results/.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Default: reports/<run>.html.")
+        Path | None, typer.Option("-o", "--output", help="Default: reports/<run>.<format>.")
     ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="html; csv or json, the data; png, the figures.")
+    ] = "html",
+    plotlyjs: Annotated[
+        str, typer.Option(help="inline (the default), directory: a file beside the page, or cdn.")
+    ] = "",
 ) -> None:
-    """Write one self-contained page about one or more runs."""
-    from invsearch.report import default_output, find_runs, write_report
+    """Write one page about one or more runs, or their data or pictures."""
+    from invsearch.report import find_runs, write
 
     folders = find_runs(runs or [])
-    path = write_report(folders, output or default_output(folders))
-    typer.echo(path)
+    with _console().status("writing"):
+        paths = write(folders, output, form=form, plotlyjs=plotlyjs)
+    for path in paths:
+        typer.echo(path)
 
 
 @app.command()
@@ -228,7 +236,7 @@ def bench(
     console = _console()
     session = run(
         names or [],
-        Settings.quickly(settings) if quick else settings,
+        settings.quickly() if quick else settings,
         lambda line: console.print(line, style="dim", highlight=False),
     )
     document = session.as_dict()
@@ -240,6 +248,172 @@ def bench(
     Console().print(session_tables(session))
     if earlier:
         Console().print(changes_table(changes))
+
+
+@app.command("bench-search")
+def bench_search(
+    space: Annotated[
+        str | None,
+        typer.Argument(metavar="[SPACE]", help="Default: the contests on NAS-Bench-Macro."),
+    ] = None,
+    strategies: Annotated[
+        str, typer.Option(help="Separated by commas.")
+    ] = "cost_aware,nsga2,tpe,evolution,random",
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 10,
+    trials: Annotated[int, typer.Option(min=2, help="Of a search of SPACE.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Trials asked at a time, of SPACE.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Searches at a time.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Compare search strategies: the share of the true hypervolume found, over seeds."""
+    import json
+
+    from rich.console import Console
+
+    from invsearch.bench import strategies as contest
+
+    contests = contest.TABLE
+    if space is not None:
+        contests = (contest.Contest(f"{trials} trials", space, trials, batch=batch),)
+    console = _console()
+    standings = contest.compare_strategies(
+        contests,
+        contest.known_strategies(strategies),
+        seeds=seeds,
+        workers=workers,
+        on_standing=lambda standing: console.print(str(standing), style="dim", highlight=False),
+    )
+    document = json.dumps(contest.document(standings, sys.argv[1:]), indent=1)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(document + "\n")
+    if as_json:
+        typer.echo(document)
+    else:
+        Console().print(contest.standings_table(standings))
+
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder, or its name in results/.")
+]
+TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.", min=0)]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
+
+
+@app.command()
+def measure(
+    run: RunArgument,
+    trial: TrialArgument,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, ...; default: the run's.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at a time; default: the run's.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; default: the run's.")
+    ] = None,
+) -> None:
+    """Measure the latency of a trial's full-size network again."""
+    from invsearch.takeaway import pick, remeasure
+    from invsearch.takeaway.rendering import print_measured
+
+    picked = pick(run, trial)
+    with _console().status("measuring, in a process of its own"):
+        found = remeasure(picked, device=device, batch_size=batch_size, threads=threads)
+    print_measured(found, picked.name)
+
+
+@app.command()
+def train(
+    run: RunArgument,
+    trial: TrialArgument,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Seeds in all, the trial's own too; default: 3, or 1 with -o."),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="The full-size network, not the run's proxy of it.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the run's.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10 or a folder; default: the run's.")
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=4, help="Pixels; default: the proxy's, or the model's.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="accuracy.X=Y", help="Change the recipe; repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Keep the trained network here.")
+    ] = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Train an architecture again: further seeds for its run, or a network to keep (-o)."""
+    from invsearch.errors import StoppedError
+    from invsearch.takeaway import TrainOptions
+    from invsearch.takeaway import train as train_again
+    from invsearch.takeaway.rendering import print_trained
+
+    settings = tuple(overrides or ())
+    options = TrainOptions(seeds, epochs, dataset, resolution, settings, full, output, device)
+    console = _console()
+    try:
+        trained = train_again(
+            run, trial, options, lambda line: console.print(line, style="dim", highlight=False)
+        )
+    except KeyboardInterrupt:
+        raise StoppedError("interrupted: the same command goes on from the last epoch") from None
+    print_trained(trained)
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="What `invsearch train -o FOLDER` wrote.")
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10 or a folder; default: the training's.")
+    ] = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Evaluate a kept network on a validation set."""
+    from invsearch.takeaway import evaluate as evaluate_network
+    from invsearch.takeaway.rendering import print_evaluated
+
+    print_evaluated(evaluate_network(folder, dataset, device), str(folder))
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    trial: TrialArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file.")],
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="torch, onnx or spec; default: by the file's ending."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="What `invsearch train -o` wrote.")
+    ] = None,
+    native: Annotated[
+        bool, typer.Option("--native", help="Keep involution as an operator of ops; for torch.")
+    ] = False,
+) -> None:
+    """Write one architecture to a file: a torch program, ONNX, or its spec as JSON."""
+    from invsearch.takeaway import export as export_network
+    from invsearch.takeaway import pick
+    from invsearch.takeaway.rendering import print_exported
+
+    picked = pick(run, trial)
+    with _console().status(f"exporting {picked.name}"):
+        done = export_network(picked, output, form=form, weights=weights, native=native)
+    print_exported(done)
 
 
 def main() -> None:

@@ -9,14 +9,16 @@ from ops.hyperparameter import Hyperparameter
 from ops.involution import Involution2d, involution2d
 from ops.involution.backends import backends
 from ops.registry import OpSpec, get, names, register
-from ops.timing import Measurement, environment, measure
+from ops.timing import Comparison, Measurement, compare, environment, measure
 
 __all__ = [
+    "Comparison",
     "Hyperparameter",
     "Involution2d",
     "Measurement",
     "OpSpec",
     "backends",
+    "compare",
     "convolution",
     "environment",
     "get",

@@ -2,84 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from ops.timing.clock import CACHES, Cache, Run, clock_of, flush_of
+from ops.timing.conditions import Conditions, Watch
 from ops.timing.environment import environment
-from ops.timing.statistics import LEAST_SAMPLES, median_interval
+from ops.timing.measurement import Measurement, flags_of
+from ops.timing.sampling import Rule, Timer, sample
 from ops.timing.workload import MODES, Layer, Mode, workload
 
 __all__ = ["Measurement", "measure"]
-
-Run = Callable[[], object]
-Clock = Callable[[Run, int], float]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Samples of the time of one call, and how they were taken.
-
-    Attributes:
-        samples: Seconds a call, in the order taken; none is dropped.
-        shape: Of the input.
-        mode: `forward`, `backward` or `train`.
-        device: Where it ran.
-        dtype: Of input and weights.
-        threads: torch's threads on the CPU.
-        warmup_calls: Calls made before the first sample.
-        calls_per_sample: Calls that one sample is the mean of.
-        missed: Which criterion the time limit cut short, or None.
-        environment: See `ops.environment`.
-    """
-
-    samples: tuple[float, ...]
-    shape: tuple[int, ...]
-    mode: Mode
-    device: str
-    dtype: str
-    threads: int
-    warmup_calls: int
-    calls_per_sample: int
-    missed: str | None
-    environment: dict[str, Any]
-
-    @property
-    def median(self) -> float:
-        """Median of the samples, in seconds."""
-        return statistics.median(self.samples)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the median, in seconds; with under six samples, the extremes."""
-        return median_interval(self.samples)
-
-    @property
-    def median_ms(self) -> float:
-        """`median` in milliseconds."""
-        return self.median * 1e3
-
-    @property
-    def interval_ms(self) -> tuple[float, float]:
-        """`interval` in milliseconds."""
-        low, high = self.interval
-        return low * 1e3, high * 1e3
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything, with `median_ms` and `interval_ms`, ready for JSON."""
-        return {**asdict(self), "median_ms": self.median_ms, "interval_ms": self.interval_ms}
-
-    def __str__(self) -> str:
-        low, high = self.interval_ms
-        return (
-            f"{self.median_ms:.4g} ms (95 % interval {low:.4g} to {high:.4g}, {len(self.samples)} "
-            f"samples, {self.mode}, {self.device}, {self.threads} threads)"
-        )
 
 
 def measure(
@@ -90,17 +26,20 @@ def measure(
     *,
     dtype: torch.dtype = torch.float32,
     memory_format: torch.memory_format = torch.contiguous_format,
+    cache: Cache = "warm",
     min_samples: int = 20,
     min_time: float = 0.2,
-    max_time: float = 20.0,
+    max_width: float = 0.05,
+    max_time: float = 10.0,
     warmup_time: float = 0.1,
     sample_time: float = 1e-3,
 ) -> Measurement:
     """Measures one pass of `layer` over a random input.
 
-    Warms up, then takes samples until there are `min_samples` of them and `min_time` has passed. A
-    sample is the mean of as many calls as take about `sample_time`. CPU: the monotonic clock. CUDA:
-    events around the calls, so the input is warm in the cache and launches overlap.
+    Warms up, then takes samples until there are `min_samples` of them, `min_time` has passed, and
+    the 95 % interval of their median is narrower than `max_width` of it. A sample is the mean of as
+    many calls as take about `sample_time`. CPU: the monotonic clock. CUDA: events around the calls,
+    so launches overlap.
 
     Args:
         layer: A module, or anything that maps a tensor to a tensor. A module on another device or
@@ -111,85 +50,85 @@ def measure(
             pass), or `train` (both).
         dtype: Of input and weights.
         memory_format: Of the input.
+        cache: `warm`: call after call. `cold`: a sample is one call, and before it twice the last
+            cache's size is written.
         min_samples: At least six, for a 95 % interval.
         min_time: Seconds of sampling, at least.
-        max_time: Seconds of sampling, at most; at least one sample is taken.
+        max_width: Relative width of the median's interval, at most.
+        max_time: Seconds of sampling, at most: `missed` then says which criterion is not met.
         warmup_time: Seconds of calls before the first sample; at least two calls.
         sample_time: Seconds a sample takes, about.
 
     Returns:
-        The samples; their median and its interval are properties.
+        The samples; their median and its interval are properties, `flags` says what disturbed it.
 
     Raises:
-        ValueError: For an unknown mode or too few samples.
+        ValueError: For an unknown mode or cache, or too few samples.
     """
-    if mode not in MODES:
-        raise ValueError(f"measure: mode = {mode!r} must be one of {', '.join(MODES)}")
-    if min_samples < LEAST_SAMPLES:
-        raise ValueError(
-            f"measure: min_samples = {min_samples} must be at least {LEAST_SAMPLES}: "
-            "fewer have no 95 % interval"
-        )
+    rule = Rule(min_samples, min_time, max_width, max_time, warmup_time, sample_time)
     device = torch.device(device)
-    x = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(0))
-    x = x.to(device, dtype)
-    x = x.contiguous(memory_format=memory_format) if x.dim() == 4 else x
-    clock = _cuda_clock(device) if device.type == "cuda" else _clock
+    require("mode", mode, MODES)
+    x = random_input(shape, device, dtype, memory_format)
     with workload(layer, x, mode) as run:
-        warmup_calls, call_time = _warm_up(run, clock, warmup_time)
-        calls = max(1, math.ceil(sample_time / max(call_time, 1e-9)))
-        samples, missed = _sample(run, clock, calls, min_samples, min_time, max_time)
+        timer = timer_of(run, device, cache)
+        watch = Watch()
+        missed = sample([timer], rule)
+        conditions = watch.stop()
+    return measurement_of(timer, conditions, missed, shape, mode, device, dtype, cache)
+
+
+def require(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raises ValueError unless `value` is one of `allowed`."""
+    if value not in allowed:
+        raise ValueError(f"measure: {name} = {value!r} must be one of {', '.join(allowed)}")
+
+
+def random_input(
+    shape: Sequence[int],
+    device: torch.device,
+    dtype: torch.dtype,
+    memory_format: torch.memory_format,
+) -> Tensor:
+    """Normal numbers, the same ones each time; the memory format is for (B, C, H, W)."""
+    x = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(0)).to(device, dtype)
+    return x.contiguous(memory_format=memory_format) if x.dim() == 4 else x
+
+
+def timer_of(run: Run, device: torch.device, cache: Cache) -> Timer:
+    """What takes samples of `run` on this device.
+
+    Raises:
+        ValueError: If the cache is neither warm nor cold.
+    """
+    require("cache", cache, CACHES)
+    return Timer(run, clock_of(device), flush_of(device, cache), single=cache == "cold")
+
+
+def measurement_of(
+    timer: Timer,
+    conditions: Conditions,
+    missed: str | None,
+    shape: Sequence[int] | None,
+    mode: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    cache: Cache,
+    surroundings: dict[str, Any] | None = None,
+) -> Measurement:
+    """Puts a finished timer's samples and their circumstances together."""
+    samples = tuple(float(f"{seconds:.6g}") for seconds in timer.samples)
     return Measurement(
         samples=samples,
-        shape=tuple(shape),
+        shape=None if shape is None else tuple(shape),
         mode=mode,
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
-        warmup_calls=warmup_calls,
-        calls_per_sample=calls,
+        cache=cache,
+        warmup_calls=timer.warmup_calls,
+        calls_per_sample=timer.calls,
         missed=missed,
-        environment=environment(),
+        flags=flags_of(samples, conditions, device.type),
+        conditions=conditions.as_dict(),
+        environment=surroundings or environment(),
     )
-
-
-def _clock(run: Run, calls: int) -> float:
-    start = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return time.perf_counter() - start
-
-
-def _cuda_clock(device: torch.device) -> Clock:
-    stream = torch.cuda.current_stream(device)
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-
-    def clock(run: Run, calls: int) -> float:
-        start.record(stream)
-        for _ in range(calls):
-            run()
-        end.record(stream)
-        end.synchronize()
-        return float(start.elapsed_time(end)) / 1e3
-
-    return clock
-
-
-def _warm_up(run: Run, clock: Clock, warmup_time: float) -> tuple[int, float]:
-    """Calls until `warmup_time` has passed; returns the calls and the fastest one's seconds."""
-    begin, times = time.perf_counter(), [clock(run, 1)]
-    while len(times) < 2 or time.perf_counter() - begin < warmup_time:
-        times.append(clock(run, 1))
-    return len(times), min(times[1:])
-
-
-def _sample(
-    run: Run, clock: Clock, calls: int, min_samples: int, min_time: float, max_time: float
-) -> tuple[tuple[float, ...], str | None]:
-    begin, samples, passed = time.perf_counter(), list[float](), 0.0
-    while len(samples) < min_samples or passed < min_time:
-        if samples and passed >= max_time:
-            return tuple(samples), f"{len(samples)} of {min_samples} samples within {max_time:g} s"
-        samples.append(clock(run, calls) / calls)
-        passed = time.perf_counter() - begin
-    return tuple(samples), None

@@ -26,7 +26,8 @@ def workload(layer: Layer, x: Tensor, mode: Mode) -> Iterator[Callable[[], objec
             dtype than `x` is copied there; otherwise it is used as it is.
         x: The input.
         mode: `forward` (eval, inference mode), `backward` (gradients of the input and of every
-            parameter, the forward pass not included), or `train` (forward and backward).
+            parameter for a random one of the output, the forward pass not included), or `train`
+            (forward and backward).
     """
     layer = _placed(layer, x)
     flags = [(m, m.training) for m in layer.modules()] if isinstance(layer, nn.Module) else []
@@ -57,7 +58,8 @@ def _with_gradients(layer: Layer, x: Tensor, mode: Mode) -> Callable[[], object]
     weights = list(layer.parameters()) if isinstance(layer, nn.Module) else []
     inputs = [x, *(weight for weight in weights if weight.requires_grad)]
     y = layer(x)
-    upstream = torch.ones_like(y)
+    generator = torch.Generator().manual_seed(1)
+    upstream = torch.empty_like(y).copy_(torch.randn(y.shape, generator=generator))
     if mode == "backward":
         return lambda: torch.autograd.grad(y, inputs, upstream, retain_graph=True)
     return lambda: torch.autograd.grad(layer(x), inputs, upstream)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import ops
 
-QUICK = {"min_time": 0.0, "warmup_time": 0.0, "sample_time": 0.0}
+QUICK = {"min_time": 0.0, "warmup_time": 0.0, "sample_time": 0.0, "max_width": 1e9}
 
 
 class Spy(nn.Module):
@@ -52,7 +52,7 @@ def test_train_runs_forward_and_backward_each_time() -> None:
 
 
 def test_samples_are_at_least_as_many_and_as_long_as_asked() -> None:
-    m = ops.measure(nn.Identity(), (1,), min_samples=8, min_time=0.0, warmup_time=0.0)
+    m = ops.measure(nn.Identity(), (1,), min_samples=8, warmup_time=0.0, max_width=1e9)
     assert len(m.samples) >= 8
     assert m.calls_per_sample > 1
     assert m.missed is None

@@ -1,0 +1,83 @@
+"""Clocks and caches of the devices: how one sample is taken.
+
+The CUDA parts (events, flushing the L2) are written from the documentation and have not been run on
+a GPU yet.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+__all__ = ["CACHES", "Cache", "Clock", "Run", "clock_of", "flush_of", "last_level_cache_bytes"]
+
+Run = Callable[[], object]
+Clock = Callable[[Run, int], float]
+"""(run, calls) -> seconds that so many calls take together."""
+Cache = Literal["warm", "cold"]
+CACHES: tuple[Cache, ...] = get_args(Cache)
+
+UNKNOWN_CACHE_BYTES = 64 << 20
+MOST_FLUSHED_BYTES = 512 << 20
+
+
+def clock_of(device: torch.device) -> Clock:
+    """The monotonic clock; on CUDA events around the calls, so launches overlap."""
+    return _cuda_clock(device) if device.type == "cuda" else _cpu_clock
+
+
+def flush_of(device: torch.device, cache: Cache) -> Run:
+    """What to do before a sample: nothing, or write twice the last cache's size."""
+    if cache == "warm":
+        return _nothing
+    size = min(2 * last_level_cache_bytes(device), MOST_FLUSHED_BYTES)
+    buffer = torch.zeros(size // 4, dtype=torch.float32, device=device)
+    return lambda: buffer.add_(1)
+
+
+def last_level_cache_bytes(device: torch.device) -> int:
+    """Of a CUDA device its L2; of this machine its largest; 64 MiB where nothing says."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return int(getattr(properties, "L2_cache_size", UNKNOWN_CACHE_BYTES))
+    sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+    return max((_cache_bytes(path) for path in sizes), default=0) or UNKNOWN_CACHE_BYTES
+
+
+def _cache_bytes(path: Path) -> int:
+    try:
+        found = re.fullmatch(r"(\d+)([KMG]?)\s*", path.read_text(encoding="ascii"))
+    except OSError:
+        return 0
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]] if found else 0
+
+
+def _nothing() -> None:
+    pass
+
+
+def _cpu_clock(run: Run, calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return time.perf_counter() - start
+
+
+def _cuda_clock(device: torch.device) -> Clock:
+    stream = torch.cuda.current_stream(device)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+
+    def clock(run: Run, calls: int) -> float:
+        start.record(stream)
+        for _ in range(calls):
+            run()
+        end.record(stream)
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1e3
+
+    return clock

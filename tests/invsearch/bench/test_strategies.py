@@ -1,0 +1,50 @@
+"""The comparison of strategies: the score is a share of the truth, and seeds repeat."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from toy import invsearch, one_line, passed, write_space
+
+
+def contest(folder: Path, *arguments: object) -> dict:
+    write_space(folder, costs="toy_evaluator:costs")
+    common = ("bench-search", "toy.yaml", "--seeds", 2, "--json")
+    return json.loads(passed(invsearch(folder, *common, *arguments, OMP_NUM_THREADS="1")).stdout)
+
+
+def test_whole_space_is_the_whole_hypervolume_and_less_is_less(tmp_path: Path) -> None:
+    """18 architectures: a search of 18 trials has found everything, whatever the strategy."""
+    found = contest(tmp_path, "--trials", 18, "--strategies", "random,cost_aware")
+    for standing in found["standings"]:
+        for shares in standing["shares"]:
+            assert shares[-1] == pytest.approx(1)
+            assert shares == sorted(shares), "the hypervolume never shrinks"
+            assert shares[0] < 1
+    assert found["environment"]["id"]
+
+
+def test_unknown_strategy_is_one_line(tmp_path: Path) -> None:
+    write_space(tmp_path)
+    result = invsearch(tmp_path, "bench-search", "toy.yaml", "--strategies", "tpee")
+    one_line(result, "tpee", "tpe")
+
+
+def test_space_without_an_evaluator_is_one_line(tmp_path: Path) -> None:
+    one_line(invsearch(tmp_path, "bench-search", "quick", "--seeds", 1), "evaluator")
+
+
+def test_missing_table_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVSEARCH_SHARED", raising=False)
+    one_line(invsearch(tmp_path, "bench-search", "--seeds", 1), "INVSEARCH_SHARED")
+
+
+def test_ours_is_ahead_on_nas_bench_macro(tmp_path: Path, shared: Path) -> None:
+    """The promise of the default strategy, with room for two seeds' luck."""
+    arguments = ("bench-search", "nas-bench-macro", "--trials", 60, "--seeds", 2, "--json")
+    names = ("--strategies", "cost_aware,tpe")
+    result = passed(invsearch(tmp_path, *arguments, *names, INVSEARCH_SHARED=str(shared)))
+    mean = {s["strategy"]: s["mean"] for s in json.loads(result.stdout)["standings"]}
+    assert mean["cost_aware"] > 0.985 > mean["tpe"]
