@@ -1,0 +1,186 @@
+"""Writing one architecture to a file: its spec, a torch program, or ONNX."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from invsearch.errors import CheckError, InputError, nearest
+from invsearch.models import build
+from invsearch.runs.files import dump_json
+from invsearch.takeaway.pick import Pick
+from invsearch.takeaway.portable import foreign_operators, trace
+from invsearch.takeaway.saved import CONFIG, SavedNetwork, config_of, write_bytes
+from invsearch.train import seeded_build
+
+__all__ = ["FORMATS", "Exported", "export"]
+
+FORMATS: Mapping[str, str] = {"torch": ".pt2", "onnx": ".onnx", "spec": ".json"}
+_ONNX_PACKAGES = ("onnx", "onnxscript")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written file.
+
+    Attributes:
+        path: The file.
+        format: ``torch``, ``onnx`` or ``spec``.
+        config: What is written beside the network; in the file too.
+        needs: Operators that must be registered before it is loaded.
+    """
+
+    path: Path
+    format: str
+    config: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+
+
+def export(
+    picked: Pick,
+    output: Path,
+    *,
+    form: str | None = None,
+    weights: str | Path | None = None,
+    native: bool = False,
+) -> Exported:
+    """Write the architecture of a trial to a file.
+
+    Args:
+        picked: The trial, in any state.
+        output: The file; an existing one is replaced.
+        form: One of :data:`FORMATS`; None for what the file's ending says.
+        weights: Folder that ``invsearch train -o`` wrote: its network is exported. Without it the
+            full-size network is, untrained.
+        native: For ``torch``: keep involution as an operator of `ops`, fast where that is there.
+
+    Raises:
+        InputError: If the format, the file, the weights or a missing package stand in the way.
+        CheckError: If the network cannot be traced, or the written program computes something else.
+    """
+    form = _format(output, form)
+    if output.is_dir():
+        raise InputError(f"-o {output} is a folder: name a file, such as {output}/network.pt2")
+    if native and form != "torch":
+        raise InputError(f"--native is for --format torch, not {form}")
+    if form == "onnx":
+        _require_onnx()
+    saved = _saved(picked, weights) if weights is not None else None
+    config = saved.config if saved else _config(picked)
+    if form == "spec":
+        write_bytes(output, (dump_json(config, indent=2) + "\n").encode())
+        return Exported(output, form, config)
+    network = saved.network() if saved else _untrained(picked)
+    program = trace(network, config["input_shape"], native=native)
+    with _quiet():
+        data = (_onnx if form == "onnx" else _torch)(program, network, config)
+    write_bytes(output, data)
+    return Exported(output, form, config, tuple(foreign_operators(program)))
+
+
+def _format(output: Path, form: str | None) -> str:
+    if form is not None:
+        if form not in FORMATS:
+            raise InputError(
+                f"--format {form!r} is none of {', '.join(FORMATS)}{nearest(form, FORMATS)}"
+            )
+        return form
+    for name, suffix in FORMATS.items():
+        if output.suffix == suffix:
+            return name
+    endings = ", ".join(f"{suffix} ({name})" for name, suffix in FORMATS.items())
+    raise InputError(f"-o {output}: its ending is none of {endings}; give --format")
+
+
+def _config(picked: Pick) -> dict[str, Any]:
+    return config_of(picked, picked.spec, picked.resolution, metrics=picked.trial.metrics)
+
+
+def _untrained(picked: Pick) -> nn.Module:
+    return seeded_build(lambda: build(picked.spec), picked.trial.seed).eval()
+
+
+def _saved(picked: Pick, weights: str | Path) -> SavedNetwork:
+    saved = SavedNetwork.open(weights)
+    if saved.config["architecture"] != picked.trial.architecture.to_json():
+        raise InputError(
+            f"--weights {weights} is trial {saved.config['trial']} of {saved.config['run']}, "
+            f"another architecture than {picked.name}"
+        )
+    return saved
+
+
+def _torch(program: ExportedProgram, network: nn.Module, config: Mapping[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={CONFIG: dump_json(config, indent=2)})
+    buffer.seek(0)
+    _check(torch.export.load(buffer).module(), network, config["input_shape"])
+    return buffer.getvalue()
+
+
+def _onnx(program: ExportedProgram, network: nn.Module, config: Mapping[str, Any]) -> bytes:
+    _check(program.module(), network, config["input_shape"])
+    try:
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: "batch"},),
+        )
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckError(f"torch.onnx cannot export the network: {reason}") from error
+    assert exported is not None
+    proto = exported.model_proto
+    proto.metadata_props.add(key="invsearch", value=dump_json(config))
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def _check(program: nn.Module, network: nn.Module, shape: list[int]) -> None:
+    """Compare a program with the network on three random images.
+
+    Raises:
+        CheckError: If they differ by more than rounding does.
+    """
+    images = torch.randn(3, *shape[1:], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = network(images), program(images)
+    difference = float((expected - found).abs().max())
+    if not difference <= 1e-3 * max(1e-6, float(expected.abs().max())):
+        raise CheckError(f"the exported program differs from the network by {difference:.3g}")
+
+
+def _require_onnx() -> None:
+    missing = [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"--format onnx needs the package {missing[0]}: pip install 'invsearch[onnx]'"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what torch's exporters say to their own developers."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,164 @@
+"""Job: one training - which network, on what data, by which recipe, from which seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invsearch.data import ImageData, load_dataset
+from invsearch.errors import InputError, TrialError
+from invsearch.metrics import Metric
+from invsearch.models import NetworkSpec, build, proxy_spec
+from invsearch.search.evaluation import describe_failure
+from invsearch.space import Accuracy
+from invsearch.train import Recipe, Trainer, reestimated_batch_norm, seeded_build
+from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
+
+__all__ = ["Finished", "Job"]
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished training.
+
+    Attributes:
+        weights: The state dict with batch-norm statistics estimated anew: what was evaluated.
+        metrics: ``val_loss``, ``error`` and ``top1`` with intervals and fidelity.
+    """
+
+    weights: dict[str, Tensor]
+    metrics: dict[str, Metric]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        searched: The architecture's full-size network.
+        accuracy: Data set and recipe; and the proxy, where ``full`` is not set.
+        seed: Of the weights, the order and the augmentation.
+        resolution: Side of the images in pixels; None for the images' own.
+        full: Whether the full-size network is trained rather than the run's proxy of it.
+        device: Where to train.
+    """
+
+    searched: NetworkSpec
+    accuracy: Accuracy
+    seed: int
+    resolution: int | None
+    full: bool = False
+    device: str = "cpu"
+
+    @property
+    def width(self) -> float:
+        """Width of the trained network as a fraction of the searched one's."""
+        return 1.0 if self.full else self.accuracy.proxy.width
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.from_mapping(dict(self.accuracy))
+
+    def data(self) -> ImageData:
+        """The data set; the last one is kept in memory."""
+        return load_dataset(
+            self.accuracy.dataset,
+            resolution=self.resolution,
+            data_fraction=self.accuracy.data_fraction,
+        )
+
+    def spec(self) -> NetworkSpec:
+        """The network that is trained: with the classes and channels of the data."""
+        data = self.data()
+        classes, channels = data.num_classes, data.channels
+        if self.full:
+            return replace(self.searched, num_classes=classes, in_channels=channels)
+        proxy = self.accuracy.proxy
+        return proxy_spec(
+            self.searched,
+            width=proxy.width,
+            stem_stride=proxy.stem_stride,
+            pool=proxy.pool,
+            num_classes=classes,
+            in_channels=channels,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """All that decides the result but the network, as JSON has it."""
+        data = {
+            "recipe": vars(self.recipe),
+            "seed": self.seed,
+            "dataset": self.accuracy.dataset,
+            "data_fraction": self.accuracy.data_fraction,
+            "resolution": self.data().resolution,
+            "width": self.width,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(data))
+        return plain
+
+    def run(self, checkpoint: Path, tell: Told) -> Finished:
+        """Train to the end, from the checkpoint if there is one.
+
+        Args:
+            checkpoint: Written after every epoch; the caller removes it when all is kept.
+            tell: Takes a line of progress after every epoch.
+
+        Raises:
+            InputError: If the checkpoint is of another training.
+            TrialError: If training diverges or memory runs out.
+        """
+        spec = self.spec()
+        network = seeded_build(lambda: build(spec), self.seed)
+        trainer = _Trainer(
+            network, self.data(), self.recipe, self.seed, self.device, width=self.width
+        )
+        whose = json.dumps([self.describe(), spec.to_json()], sort_keys=True)
+        tell(f"seed {self.seed}: {_words(self.describe())}")
+        if checkpoint.is_file():
+            _resume(trainer, checkpoint, whose)
+        try:
+            while not trainer.done:
+                loss = trainer.train_epoch()
+                write_checkpoint({"job": whose, "trainer": trainer.state_dict()}, checkpoint)
+                epochs = f"epoch {trainer.epoch} of {trainer.recipe.epochs}"
+                tell(f"seed {self.seed}: {epochs}, training loss {loss:.4g}")
+            return Finished(trainer.weights(), trainer.evaluate())
+        except (MemoryError, RuntimeError, TrialError) as error:
+            raise TrialError(f"seed {self.seed}: {describe_failure(error)}") from error
+
+
+class _Trainer(Trainer):
+    """A trainer whose weights can be taken home."""
+
+    def weights(self) -> dict[str, Tensor]:
+        with reestimated_batch_norm(self.model, self._norm_batches()) as model:
+            return {
+                name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+                for name, value in model.state_dict().items()
+            }
+
+
+def _words(described: Mapping[str, Any]) -> str:
+    """A job on one line."""
+    recipe = " ".join(f"{name}={value}" for name, value in described["recipe"].items())
+    share = described["data_fraction"]
+    part = "" if share == 1 else f"{share:.0%} of "
+    where = f"{part}{described['dataset']} at {described['resolution']} px"
+    return f"{where}, width {described['width']:g}, {recipe}"
+
+
+def _resume(trainer: Trainer, checkpoint: Path, whose: str) -> None:
+    state = read_checkpoint(checkpoint, trainer.device)
+    if state.get("job") != whose:
+        raise InputError(
+            f"{checkpoint} is of another training: remove it, or choose another folder with -o"
+        )
+    trainer.load_state_dict(state["trainer"])

@@ -1,0 +1,102 @@
+"""What the commands print: tables of metrics, each with its source and interval."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from invsearch.metrics import KNOWN_METRICS, Metric
+from invsearch.report.text import counted_noun, display, fidelity, interval
+from invsearch.takeaway.evaluate import Evaluated
+from invsearch.takeaway.export import Exported
+from invsearch.takeaway.remeasure import Remeasured
+from invsearch.takeaway.train import Trained
+
+__all__ = ["metric_table", "print_evaluated", "print_exported", "print_measured", "print_trained"]
+
+_PIPED_WIDTH = 132  # columns of a table that goes to a file
+
+
+def print_measured(found: Remeasured, name: str) -> None:
+    """Print a latency, and whether it went into the run."""
+    console, detail = _console(), found.latency.detail
+    settings = f"{detail['device']}, shape {detail['shape']}, threads {detail['threads']}"
+    console.print(metric_table({"latency_ms": found.latency}, f"{name}: {settings}"))
+    if detail.get("missed"):
+        _line(console, f"not as steady as wished: {detail['missed']}")
+    if found.recorded is None:
+        _line(console, f"not added to the run: {found.reason}")
+        return
+    mean = display("latency_ms", found.recorded.value, known=True)
+    ends = interval(found.recorded, known=True)
+    _line(console, f"added to the run: the mean of {found.recorded.n} is {mean} ({ends})")
+
+
+def print_trained(trained: Trained) -> None:
+    """Print the networks that were kept and, where it is about them, the trial's new metrics."""
+    console = _console()
+    for folder, metrics in trained.kept.items():
+        console.print(metric_table(metrics, str(folder)))
+    if trained.kept and not trained.recorded:
+        _line(console, f"next: invsearch evaluate {next(iter(trained.kept))}")
+        return
+    number = trained.trial.number
+    console.print(metric_table(trained.trial.metrics, f"trial {number}, all its seeds"))
+    if trained.recorded:
+        _line(console, f"added to the run: {counted_noun(trained.recorded, 'replicate')}")
+    else:
+        _line(console, "nothing to train: the run holds that many seeds already")
+
+
+def print_evaluated(found: Evaluated, name: str) -> None:
+    """Print what an evaluation brought."""
+    title = f"{name}: {counted_noun(found.images, 'validation image')} of {found.dataset}"
+    _console().print(metric_table(found.metrics, title))
+
+
+def print_exported(done: Exported) -> None:
+    """Print what was written, and what loading it needs."""
+    console, config = _console(), done.config
+    state = "untrained" if config["training"] is None else "trained"
+    shape = " x ".join(map(str, ["batch", *config["input_shape"][1:]]))
+    size = done.path.stat().st_size
+    _line(console, f"{done.path}: {done.format}, {state}, images {shape}, {size:,} bytes")
+    foreign = [name for name in done.needs if not name.startswith("involution::")]
+    if len(foreign) < len(done.needs):
+        _line(console, "loading it needs `import ops` first")
+    if foreign:
+        _line(console, f"loading it needs the module that registers {', '.join(foreign)} first")
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def metric_table(metrics: Mapping[str, Metric], title: str = "") -> Table:
+    """A row for each metric: value, 95 % interval, source, seeds, what was spent on it."""
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    for heading in ("metric", "value", "95 % interval", "source", "of", "trained"):
+        table.add_column(heading, justify="right" if heading in ("value", "of") else "left")
+    for name in sorted(metrics, key=_order):
+        metric = metrics[name]
+        table.add_row(
+            name,
+            display(name, metric.value, known=True),
+            interval(metric, known=True),
+            metric.source,
+            str(metric.n) if metric.n > 1 else "",
+            fidelity(metric.fidelity),
+        )
+    return table
+
+
+def _order(name: str) -> tuple[int, str]:
+    known = list(KNOWN_METRICS)
+    return (known.index(name) if name in known else len(known), name)

@@ -1,0 +1,192 @@
+"""A network on disk: ``config.json``, and ``model.safetensors`` where it is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from invsearch import cost
+from invsearch.errors import InputError
+from invsearch.metrics import Metric
+from invsearch.models import Network, NetworkSpec, build
+from invsearch.models.official import read_checkpoint
+from invsearch.runs.files import dump_json
+from invsearch.takeaway.operators import require_operators
+from invsearch.takeaway.pick import Pick
+
+__all__ = ["CONFIG", "WEIGHTS", "SavedNetwork", "config_of", "costs", "load_network"]
+__all__ += ["save_network", "write_bytes"]
+
+FORMAT, SCHEMA = "invsearch-network", 1
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class SavedNetwork:
+    """A saved network.
+
+    Attributes:
+        path: Its folder.
+        config: ``config.json``.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+
+    @property
+    def spec(self) -> NetworkSpec:
+        return NetworkSpec.from_json(self.config["network"])
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """How it was trained: ``recipe``, ``seed``, ``dataset``, ``resolution``, ..."""
+        training: Mapping[str, Any] = self.config["training"]
+        return training
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        found = self.config["metrics"]
+        return {name: Metric.from_json(name, data) for name, data in found.items()}
+
+    @classmethod
+    def open(cls, folder: str | Path) -> SavedNetwork:
+        """Read the folder's ``config.json``.
+
+        Raises:
+            InputError: If there is none, or it is not one of ours.
+        """
+        path = Path(folder)
+        try:
+            config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(_missing(path)) from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path / CONFIG} cannot be read: {error}") from None
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise InputError(f"{path / CONFIG} was not written by `invsearch train`")
+        if config.get("schema") != SCHEMA:
+            raise InputError(
+                f"{path / CONFIG} has schema {config.get('schema')!r}; this version reads {SCHEMA}"
+            )
+        return cls(path, config)
+
+    def network(self) -> Network:
+        """Build the network and load its weights.
+
+        Returns:
+            The network in eval mode.
+
+        Raises:
+            InputError: If an operator is not registered, or the weights do not fit.
+        """
+        require_operators(self.spec, self.config.get("operators", []), self.path)
+        network = build(self.spec)
+        weights = read_checkpoint(self.path / WEIGHTS)
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{self.path / WEIGHTS} does not fit {CONFIG}: {reason}") from None
+        return network.eval()
+
+
+def load_network(folder: str | Path) -> Network:
+    """Load a network that ``invsearch train -o FOLDER`` saved.
+
+    Returns:
+        The network in eval mode; forward takes images (B, C, H, W), each channel of mean 0 and
+        deviation 1 over the training set, to logits (B, classes).
+
+    Raises:
+        InputError: If the folder holds no such network, or an operator of it is not registered.
+    """
+    return SavedNetwork.open(folder).network()
+
+
+def config_of(
+    picked: Pick,
+    spec: NetworkSpec,
+    resolution: int,
+    *,
+    metrics: Mapping[str, Metric],
+    training: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What is written beside a network.
+
+    Args:
+        picked: The trial that it comes from.
+        spec: The network itself.
+        resolution: Side of its images in pixels.
+        metrics: Its own metrics; what it costs is counted and added.
+        training: How it was trained; None if it is not.
+    """
+    found = {**costs(spec, resolution), **metrics}
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "run": picked.folder.path.resolve().name,
+        "trial": picked.trial.number,
+        "architecture": picked.trial.architecture.to_json(),
+        "network": spec.to_json(),
+        "input_shape": [1, spec.in_channels, resolution, resolution],
+        "operators": list(picked.problem.file.operators),
+        "training": training,
+        "metrics": {name: metric.to_json() for name, metric in found.items()},
+    }
+
+
+def costs(spec: NetworkSpec, resolution: int) -> dict[str, Metric]:
+    """Parameters and multiply-adds of a network."""
+    counts = cost.count(spec, resolution=resolution, convention="fvcore")
+    detail = {"convention": "fvcore", "resolution": resolution}
+    return {
+        "params": Metric("params", counts.params, "counted"),
+        "macs": Metric("macs", counts.macs, "counted", detail=detail),
+    }
+
+
+def save_network(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Write the weights, then the config: a folder with a config is whole."""
+    from safetensors.torch import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / WEIGHTS, save(dict(weights), {"format": "pt"}))
+    write_bytes(folder / CONFIG, (dump_json(config, indent=2) + "\n").encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a whole file so that a kill leaves the former one or the new one.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
+
+
+def _missing(path: Path) -> str:
+    if not path.is_dir():
+        return f"there is no folder {str(path)!r}: make one with `invsearch train RUN TRIAL -o`"
+    inside = sorted(found.parent.name for found in path.glob(f"*/{CONFIG}"))
+    if inside:
+        return f"{path} holds several networks: name one of {', '.join(inside)} in it"
+    if (path / "checkpoint.pt").is_file():
+        return f"{path} holds a training that is not finished: the same `train` command goes on"
+    return f"{path} holds no network: no {CONFIG}; make one with `invsearch train RUN TRIAL -o`"

@@ -1,0 +1,162 @@
+"""`invsearch export`: what is written computes what the network does, anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toy import invsearch, one_line, passed
+
+from invsearch.models import NetworkSpec, build, rednet
+from invsearch.takeaway import load_network
+from invsearch.takeaway.portable import foreign_operators, trace
+
+DOCS = Path(__file__).parents[3] / "docs" / "take-home.md"
+HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_program_equals_the_network_for_any_batch(native: bool) -> None:
+    """All operators at once: involution, self-attention, convolution; strides 1 and 2."""
+    operators = ("involution", "self_attention", "convolution", "involution")
+    stages = [{"blocks": 1, "operator": operator, "kernel_size": 3} for operator in operators]
+    network = rednet(None, num_classes=7, width=0.25, stem_kernel_size=3, stages=stages).eval()
+    for stage in network.stages:
+        stage[0].bn3.weight.data.fill_(0.2)
+    program = trace(network, (1, 3, 32, 32), native=native)
+    images = torch.randn(5, 3, 32, 32)
+    with torch.no_grad():
+        expected, found = network(images), program.module()(images)
+    torch.testing.assert_close(found, expected)
+    assert expected.std() > 1e-3, "nothing to compare"
+    names = foreign_operators(program)
+    assert bool(names) == native
+    assert all(name.startswith("involution::") for name in names)
+
+
+def test_trained_program_runs_by_the_docs_snippet_with_torch_alone(small: Path) -> None:
+    """In a process of its own that never imports ops or invsearch."""
+    passed(invsearch(small, "train", "small", 0, "-o", "kept"))
+    printed = passed(
+        invsearch(small, "export", "small", 0, "-o", "network.pt2", "--weights", "kept")
+    ).stdout
+    assert "trained" in printed
+    assert "import ops" not in printed
+    snippet = re.search(r"<!-- load -->\n```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+    assert snippet is not None
+    assert len(snippet[1].splitlines()) <= 10
+    more = "import sys; assert not {'ops', 'invsearch'} & set(sys.modules)\n"
+    more += "torch.save({'images': images, 'logits': logits}, 'done.pt')\n"
+    done = subprocess.run(
+        [sys.executable, "-c", snippet[1] + more],
+        cwd=small,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"architecture"' in done.stdout
+    saved = torch.load(small / "done.pt", weights_only=True)
+    with torch.no_grad():
+        expected = load_network(small / "kept")(saved["images"])
+    torch.testing.assert_close(saved["logits"], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_spec_builds_the_network_and_keeps_the_sources(small: Path) -> None:
+    passed(invsearch(small, "export", "small", 1, "-o", "network.json"))
+    spec = json.loads((small / "network.json").read_text())
+    network = build(NetworkSpec.from_json(spec["network"]))
+    assert sum(p.numel() for p in network.parameters()) == spec["metrics"]["params"]["value"]
+    assert spec["metrics"]["params"]["source"] == "counted"
+    assert spec["metrics"]["error"]["source"] == "trained"
+    assert spec["metrics"]["error"]["fidelity"]["width"] == 0.25
+    assert spec["input_shape"] == [1, 3, 32, 32]
+    assert spec["training"] is None
+
+
+def test_misuse_is_one_line(small: Path, tmp_path: Path) -> None:
+    one_line(invsearch(small, "export", "smal", 0, "-o", "a.pt2"), "'smal'", "small")
+    one_line(invsearch(small, "export", "small", 9, "-o", "a.pt2"), "no trial 9", "nearest is 1")
+    one_line(invsearch(small, "export", "small", "x", "-o", "a.pt2"), "TRIAL")
+    one_line(invsearch(small, "export", "small", 0), "--output")
+    one_line(invsearch(small, "export", "small", 0, "-o", "a.bin"), ".pt2", "--format")
+    one_line(invsearch(small, "export", "small", 0, "-o", "a", "--format", "onx"), "'onnx'")
+    one_line(invsearch(small, "export", "small", 0, "-o", "a.json", "--native"), "--native")
+    one_line(invsearch(small, "export", "small", 0, "-o", "results", "--format", "spec"), "folder")
+    (small / "results" / "small" / "space.yaml").unlink()
+    one_line(invsearch(small, "export", "small", 0, "-o", "a.pt2"), "no space.yaml")
+
+
+def test_weights_of_another_architecture_are_refused(small: Path) -> None:
+    passed(invsearch(small, "train", "small", 0, "-o", "kept", "--epochs", 1))
+    refused = invsearch(small, "export", "small", 1, "-o", "a.pt2", "--weights", "kept")
+    one_line(refused, "trial 0 of small", "another architecture")
+
+
+def test_run_of_an_evaluator_has_no_network(tmp_path: Path) -> None:
+    from toy import write_space
+
+    passed(invsearch(tmp_path, "run", write_space(tmp_path), "--trials", 1, "--executor", "serial"))
+    for words in (("export", "-o", "a.pt2"), ("measure",), ("train",)):
+        one_line(invsearch(tmp_path, words[0], "toy", 0, *words[1:]), "'evaluator'", "no network")
+
+
+@pytest.mark.skipif(HAS_ONNX, reason="onnx is installed")
+def test_missing_onnx_says_what_to_install(small: Path) -> None:
+    refused = invsearch(small, "export", "small", 0, "-o", "a.onnx")
+    one_line(refused, "onnx", "pip install 'invsearch[onnx]'")
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="needs the extra onnx")
+def test_onnx_has_named_inputs_and_a_free_batch(small: Path) -> None:
+    import onnx
+
+    passed(invsearch(small, "export", "small", 0, "-o", "a.onnx"))
+    graph = onnx.load(small / "a.onnx").graph
+    (images,) = graph.input
+    assert images.name == "images"
+    assert images.type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+OPERATOR = """
+from torch import nn
+
+import ops
+
+
+@ops.register(
+    "take_home_shift",
+    macs=lambda shape, *, stride: 0,
+    params=lambda channels: 0,
+)
+def shift(channels, *, stride):
+    return nn.MaxPool2d(3, stride, 1)
+"""
+
+FOREIGN = """
+name: foreign
+objectives: {macs: minimize}
+model: {family: rednet, resolution: 32, operators: [shift.py]}
+space: {width: {choice: [0.25]}, stage: {blocks: 1, operator: take_home_shift}}
+search: {strategy: random, trials: 1}
+"""
+
+
+def test_operators_file_is_found_from_elsewhere_or_asked_for(tmp_path: Path) -> None:
+    """A space file names it relative to itself; the run folder's copy of it lies elsewhere."""
+    project, away = tmp_path / "project", tmp_path / "away"
+    (project / "spaces").mkdir(parents=True)
+    away.mkdir()
+    (project / "spaces" / "shift.py").write_text(OPERATOR)
+    (project / "spaces" / "foreign.yaml").write_text(FOREIGN)
+    passed(invsearch(project, "run", "spaces/foreign.yaml", "--executor", "serial"))
+    run = project / "results" / "foreign"
+    passed(invsearch(away, "export", run, 0, "-o", "a.json"))
+    (project / "spaces" / "shift.py").rename(tmp_path / "shift.py")
+    one_line(invsearch(away, "export", run, 0, "-o", "a.json"), "'shift.py'", str(run), "copy it")
