@@ -6,7 +6,8 @@ import json
 import os
 import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,7 @@ class SearchStudy:
             self._study.add_trials(t for t in self._journal.trials if t.state.is_finished())
         self._written = self._study_size()
         self._asked: dict[int, optuna.Trial] = {}
+        self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
         self._seen: set[Architecture] = set()
         self._orphans: list[Proposal] = []
         self._next_number = 0
@@ -142,6 +144,7 @@ class SearchStudy:
         """Keep what a trial had reached when it was judged at a rung."""
         data = {name: metric.to_json() for name, metric in metrics.items()}
         self._asked[proposal.handle].set_user_attr(f"rung:{rung}", data)
+        self._reached[proposal.handle].append(metrics)
 
     def record(self, handle: int, trial: Trial) -> None:
         """Write down how a trial ended; from here on a kill does not lose it."""
@@ -156,6 +159,8 @@ class SearchStudy:
             asked = self._asked.pop(handle)
             for name, excess in trial.constraints.items():
                 asked.set_constraint(name, excess)
+            for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
+                asked.set_user_attr(name, value)
             self._study.tell(handle, values, state=None if values else _STATES[trial.state])
         self.finished.append(trial)
 
@@ -182,6 +187,18 @@ class SearchStudy:
                 "choose another folder with --out"
             )
 
+    def _hints(self, trial: Trial, reached: Sequence[Mapping[str, Metric]]) -> dict[str, Any]:
+        """What the cost-aware sampler reads beside values: noise, and values at the rungs."""
+        names = list(self._problem.objectives)
+        if not all(name in trial.metrics for name in names):
+            return {}
+        rungs = {str(_fidelity(metrics)): _values(metrics, names) for metrics in reached}
+        if trial.state == "stopped":
+            values = _values(trial.metrics, names)
+            return {"partial": {"fidelity": _fidelity(trial.metrics), "values": values}}
+        sigma = [trial.metrics[name].sigma for name in names]
+        return {**({"sigma": sigma} if any(sigma) else {}), **({"rungs": rungs} if rungs else {})}
+
     def _read(self) -> None:
         for asked in self._study.get_trials(deepcopy=False):
             attributes = asked.user_attrs
@@ -195,6 +212,7 @@ class SearchStudy:
             for name, data in attributes.items():
                 if name.startswith("rung:"):
                     metrics = {key: Metric.from_json(key, value) for key, value in data.items()}
+                    self._reached[asked.number].append(metrics)
                     self.rungs.append((proposal.number, int(name[5:]), metrics))
             if asked.state == TrialState.RUNNING:
                 self._asked[asked.number] = optuna.Trial(self._study, asked._trial_id)
@@ -282,6 +300,16 @@ def infeasible_trial(proposal: Proposal, violations: Mapping[str, float]) -> Tri
         seed=proposal.seed,
         error=text,
     )
+
+
+def _values(metrics: Mapping[str, Metric], names: Sequence[str]) -> list[float]:
+    return [metrics[name].value for name in names]
+
+
+def _fidelity(metrics: Mapping[str, Metric]) -> float:
+    """The smallest fraction of a full training that any of the metrics had."""
+    spent = [m.fidelity.epochs / m.fidelity.max_epochs for m in metrics.values() if m.fidelity]
+    return min(spent, default=1.0)
 
 
 def mend_journal(path: Path) -> None:

@@ -161,3 +161,24 @@ def test_torn_journal_is_mended(tmp_path: Path) -> None:
     passed(invsearch(tmp_path, *arguments))
     passed(invsearch(tmp_path, *arguments))
     assert len(trial_lines(journal.parent)) == 8
+
+
+def test_what_a_stopped_trial_reached_reaches_the_sampler(tmp_path: Path) -> None:
+    """Noise, and values at the rungs, stand where the cost-aware sampler reads them."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    small = ("--set", "accuracy.epochs=2", "--set", "accuracy.data_fraction=0.2")
+    rungs = ("--set", "search.rungs=[1]", "--set", "search.reduction_factor=4", "--trials", 8)
+    passed(invsearch(tmp_path, "run", "quick", "--executor", "serial", *small, *rungs))
+    journal = str(tmp_path / "results" / "quick" / "study.journal")
+    storage = JournalStorage(JournalFileBackend(journal))
+    trials = optuna.load_study(study_name="invsearch", storage=storage).trials
+    stopped = [t for t in trials if t.state.name == "PRUNED"]
+    complete = [t for t in trials if t.state.name == "COMPLETE"]
+    assert stopped
+    assert all(t.user_attrs["partial"]["fidelity"] == 0.5 for t in stopped)
+    assert all(t.user_attrs["sigma"][0] > 0 for t in complete)
+    assert all(t.user_attrs["sigma"][1] == 0 for t in complete), "MACs are exact"
+    assert all("0.5" in t.user_attrs["rungs"] for t in complete)

@@ -64,7 +64,7 @@ def test_a_mistake_is_one_line_with_its_position(text: str, expected: str) -> No
     ("path", "expected"),
     [
         ("nowhere/quick.yaml", "no file 'nowhere/quick.yaml' and no shipped space of that name"),
-        ("rednt", "(did you mean 'rednet'?); shipped: detection, operators, paper, quick"),
+        ("rednt", "(did you mean 'rednet'?); shipped: detection, nas-bench-macro, operators"),
         ("", "there is no file ''"),
         (".", ". is a directory, not a space file"),
     ],
@@ -89,11 +89,12 @@ def test_a_file_that_may_not_be_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["quick", "rednet", "paper", "operators", "detection", "segmentation"]
+    "name",
+    ["quick", "rednet", "paper", "operators", "detection", "segmentation", "nas-bench-macro"],
 )
 def test_shipped_spaces_load_by_name(name: str) -> None:
     assert list(shipped_spaces()) == [
-        "detection", "operators", "paper", "quick", "rednet", "segmentation",
+        "detection", "nas-bench-macro", "operators", "paper", "quick", "rednet", "segmentation",
     ]  # fmt: skip
     space_file = load_space_file(name)
     assert space_file.name == space_file.slug == name
