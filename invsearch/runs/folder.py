@@ -243,6 +243,10 @@ class RunFolder:
             by_number.setdefault(replicate.number, []).append(replicate)
         return [fold(trial, by_number.get(trial.number, ())) for trial in log.records]
 
+    def replicates(self) -> list[Replicate]:
+        """Return every logged replicate in the order of the log."""
+        return list(read_lines(self.replicates_path, _parse_replicate).records)
+
     def append_trial(self, trial: Trial) -> None:
         """Log one trial durably; see :meth:`append_trials`."""
         self.append_trials([trial])

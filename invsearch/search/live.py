@@ -139,6 +139,7 @@ def _status(session: Session) -> Text:
     fresh = len(session.trials) - session.resumed
     speed = f"{fresh / minutes:.1f} trials/min" if minutes > 0.05 and fresh else ""
     parts = [f"{session.counted}/{session.trials_wanted}", f"{len(session.running)} running", speed]
+    parts += [f"{session.replicated} replicates"] if session.replicated else []
     parts += [f"{states[state]} {state}" for state in ("stopped", "failed", "infeasible")
               if states[state]]  # fmt: skip
     return Text("  ".join(part for part in parts if part))

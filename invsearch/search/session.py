@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 
 from invsearch.errors import TrialError
 from invsearch.metrics import Metric
-from invsearch.runs import RunFolder
+from invsearch.runs import Replicate, RunFolder
 from invsearch.runs.trial import Trial
 from invsearch.search.evaluation import Progress, describe_failure
 from invsearch.search.halving import Halving
 from invsearch.search.problem import Problem
+from invsearch.search.replication import Replication
 from invsearch.search.study import Proposal, SearchStudy, infeasible_trial
 
 __all__ = ["Outcome", "Session"]
@@ -77,6 +78,7 @@ class Session:
         self.on_change = on_change
         self.started = time.monotonic()
         self.exhausted = False
+        self.replicated = 0
         self._environment = environment
         self._deterministic = deterministic
         # measured costs are taken while nothing else runs, so their proposals come in batches too
@@ -97,6 +99,7 @@ class Session:
         self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
         for number, rung, metrics in self._study.rungs:
             self.halving.record(number, rung, metrics)
+        self._replication = Replication(problem, folder)
 
     @property
     def trials(self) -> list[Trial]:
@@ -116,13 +119,23 @@ class Session:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to ask for and nothing is out."""
-        spent = self.counted + len(self._held) >= self.trials_wanted or self.exhausted
-        return spent and not self._out and not self._ready
+        if not self._spent or self._out or self._ready:
+            return False
+        return not self._replication.due(1)
+
+    @property
+    def _spent(self) -> bool:
+        return self.counted + len(self._held) >= self.trials_wanted or self.exhausted
 
     def ask(self) -> Proposal | None:
-        """Hand out the next proposal; None where there is none now (see :attr:`finished`)."""
+        """Hand out the next proposal; None where there is none now (see :attr:`finished`).
+
+        When the budget is spent these are further seeds of doubtful members of the front.
+        """
         if not self._ready and self._may_fill():
             self._fill(self.capacity if self._batches else 1)
+        if not self._ready and self._spent and not self._out:
+            self._ready.extend(self._replication.due(self.capacity))
         if not self._ready:
             return None
         proposal = self._ready.popleft()
@@ -133,9 +146,11 @@ class Session:
     def judge(self, proposal: Proposal, progress: Progress) -> bool:
         """Record what a trial reached at a rung and say whether it stops there.
 
-        Baselines are judged by none and stop never: they are points of reference.
+        Baselines and replicates never stop: they are points of reference.
         """
         if progress.done or progress.step not in self.halving.rungs or not progress.metrics:
+            return False
+        if proposal.replicate:
             return False
         metrics = {**proposal.metrics, **progress.metrics}
         self._study.record_rung(proposal, progress.step, metrics)
@@ -149,6 +164,9 @@ class Session:
         """Take in how an evaluation ended: into the study, the log, the front."""
         _, started = self._out.pop(proposal.number)
         trial = replace(self._trial_of(proposal, outcome), started=started, finished=_now())
+        if proposal.replicate:
+            self._finish_replicate(proposal, trial)
+            return
         self._study.record(proposal.handle, trial)
         shutil.rmtree(self.folder.checkpoint_dir(proposal.number), ignore_errors=True)
         self._held[proposal.number] = (proposal, trial)
@@ -156,6 +174,28 @@ class Session:
             if self._deterministic and any(other < number for other in self._pending()):
                 break
             self._close(*self._held.pop(number))
+        self.on_change(self)
+
+    def _finish_replicate(self, proposal: Proposal, trial: Trial) -> None:
+        shutil.rmtree(self.folder.checkpoint_dir(proposal.number), ignore_errors=True)
+        if trial.state == "complete":
+            self.folder.append_replicate(
+                Replicate(
+                    number=trial.number,
+                    seed=trial.seed,
+                    metrics={
+                        name: metric
+                        for name, metric in trial.metrics.items()
+                        if name not in proposal.metrics
+                    },
+                    started=trial.started,
+                    finished=trial.finished,
+                    environment=trial.environment,
+                )
+            )
+            self.replicated += 1
+        else:
+            self._replication.give_up(proposal)
         self.on_change(self)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from invsearch.space import Space
 if TYPE_CHECKING:
     from invsearch.search.problem import Problem
 
-__all__ = ["SamplerFactory", "derive_seed", "sampler_factory"]
+__all__ = ["SamplerFactory", "derive_seed", "replicate_seed", "sampler_factory"]
 
 SamplerFactory = Callable[[int], BaseSampler]
 """Makes the sampler of one proposal from its seed."""
@@ -31,6 +31,11 @@ _POPULATION = 16
 def derive_seed(*parts: object) -> int:
     """A 31-bit seed that depends on every part and on nothing else (no hash randomisation)."""
     return zlib.crc32(repr(parts).encode()) & 0x7FFFFFFF
+
+
+def replicate_seed(seed: int, count: int) -> int:
+    """The seed of a trial's ``count``-th replicate, from 1."""
+    return derive_seed(seed, "replicate", count)
 
 
 def sampler_factory(problem: Problem) -> SamplerFactory:

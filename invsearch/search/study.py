@@ -48,6 +48,7 @@ class Proposal:
         origin: Who asked for it.
         handle: Number of the Optuna trial behind it.
         metrics: What is known or was measured before the evaluation.
+        replicate: Whether it is a further seed of a finished trial (which has no Optuna trial).
     """
 
     number: int
@@ -56,6 +57,7 @@ class Proposal:
     origin: Origin
     handle: int
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    replicate: bool = False
 
 
 class SearchStudy:

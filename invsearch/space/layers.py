@@ -1,4 +1,4 @@
-"""``invsearch explain --layers``: the cost of every layer of one network."""
+"""``invsearch explain --layers``: the cost and latency of every layer of one network."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from invsearch.errors import InputError
 from invsearch.space.architecture import Architecture
 from invsearch.space.load import SpaceFile
+from invsearch.space.schema import Latency
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from invsearch.cost import LayerCost
+    from invsearch.cost import LayerCost, LayerLatencies
+    from invsearch.models import NetworkSpec, TaskSpec
 
 __all__ = ["LayersExplanation", "explain_layers"]
 
@@ -25,11 +27,13 @@ class LayersExplanation:
         architecture: Which one.
         resolution: Side of the images that the costs are for, or (height, width).
         layers: In the order of the forward pass.
+        latency: Measured, of the network and of each layer; None where that was not wanted.
     """
 
     architecture: Architecture
     resolution: int | tuple[int, int]
     layers: tuple[LayerCost, ...]
+    latency: LayerLatencies | None = None
 
     def text(self) -> RenderableType:
         """The layers as something that rich prints."""
@@ -38,26 +42,43 @@ class LayersExplanation:
         return render_layers(self)
 
     def to_json(self) -> dict[str, Any]:
-        """The layers as plain data."""
-        return {
+        """The layers as plain data, equal to itself after a trip through JSON.
+
+        Where latency was measured, each layer has ``latency_ms`` (a metric), and ``latency`` holds
+        the ``network``'s and the ``sum_ms`` of the layers, which differ.
+        """
+        size, measured = self.resolution, self.latency
+        data: dict[str, Any] = {
             "architecture": self.architecture.to_json(),
-            "resolution": self.resolution,
-            "layers": [vars(layer) for layer in self.layers],
+            "resolution": size if isinstance(size, int) else list(size),
+            "layers": [
+                {**vars(layer), "output_shape": list(layer.output_shape)} for layer in self.layers
+            ],
         }
+        if measured is not None:
+            for row in data["layers"]:
+                row["latency_ms"] = measured.layers[row["name"]].to_json()
+            data["latency"] = {"network": measured.network.to_json(), "sum_ms": measured.sum_ms}
+        return data
 
 
 def explain_layers(
-    space_file: SpaceFile, architecture: Architecture | None = None
+    space_file: SpaceFile, architecture: Architecture | None = None, *, measure: bool = False
 ) -> LayersExplanation:
     """Count every layer of one network.
 
     Args:
         space_file: The space.
         architecture: Which one; by default the first of the space (every parameter's first value).
-            ``--set space.depth=50`` and the like choose another.
+            ``--set space.depth=50``, or ``space.depth.choice=[50, custom]``, choose another.
+        measure: Also measure the latency of each layer and of the network, at the resolution that
+            they are counted for, with the space file's device, batch size and threads (by default
+            cpu, 1 and 1).
 
     Raises:
-        InputError: If the space is not one of networks.
+        InputError: If the space is not one of networks; if a detector or segmenter is to be
+            measured.
+        TrialError: If the measurement fails.
     """
     if space_file.model is None:
         raise InputError("--layers needs a space of networks: this one has an evaluator")
@@ -67,7 +88,25 @@ def explain_layers(
     constants = {**space_file.model.constants(), **space_file.space.constants}
     resolution = space_file.model.resolution
     spec = models.searched_spec(constants, chosen)
+    latency = _measured(space_file, spec, resolution) if measure else None
     layers = cost.searched_layers(spec, resolution)
     height, width = cost.searched_shape(spec, resolution)[2:]
     size = height if height == width else (height, width)
-    return LayersExplanation(chosen, size, tuple(layers))
+    return LayersExplanation(chosen, size, tuple(layers), latency)
+
+
+def _measured(
+    space_file: SpaceFile, spec: NetworkSpec | TaskSpec, resolution: int
+) -> LayerLatencies:
+    from invsearch import cost
+    from invsearch.models import TaskSpec
+
+    if isinstance(spec, TaskSpec):
+        raise InputError(
+            f"--measure times networks that classify, and this one is a {spec.task}: "
+            "leave --measure out, and --layers counts it"
+        )
+    settings = space_file.latency or Latency()
+    shape = (settings.batch_size, *cost.searched_shape(spec, resolution)[1:])
+    device, threads = settings.device, settings.threads
+    return cost.layer_latency(spec, shape=shape, device=device, threads=threads)

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from invsearch.cost import LayerLatencies
+    from invsearch.metrics import Metric
     from invsearch.space.explanation import Explanation
     from invsearch.space.layers import LayersExplanation
 
@@ -36,22 +38,46 @@ def render_layers(explanation: LayersExplanation) -> RenderableType:
     size = explanation.resolution
     height, width = (size, size) if isinstance(size, int) else size
     table = Table(title=Text(f"at {width} x {height}"))
-    for name in ("layer", "operator", "output"):
-        table.add_column(name)
-    for name in ("params", "MACs (fvcore)", "MACs (paper)"):
-        table.add_column(name, justify="right")
-    for layer in explanation.layers:
+    table.add_column("layer", no_wrap=True)
+    for name in ("operator", "output"):
+        table.add_column(name, overflow="fold")
+    measured = explanation.latency
+    counts = ("params", "MACs (fvcore)", "MACs (paper)", "bytes")
+    for name in (*counts, *(("latency (ms)", "95 % interval") if measured else ())):
+        table.add_column(name, justify="right", overflow="fold")
+    rows = [(row.params, row.macs_fvcore, row.macs_paper, row.bytes) for row in explanation.layers]
+    for layer, row in zip(explanation.layers, rows, strict=True):
         shape = " x ".join(map(str, layer.output_shape))
-        counts = (layer.params, layer.macs_fvcore, layer.macs_paper)
-        table.add_row(layer.name, layer.operator, shape, *(f"{count:,}" for count in counts))
-    totals = [
-        sum(layer.params for layer in explanation.layers),
-        sum(layer.macs_fvcore for layer in explanation.layers),
-        sum(layer.macs_paper for layer in explanation.layers),
-    ]
+        times = _times(measured.layers[layer.name]) if measured else ()
+        table.add_row(layer.name, layer.operator, shape, *(f"{n:,}" for n in row), *times)
+    totals = [f"{sum(column):,}" for column in zip(*rows, strict=True)]
     table.add_section()
-    table.add_row("total", "", "", *(f"{total:,}" for total in totals))
-    return Group(Text(_pairs(explanation.architecture)), table)
+    sums = (f"{measured.sum_ms:.4g}", "") if measured else ()
+    table.add_row("total", "", "", *totals, *sums)
+    parts: list[RenderableType] = [Text(_pairs(explanation.architecture)), table]
+    if measured:
+        parts.append(Text(_latency_note(measured)))
+    return Group(*parts)
+
+
+def _times(latency: Metric) -> tuple[str, str]:
+    return f"{latency.value:.3g}", f"{latency.low:.3g} to {latency.high:.3g}"
+
+
+def _latency_note(measured: LayerLatencies) -> str:
+    """What was timed, how the whole and its parts differ, and what disturbed them."""
+    detail, (value, interval) = measured.network.detail, _times(measured.network)
+    note = (
+        f"the whole network takes {value} ms ({interval}), its layers, each timed alone, "
+        f"{measured.sum_ms:.3g} ms together: alone, a layer finds its tensors in the cache "
+        "and its memory mapped. "
+        f"Measured on {detail['device']}, batch {detail['shape'][0]}, threads {detail['threads']}"
+    )
+    flags = [latency.detail["flags"] for latency in (measured.network, *measured.layers.values())]
+    if not any(flags):
+        return note
+    kinds = sorted({flag.partition(":")[0] for found in flags for flag in found})
+    return f"{note}; {sum(map(bool, flags))} of {len(flags)} disturbed: {', '.join(kinds)}"
 
 
 def _head(explanation: Explanation) -> Text:

@@ -185,6 +185,7 @@ class Search(_Section):
     rungs: tuple[Annotated[Whole, Field(ge=1)], ...] = Field(
         default=(), description="Epochs after which weak trials stop.", strict=False
     )
+    replicates: Annotated[Whole, Field(ge=0, description="Further seeds of doubtful members.")] = 0
     reduction_factor: Real = Field(default=2.0, gt=1)
     deterministic: bool = False
 

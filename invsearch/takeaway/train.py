@@ -13,7 +13,7 @@ from invsearch.errors import InputError
 from invsearch.metrics import KNOWN_METRICS, Metric
 from invsearch.runs import Replicate, Trial, describe
 from invsearch.runs.lines import read_lines
-from invsearch.search.strategy import derive_seed
+from invsearch.search.strategy import replicate_seed
 from invsearch.space import Accuracy
 from invsearch.takeaway.device import check_device
 from invsearch.takeaway.job import Finished, Job
@@ -155,7 +155,7 @@ def _set_threads(picked: Pick, options: TrainOptions) -> None:
 def _train_seeds(picked: Pick, options: TrainOptions, records: bool, tell: Told) -> Trained:
     count = options.seeds or (SEEDS if options.output is None else 1)
     seeds = [picked.trial.seed]
-    seeds += [derive_seed(picked.trial.seed, "replicate", number) for number in range(1, count)]
+    seeds += [replicate_seed(picked.trial.seed, number) for number in range(1, count)]
     known = {picked.trial.seed, *_recorded_seeds(picked)}
     result = Trained(picked.trial)
     for seed in seeds:

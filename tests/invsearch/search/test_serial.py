@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from toy import SPACE, invsearch, one_line, passed, trial_lines, without_times, write_space
 
+from invsearch import load_run
+
 
 def test_run_keeps_its_budget_and_writes_the_folder(tmp_path: Path) -> None:
     passed(invsearch(tmp_path, "run", write_space(tmp_path), "--executor", "serial"))
@@ -182,3 +184,32 @@ def test_what_a_stopped_trial_reached_reaches_the_sampler(tmp_path: Path) -> Non
     assert all(t.user_attrs["sigma"][0] > 0 for t in complete)
     assert all(t.user_attrs["sigma"][1] == 0 for t in complete), "MACs are exact"
     assert all("0.5" in t.user_attrs["rungs"] for t in complete)
+
+
+NOISY = """
+import random
+
+def noisy(values):
+    value = values["x"] + random.random()
+    return {"error": {"value": value, "low": value - 1, "high": value + 1}, "size": -values["x"]}
+"""
+
+
+def test_doubtful_members_of_the_front_get_further_seeds(tmp_path: Path) -> None:
+    """Replicates update a trial's metric and never make a second line; resuming adds none."""
+    space = write_space(tmp_path, evaluator="toy_noise:noisy")
+    (tmp_path / "toy_noise.py").write_text(NOISY)
+    run = ("run", space, "--executor", "serial", "--trials", 6, "--set", "search.replicates=2")
+    passed(invsearch(tmp_path, *run))
+    folder = tmp_path / "results" / "toy"
+    assert [trial["number"] for trial in trial_lines(folder)] == list(range(6))
+    replicates = (folder / "replicates.jsonl").read_text()
+    loaded = load_run(folder)
+    certain = {member.trial.number for member in loaded.members if member.p_front >= 0.95}
+    for member in loaded.members:
+        metric = member.trial.metrics["error"]
+        if member.trial.number not in certain:
+            assert metric.n == 3, "a doubtful member has its further seeds"
+    assert any(member.trial.metrics["error"].n > 1 for member in loaded.members)
+    passed(invsearch(tmp_path, *run, "--resume"))
+    assert (folder / "replicates.jsonl").read_text() == replicates

@@ -1,0 +1,77 @@
+"""Replication: further seeds for the front's members whose place is doubtful."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from invsearch.runs import Replicate, RunFolder, Trial, front
+from invsearch.search.problem import Problem
+from invsearch.search.strategy import replicate_seed
+from invsearch.search.study import Proposal
+
+__all__ = ["Replication"]
+
+_CERTAIN = 0.95
+_MEMBERS = 12
+
+
+class Replication:
+    """Decides, when the budget is spent, who is evaluated again.
+
+    A member of the front that may well not belong there (``p_front`` below .95) gets up to
+    ``search.replicates`` further seeds; a lucky seed that falls back leaves the front, and whoever
+    takes its place has its turn. The state is the run folder alone, so a kill loses what was in
+    flight. Each search replicates at most a dozen trials.
+
+    Args:
+        problem: What is searched.
+        folder: The run's folder.
+    """
+
+    def __init__(self, problem: Problem, folder: RunFolder) -> None:
+        self._problem = problem
+        self._folder = folder
+        self._failed: set[tuple[int, int]] = set()
+
+    def due(self, limit: int) -> list[Proposal]:
+        """Up to ``limit`` further seeds of different trials, the most doubtful first."""
+        wanted = self._problem.file.search.replicates
+        if not wanted or not self._problem.needs_workers:
+            return []
+        done = self._done()
+        members = sorted(
+            front(self._folder.trials(), self._problem.objectives),
+            key=lambda member: (member.p_front, member.trial.number),
+        )
+        due = []
+        for member in members:
+            trial = member.trial
+            if len({*done, trial.number}) > _MEMBERS and trial.number not in done:
+                continue
+            seeds = (replicate_seed(trial.seed, count + 1) for count in range(wanted))
+            left = [seed for seed in seeds if seed not in done[trial.number]]
+            if left and member.p_front < _CERTAIN:
+                due.append(self._proposal(trial, left[0]))
+        return due[:limit]
+
+    def give_up(self, proposal: Proposal) -> None:
+        """Do not try a seed again whose evaluation failed."""
+        self._failed.add((proposal.number, proposal.seed))
+
+    def _done(self) -> defaultdict[int, set[int]]:
+        done: defaultdict[int, set[int]] = defaultdict(set)
+        replicates: list[Replicate] = self._folder.replicates()
+        for number, seed in [*((r.number, r.seed) for r in replicates), *self._failed]:
+            done[number].add(seed)
+        return done
+
+    def _proposal(self, trial: Trial, seed: int) -> Proposal:
+        return Proposal(
+            number=trial.number,
+            architecture=trial.architecture,
+            seed=seed,
+            origin=trial.origin,
+            handle=-1,
+            metrics=self._problem.known(trial.architecture),
+            replicate=True,
+        )
