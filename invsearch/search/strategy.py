@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from invsearch.search.evolution import EvolutionSampler
 from invsearch.search.sampler import CostAwareSampler
+from invsearch.search.warm_start import hints_from
 from invsearch.space import Space
 
 if TYPE_CHECKING:
@@ -96,11 +97,15 @@ def _cost_aware(problem: Problem) -> CostAwareSampler:
         return [space.sample(rng).to_json() for _ in range(count)]
 
     small = space.size() <= ENUMERABLE
+    counted = costs(space.sample(random.Random(0)))
+    unknown = [name for i, name in enumerate(objectives) if i not in counted]
+    earlier = problem.file.search.warm_start if unknown else ()
     return CostAwareSampler(
         {parameter.name: parameter.distribution() for parameter in space.parameters},
-        costs=costs if costs(space.sample(random.Random(0))) else None,
+        costs=costs if counted else None,
         canonical=lambda params: space.canonical(params).to_json(),
         feasible=feasible,
         candidates=[a.to_json() for a in space.enumerate()] if small else draw,
+        hints=hints_from(earlier, unknown) if earlier else None,
         seed=problem.file.search.seed,
     )

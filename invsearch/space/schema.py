@@ -186,6 +186,9 @@ class Search(_Section):
         default=(), description="Epochs after which weak trials stop.", strict=False
     )
     replicates: Annotated[Whole, Field(ge=0, description="Further seeds of doubtful members.")] = 0
+    warm_start: Annotated[
+        tuple[str, ...], Field(strict=False, description="Earlier runs that guide cost_aware.")
+    ] = ()
     reduction_factor: Real = Field(default=2.0, gt=1)
     deterministic: bool = False
 
