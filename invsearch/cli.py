@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_PIPED_WIDTH = 140  # columns of a table that goes to a file
+_PIPED_WIDTH = 160  # columns of a table that goes to a file
 
 SpaceArgument = Annotated[
     str, typer.Argument(metavar="SPACE", help="A path, or the name of a shipped space.")
@@ -146,7 +146,19 @@ def explain(
     ] = None,
     overrides: SetOption = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="The cost of every layer of one network.")
+        bool,
+        typer.Option(
+            "--layers",
+            help="Params, MACs and bytes of every layer of one network: the first value of each "
+            "choice. --set space.depth=50 or 'space.depth.choice=[50, custom]' choose another.",
+        ),
+    ] = False,
+    measure_layers: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="With --layers: time each layer too, as the space file's latency: says.",
+        ),
     ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="The JSON Schema of space files, for editors.")
@@ -167,12 +179,20 @@ def explain(
         return
     if space is None:
         raise InputError("explain needs a SPACE: a path, or the name of a shipped space")
+    if measure_layers and not layers:
+        raise InputError("--measure goes with --layers: it times each layer of one network")
     space_file = load_space_file(space, overrides or [])
-    explanation = explain_layers(space_file) if layers else explain_space(space_file)
+    if layers:
+        status = "measuring, in a process of its own" if measure_layers else "counting"
+        with _console().status(status):
+            explanation: Any = explain_layers(space_file, measure=measure_layers)
+    else:
+        explanation = explain_space(space_file)
     if as_json:
         typer.echo(json.dumps(explanation.to_json(), indent=2))
     else:
-        Console().print(explanation.text())
+        width = _PIPED_WIDTH if layers and not sys.stdout.isatty() else None
+        Console(width=width).print(explanation.text())
 
 
 @app.command()

@@ -1,7 +1,8 @@
-"""Params and MACs of a NetworkSpec in closed form: nothing is built, nothing is traced."""
+"""Params, MACs and bytes of a NetworkSpec in closed form: nothing is built, nothing is traced."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +14,10 @@ from invsearch.models.blocks import EXPANSION, stem_involution
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
 from invsearch.models.resolve import problem
 
-__all__ = ["Convention", "Counts", "LayerCost", "count", "layers"]
+__all__ = ["FLOAT_BYTES", "Convention", "Counts", "LayerCost", "count", "layers"]
+
+FLOAT_BYTES = 4
+"""Of a float32, in which bytes are counted."""
 
 Convention = Literal["fvcore", "paper"]
 _CONVENTIONS = get_args(Convention)
@@ -39,6 +43,12 @@ class Counts:
 class LayerCost:
     """One row of a network's breakdown: a layer with the batch norm and ReLU that follow it.
 
+    ``bytes`` are what one image's pass cannot do without, in float32: the whole input (of an
+    ``add``: both) read once, the parameters read once, the output written once. Batch norm and ReLU
+    work in place and running statistics are folded into the weights. What an operator makes and
+    uses up inside does not count: an involution's kernel tensor, which the fused operator never
+    stores, or attention's queries and keys. An implementation that stores them moves more.
+
     Attributes:
         name: Where the layer is, such as ``stage1.block2.conv1``.
         operator: What it is: a registered operator, ``max_pool``, ``global_average_pool``,
@@ -47,6 +57,7 @@ class LayerCost:
         macs_fvcore: Multiply-adds of one image by the convention ``fvcore``.
         macs_paper: The same by the convention ``paper``; 0 for the linear head, which the paper's
             tables leave out.
+        bytes: Bytes read and written for one image, as above.
         output_shape: (channels, height, width).
     """
 
@@ -55,6 +66,7 @@ class LayerCost:
     params: int
     macs_fvcore: int
     macs_paper: int
+    bytes: int
     output_shape: tuple[int, int, int]
 
 
@@ -134,9 +146,10 @@ def layers(spec: NetworkSpec, resolution: Resolution = 224) -> list[LayerCost]:
             channels = EXPANSION * stage.width
     _, height, width = rows[-1].output_shape
     pooled = channels * height * width
-    rows.append(LayerCost("pool", "global_average_pool", 0, pooled, pooled, (channels, 1, 1)))
+    shape = (channels, 1, 1)
+    rows.append(_row("pool", "global_average_pool", 0, pooled, pooled, pooled, shape))
     macs, params = channels * spec.num_classes, (channels + 1) * spec.num_classes
-    rows.append(LayerCost("head", "linear", params, macs, 0, (spec.num_classes, 1, 1)))
+    rows.append(_row("head", "linear", params, macs, 0, channels, (spec.num_classes, 1, 1)))
     return rows
 
 
@@ -183,10 +196,9 @@ def _sum(rows: Iterator[LayerCost]) -> _Part:
 def _stem_layers(stem: StemSpec, in_channels: int, height: int, width: int) -> Iterator[LayerCost]:
     half, channels, stride = stem.channels // 2, stem.channels, stem.stride
     h, w = -(-height // stride), -(-width // stride)
-    if stem.kind == "resnet":
-        yield _conv("stem.conv1", in_channels, channels, 7, h, w)
-    else:
-        yield _conv("stem.conv1", in_channels, half, 3, h, w)
+    first = (half, 3) if stem.kind != "resnet" else (channels, 7)
+    yield _conv("stem.conv1", in_channels, *first, height, width, stride=stride)
+    if stem.kind != "resnet":
         if stem.kind == "deep":
             yield _conv("stem.conv2", half, half, 3, h, w)
         else:
@@ -195,7 +207,8 @@ def _stem_layers(stem: StemSpec, in_channels: int, height: int, width: int) -> I
         yield _conv("stem.conv3", half, channels, 3, h, w)
     if stem.pool:
         shape = (channels, -(-h // 2), -(-w // 2))
-        yield LayerCost("stem.pool", "max_pool", 0, 0, channels * h * w, shape)
+        pooled = channels * h * w
+        yield _row("stem.pool", "max_pool", 0, 0, pooled, pooled, shape)
 
 
 def _block_layers(
@@ -213,19 +226,44 @@ def _block_layers(
     yield _operator(f"{prefix}operator", channels, stride, block, height, width)
     yield _conv(f"{prefix}conv3", channels, out_channels, 1, h, w, relu=False)
     if stride != 1 or in_channels != out_channels:
-        yield _conv(f"{prefix}downsample", in_channels, out_channels, 1, h, w, relu=False)
-    shape = (out_channels, h, w)
-    yield LayerCost(f"{prefix}add", "add", 0, 0, out_channels * h * w, shape)
+        sizes = (in_channels, out_channels, 1, height, width)
+        yield _conv(f"{prefix}downsample", *sizes, stride=stride, relu=False)
+    elements = out_channels * h * w
+    yield _row(f"{prefix}add", "add", 0, 0, elements, 2 * elements, (out_channels, h, w))
+
+
+def _row(
+    name: str,
+    operator: str,
+    params: int,
+    macs_fvcore: int,
+    macs_paper: int,
+    inputs: int,
+    shape: tuple[int, int, int],
+) -> LayerCost:
+    """A row whose bytes follow from its weights and the elements of what it reads and writes."""
+    moved = FLOAT_BYTES * (params + inputs + math.prod(shape))
+    return LayerCost(name, operator, params, macs_fvcore, macs_paper, moved, shape)
 
 
 def _conv(
-    name: str, inputs: int, outputs: int, kernel_size: int, h: int, w: int, *, relu: bool = True
+    name: str,
+    inputs: int,
+    outputs: int,
+    kernel_size: int,
+    height: int,
+    width: int,
+    *,
+    stride: int = 1,
+    relu: bool = True,
 ) -> LayerCost:
-    """A convolution without bias, its batch norm and its ReLU, putting out (outputs, h, w)."""
+    """A convolution without bias, its batch norm and ReLU, on (inputs, height, width)."""
+    h, w = -(-height // stride), -(-width // stride)
     weights = inputs * outputs * kernel_size**2
-    macs = h * w * (weights + 2 * outputs)
-    paper = macs + (h * w * outputs if relu else 0)
-    return LayerCost(name, "convolution", weights + 2 * outputs, macs, paper, (outputs, h, w))
+    params = weights + 2 * outputs
+    paper = h * w * (params + (outputs if relu else 0))
+    elements, shape = inputs * height * width, (outputs, h, w)
+    return _row(name, "convolution", params, h * w * params, paper, elements, shape)
 
 
 def _operator(
@@ -240,11 +278,12 @@ def _operator(
     fvcore = operator.macs(shape, "fvcore", stride=stride, **settings)
     paper = operator.macs(shape, "paper", stride=stride, **settings)
     elements = channels * h * w
-    return LayerCost(
+    return _row(
         name,
         block.operator,
         operator.params(channels, **settings) + 2 * channels,
         fvcore + 2 * elements,
         paper + 3 * elements,
+        channels * height * width,
         (channels, h, w),
     )

@@ -20,7 +20,7 @@ from invsearch.errors import TrialError
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 
-__all__ = ["device_lock", "latency"]
+__all__ = ["ask", "device_lock", "latency", "metric"]
 
 _WORKER = "invsearch.cost.latency_worker"
 
@@ -53,22 +53,44 @@ def latency(
     Raises:
         TrialError: If the process fails or takes too long, with the last line it wrote.
     """
+    return metric(ask(spec, shape, device, threads, timeout_s))
+
+
+def ask(
+    spec: NetworkSpec,
+    shape: Sequence[int],
+    device: str,
+    threads: int,
+    timeout_s: float,
+    *,
+    layers: bool = False,
+) -> dict[str, Any]:
+    """Return the fresh process's reply about a network, with ``layers`` about each of its layers.
+
+    Raises:
+        TrialError: As :func:`latency`.
+    """
     request = {
         "spec": spec.to_json(),
         "shape": list(shape),
         "device": device,
         "threads": threads,
         "operators": _origins(spec),
+        "layers": layers,
     }
     with device_lock(device) as lock:
-        reply = _ask(request, lock, timeout_s)
+        return _ask(request, lock, timeout_s)
+
+
+def metric(figures: Mapping[str, Any]) -> Metric:
+    """``latency_ms`` from what the process replied of the network or of a layer."""
     return Metric(
         "latency_ms",
-        reply["median_ms"],
+        figures["median_ms"],
         "measured",
-        low=reply["low_ms"],
-        high=reply["high_ms"],
-        detail=reply["detail"],
+        low=figures["low_ms"],
+        high=figures["high_ms"],
+        detail=figures["detail"],
     )
 
 

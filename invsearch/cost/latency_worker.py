@@ -1,4 +1,4 @@
-"""The process that measures one latency: JSON on standard input, JSON on standard output."""
+"""The process that measures latency: JSON on standard input, JSON on standard output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ops import Measurement
 
 __all__ = ["main"]
 
@@ -32,10 +35,15 @@ def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(request["threads"])
     for origin in request["operators"]:
         _register(origin)
-    network = build(NetworkSpec.from_json(request["spec"])).eval()
+    from invsearch.cost.layer_latency import time_layers
+
     shape, device = tuple(request["shape"]), request["device"]
-    result = ops.measure(network, shape, device=device, mode="forward")
-    return _reply(result, request)
+    network = build(NetworkSpec.from_json(request["spec"])).eval().to(device)
+    reply = _reply(ops.measure(network, shape, device=device, mode="forward"), request)
+    if request["layers"]:
+        timed = time_layers(network, shape, device)
+        reply["layers"] = {name: _figures(result) for name, result in timed}
+    return reply
 
 
 def _register(origin: Mapping[str, str]) -> None:
@@ -64,21 +72,29 @@ def _load_file(name: str, file: str) -> None:
     found.loader.exec_module(module)
 
 
-def _reply(result: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+def _reply(result: Measurement, request: Mapping[str, Any]) -> dict[str, Any]:
+    figures = _figures(result)
+    figures["detail"] |= {
+        "device": request["device"],
+        "threads": result.threads,
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "environment": result.environment,
+    }
+    return figures
+
+
+def _figures(result: Measurement) -> dict[str, Any]:
     low, high = result.interval_ms
     return {
         "median_ms": result.median_ms,
         "low_ms": low,
         "high_ms": high,
         "detail": {
-            "shape": request["shape"],
-            "device": request["device"],
-            "threads": result.threads,
-            "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            "shape": list(result.shape or ()),
             "samples": len(result.samples),
             "calls_per_sample": result.calls_per_sample,
             "missed": result.missed,
-            "environment": result.environment,
+            "flags": list(result.flags),
         },
     }
 

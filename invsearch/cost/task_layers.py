@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invsearch.cost.closed_form import LayerCost, layers
+from invsearch.cost.closed_form import FLOAT_BYTES, LayerCost, layers
 from invsearch.cost.meta_trace import meta_macs
 from invsearch.cost.modules import module_macs
 from invsearch.cost.observe import on_meta
@@ -51,20 +52,24 @@ def task_layers(spec: TaskSpec, resolution: tuple[int, int] | None = None) -> li
 
     Returns:
         The backbone's layers, then those of neck and heads. A layer that runs on several levels or
-        regions is one row: its MACs are of all its calls, its shape is that of the first output.
-        A last row, ``functional``, has the interpolations between layers. Frozen layers have 0
-        params, so that the columns add up to :func:`invsearch.cost.task_count` exactly.
+        regions is one row: its MACs and bytes are of all its calls, its shape is that of the first
+        output. A last row, ``functional``, has the interpolations between layers; additions,
+        concatenations and the gathering of regions are in no row. Frozen layers have 0 params, so
+        that the columns add up to :func:`invsearch.cost.task_count` exactly; their weights are
+        read all the same.
     """
     size = resolution or searched_shape(spec, 0)[2:]
-    rows = [*_backbone(spec, size), *_rest(spec, size)]
+    interpolated: list[int] = []
+    rows = [*_backbone(spec, size), *_rest(spec, size, interpolated)]
     fvcore, paper = (
         task_count(spec, resolution=size, convention=convention).macs
         for convention in ("fvcore", "paper")
     )
     fvcore -= sum(row.macs_fvcore for row in rows)
     paper -= sum(row.macs_paper for row in rows)
+    moved = sum(interpolated) - sum(row.bytes for row in rows if row.operator == "interpolation")
     output = (spec.num_classes, *size)
-    return [*rows, LayerCost("functional", "interpolation", 0, fvcore, paper, output)]
+    return [*rows, LayerCost("functional", "interpolation", 0, fvcore, paper, moved, output)]
 
 
 def _backbone(spec: TaskSpec, size: tuple[int, int]) -> Iterator[LayerCost]:
@@ -77,23 +82,26 @@ def _backbone(spec: TaskSpec, size: tuple[int, int]) -> Iterator[LayerCost]:
             yield replace(row, name=f"backbone.{row.name}", params=params)
 
 
-def _rest(spec: TaskSpec, size: tuple[int, int]) -> Iterator[LayerCost]:
+def _rest(spec: TaskSpec, size: tuple[int, int], interpolated: list[int]) -> Iterator[LayerCost]:
+    """The rows; ``interpolated`` gets the bytes of every interpolation, in a row or not."""
     with torch.device("meta"):
         module = build_task(spec)
-    calls = _calls(module, (1, spec.backbone.in_channels, *size))
+    calls = _calls(module, (1, spec.backbone.in_channels, *size), interpolated)
     for name, part in _units(module):
         own = calls[name]
+        weights = sum(p.numel() for p in part.parameters())
         yield LayerCost(
             name,
             _kind(part),
             sum(p.numel() for p in part.parameters() if p.requires_grad),
             sum(meta_macs(part, shape) for shape, _ in own),
             sum(module_macs(part, shape) for shape, _ in own),
+            sum(FLOAT_BYTES * (weights + math.prod(x) + math.prod(y)) for x, y in own),
             _output(own),
         )
 
 
-def _calls(module: nn.Module, shape: Shape) -> _Calls:
+def _calls(module: nn.Module, shape: Shape, interpolated: list[int]) -> _Calls:
     """The shapes of input and output of every call of every unit."""
     calls: _Calls = defaultdict(list)
 
@@ -103,9 +111,13 @@ def _calls(module: nn.Module, shape: Shape) -> _Calls:
 
         return part.register_forward_hook(see)
 
+    def see_interpolation(operation: Any, args: Any, output: Tensor) -> None:
+        if "upsample" in operation._schema.name:
+            interpolated.append(FLOAT_BYTES * (args[0].numel() + output.numel()))
+
     hooks = [watch(name, part) for name, part in _units(module)]
     try:
-        on_meta(module, shape)
+        on_meta(module, shape, see=see_interpolation)
     finally:
         for hook in hooks:
             hook.remove()

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 
-from invsearch.errors import InputError, TrialError
+from invsearch.errors import TrialError
 from invsearch.metrics import Direction, Metric
 from invsearch.search.evaluation import Evaluation
 from invsearch.space import Space, SpaceFile
 from invsearch.space.architecture import Architecture
 
-__all__ = ["Problem", "problem_of"]
+__all__ = ["Problem"]
 
 
 class Problem(ABC):
@@ -94,16 +94,3 @@ class Problem(ABC):
         if missing:
             got = ", ".join(metrics) or "nothing"
             raise TrialError(f"{', '.join(missing)} was not evaluated (evaluated: {got})")
-
-
-def problem_of(space_file: SpaceFile) -> Problem:
-    """The problem that a space file states."""
-    if space_file.evaluator is not None:
-        from invsearch.search.function_problem import FunctionProblem
-
-        return FunctionProblem(space_file)
-    if space_file.model is None:
-        raise InputError(f"{space_file.path}: needs 'model' or 'evaluator'")
-    from invsearch.search.network_problem import NetworkProblem
-
-    return NetworkProblem(space_file)

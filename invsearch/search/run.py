@@ -14,7 +14,8 @@ from rich.console import Console
 from invsearch.errors import InputError
 from invsearch.runs import RunFolder, describe
 from invsearch.search.live import LiveView
-from invsearch.search.problem import Problem, problem_of
+from invsearch.search.problem import Problem
+from invsearch.search.problems import problem_of
 from invsearch.search.session import Session
 from invsearch.space import SpaceFile
 

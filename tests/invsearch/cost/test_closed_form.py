@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from decimal import Decimal
 from importlib import resources
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import ops
 from invsearch.cost import count, flop_counter_macs, layers, module_macs, trace_macs
+from invsearch.cost.layer_latency import layer_modules
 from invsearch.errors import InputError
 from invsearch.models import (
     BlockSpec,
@@ -133,6 +137,33 @@ def test_closed_form_is_the_trace_and_the_modules(spec: NetworkSpec, size: tuple
     assert sum(row.macs_paper for row in rows) == paper.macs
 
 
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(SPECS, SIZES)
+def test_bytes_are_those_of_the_tensors_of_the_built_network(
+    spec: NetworkSpec, size: tuple[int, int]
+) -> None:
+    """Inputs, outputs and weights of every row, whatever is between them inside an operator."""
+    with torch.device("meta"):
+        network = build(spec).eval()
+    moved: Counter[str] = Counter()
+    for name, part in layer_modules(network):
+        moved[name] = sum(p.nbytes for p in part.parameters())
+        first, last = (part[0], part[-1]) if isinstance(part, nn.Sequential) else (part, part)
+        reads = 2 if name.endswith(".add") else 1
+
+        def before(_: nn.Module, inputs: Any, name: str = name, reads: int = reads) -> None:
+            moved[name] += reads * inputs[0].nbytes
+
+        def after(_: nn.Module, inputs: Any, output: torch.Tensor, name: str = name) -> None:
+            moved[name] += output.nbytes
+
+        first.register_forward_pre_hook(before)
+        last.register_forward_hook(after)
+    with torch.no_grad():
+        network(torch.empty(1, spec.in_channels, *size, device="meta"))
+    assert [(row.name, row.bytes) for row in layers(spec, size)] == list(moved.items())
+
+
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(SPECS, SIZES)
 def test_flop_counter_agrees_on_products(spec: NetworkSpec, size: tuple[int, int]) -> None:
@@ -160,8 +191,6 @@ def test_layers_are_named_and_shaped() -> None:
 
 def test_layers_have_the_shapes_of_the_built_network() -> None:
     """Output shapes of the breakdown are those of the modules, for a size no stride divides."""
-    import torch
-
     spec = resnet_spec(26, width=0.125, operator="depthwise_convolution")
     rows = [row for row in layers(spec, (45, 70)) if row.operator == "add"]
     ends = [rows[i].output_shape for i in (0, 2, 6, 7)]

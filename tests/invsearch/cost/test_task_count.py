@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invsearch.cost import module_macs, trace_macs
+from invsearch.cost import module_macs, task_layers, trace_macs
 from invsearch.cost.meta_trace import meta_macs
 from invsearch.cost.task_count import build_task, task_count, task_size
 from invsearch.errors import CheckError
@@ -76,6 +76,19 @@ def test_deep_stem_and_other_sizes(task: str) -> None:
         module = build_task(spec)
     counted = task_count(spec, resolution=(96, 160), convention="paper")
     assert counted.macs == module_macs(module, (1, 3, 96, 160))
+
+
+def test_bytes_of_a_detectors_layers() -> None:
+    """Every call counts, frozen weights too; interpolations are the last row."""
+    spec = make("retinanet", "convolution", "convolution")
+    rows = {row.name: row for row in task_layers(spec, (64, 96))}
+    conv = rows["backbone.stem.conv3"]
+    assert conv.params == 0
+    assert conv.bytes == 4 * (8 * 16 * 9 + 2 * 16 + (8 + 16) * 32 * 48)
+    assert rows["functional"].bytes == 4 * 16 * ((2 * 3 + 4 * 6) + (4 * 6 + 8 * 12))
+    lateral = rows["neck.laterals.2"]
+    weights = lateral.params
+    assert lateral.bytes == 4 * (weights + 2 * 3 * (512 + 16))
 
 
 class Unfolded(torch.nn.Module):
