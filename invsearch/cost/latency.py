@@ -40,7 +40,7 @@ def latency(
     before that process starts until it ends, keeps measurements on one machine apart.
 
     Args:
-        spec: The network.
+        spec: The network; it runs in the channels-last memory format.
         shape: Input shape (B, C, H, W).
         device: ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: CPU threads of the process, set before torch is imported there.

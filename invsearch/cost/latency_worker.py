@@ -28,6 +28,7 @@ def main() -> None:
 
 def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
     import torch
+    from torch.nn.utils import convert_conv2d_weight_memory_format
 
     import ops
     from invsearch.models import NetworkSpec, build
@@ -39,7 +40,9 @@ def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
 
     shape, device = tuple(request["shape"]), request["device"]
     network = build(NetworkSpec.from_json(request["spec"])).eval().to(device)
-    reply = _reply(ops.measure(network, shape, device=device, mode="forward"), request)
+    convert_conv2d_weight_memory_format(network, torch.channels_last)
+    result = ops.measure(network, shape, device, memory_format=torch.channels_last)
+    reply = _reply(result, request)
     if request["layers"]:
         timed = time_layers(network, shape, device)
         reply["layers"] = {name: _figures(result) for name, result in timed}
@@ -91,6 +94,7 @@ def _figures(result: Measurement) -> dict[str, Any]:
         "high_ms": high,
         "detail": {
             "shape": list(result.shape or ()),
+            "memory_format": "channels_last",
             "samples": len(result.samples),
             "calls_per_sample": result.calls_per_sample,
             "missed": result.missed,

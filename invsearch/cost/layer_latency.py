@@ -94,7 +94,15 @@ def time_layers(
 
 def _time(layer: Layer, shape: tuple[int, ...], device: str) -> ops.Measurement:
     """Briefly: a network may have 200 layers."""
-    return ops.measure(layer, shape, device, min_time=0.1, warmup_time=0.05, max_time=2.0)
+    return ops.measure(
+        layer,
+        shape,
+        device,
+        memory_format=torch.channels_last,
+        min_time=0.1,
+        warmup_time=0.05,
+        max_time=2.0,
+    )
 
 
 def layer_modules(network: Network) -> Iterator[tuple[str, nn.Module]]:
