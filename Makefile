@@ -6,7 +6,7 @@ install:  ## an editable install with everything a developer needs
 	pre-commit install
 
 test:  ## the whole test suite
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --dist loadfile
 
 lint:
 	ruff check . && ruff format --check .
