@@ -64,18 +64,20 @@ def differentiable(operator: Any, derivatives: Derivatives) -> Callable[..., Ten
 
 
 def autocast(operator: Operator, key: str) -> Callable[..., Tensor]:
-    """The kernel of an Autocast key: casts both tensors, as convolution does; fp64 stays."""
+    """The kernel of an Autocast key: casts every tensor, as convolution does; fp64 stays."""
     device = key.removeprefix("Autocast").lower()
     above = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
 
-    def call(first: Tensor, second: Tensor, *rest: Any) -> Tensor:
+    def call(*arguments: Any) -> Tensor:
         dtype = torch.get_autocast_dtype(device)
         with torch._C._ExcludeDispatchKeyGuard(above):
-            return operator(_lower(first, dtype), _lower(second, dtype), *rest)
+            return operator(*(_lower(argument, dtype) for argument in arguments))
 
     return call
 
 
-def _lower(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    eligible = tensor.is_floating_point() and tensor.dtype != torch.float64
-    return tensor.to(dtype) if eligible else tensor
+def _lower(argument: Any, dtype: torch.dtype) -> Any:
+    if not isinstance(argument, Tensor):
+        return argument
+    eligible = argument.is_floating_point() and argument.dtype != torch.float64
+    return argument.to(dtype) if eligible else argument

@@ -38,8 +38,11 @@ class BottleneckGenerator(nn.Module):
         self.span = nn.Conv2d(hidden, kernel_size**2 * groups, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = F.relu(self.norm(self.reduce(_pool(x, self.stride))))
-        return _as_kernel(self.span(hidden), self.groups, self.kernel_size)
+        return _as_kernel(self.span(self.features(x)), self.groups, self.kernel_size)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, C // r, ceil(H / stride), ceil(W / stride)): what the kernel is a linear map of."""
+        return F.relu(self.norm(self.reduce(_pool(x, self.stride))))
 
 
 class LinearGenerator(nn.Module):

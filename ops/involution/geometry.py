@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Geometry", "Pair", "of_aggregate", "of_grad_input", "of_grad_kernel", "pair"]
+__all__ = [
+    "Geometry",
+    "Pair",
+    "of_aggregate",
+    "of_grad_input",
+    "of_grad_kernel",
+    "of_span",
+    "pair",
+]
 
 Pair = tuple[int, int]
 Ints = Sequence[int]
@@ -15,6 +23,7 @@ Ints = Sequence[int]
 INPUT_AXES = "(B, C, H, W)"
 OUTPUT_AXES = "(B, C, H_out, W_out)"
 KERNEL_AXES = "(B, G, K, K, H_out, W_out)"
+WEIGHT_AXES = "(G, K, K, C_features)"
 
 
 class Geometry(NamedTuple):
@@ -113,6 +122,18 @@ def of_grad_kernel(
     geometry = _resolve(x, groups, kernel_size, x.shape[2:], stride, padding, dilation)
     _require_shape("grad_output", grad_output, OUTPUT_AXES, geometry.output_shape, geometry)
     return geometry
+
+
+def of_span(x: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints) -> Geometry:
+    """Geometry of an involution whose kernel `weight` (G, K, K, C_features) makes from features.
+
+    Raises as `of_aggregate`.
+    """
+    _require_dimensions("x", x, INPUT_AXES)
+    _require_dimensions("weight", weight, WEIGHT_AXES)
+    _require_alike("x", x, "weight", weight)
+    groups, size = weight.shape[0], weight.shape[1]
+    return _resolve(x, groups, size, x.shape[2:], stride, padding, dilation)
 
 
 def _resolve(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ops.hyperparameter import odd_size, positive_int
+from ops.involution import fusion
 from ops.involution.functional import involution2d
-from ops.involution.generators import GENERATORS
+from ops.involution.generators import GENERATORS, BottleneckGenerator
 
 __all__ = ["Involution2d", "involution_problem"]
 
@@ -58,11 +59,19 @@ class Involution2d(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.aggregate(x, self.generator(x))
+        generator = self.generator
+        if isinstance(generator, BottleneckGenerator) and fusion.fuses(generator, x, self.backend):
+            return fusion.run(generator, x, self._window())
+        return self.aggregate(x, generator(x))
 
     def aggregate(self, x: Tensor, kernel: Tensor) -> Tensor:
         """`involution2d` with this module's stride, dilation and back end."""
         return involution2d(x, kernel, self.stride, None, self.dilation, self.backend)
+
+    def _window(self) -> fusion.Window:
+        stride, dilation = self.stride, self.dilation
+        padding = (self.kernel_size - 1) // 2 * dilation
+        return (stride, stride), (padding, padding), (dilation, dilation), self.backend
 
     def extra_repr(self) -> str:
         return (

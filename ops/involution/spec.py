@@ -48,12 +48,42 @@ def _grad_kernel_macs(inputs: Sequence[Shape | None], outputs: Sequence[Shape]) 
     return kernel[2] * kernel[3] * math.prod(output)
 
 
+def _fused_macs(inputs: Sequence[Shape | None], outputs: Sequence[Shape]) -> int:
+    """Span and aggregation; weight (G, K, K, C // r)."""
+    return _span_macs(inputs[2], outputs[0])
+
+
+def _fused_backward_macs(inputs: Sequence[Shape | None], outputs: Sequence[Shape]) -> int:
+    """Twice each: once for either factor."""
+    output = inputs[0]
+    assert output is not None
+    return 2 * _span_macs(inputs[3], output)
+
+
+def _bottleneck_macs(inputs: Sequence[Shape | None], outputs: Sequence[Shape]) -> int:
+    """Reduction with its batch norm folded in, span and aggregation."""
+    reduce = inputs[1]
+    assert reduce is not None
+    pixels = outputs[0][0] * math.prod(outputs[0][2:])
+    return pixels * math.prod(reduce) + _span_macs(inputs[6], outputs[0])
+
+
+def _span_macs(weight: Shape | None, output: Shape) -> int:
+    assert weight is not None
+    pixels = output[0] * math.prod(output[2:])
+    return pixels * math.prod(weight) + weight[1] * weight[2] * math.prod(output)
+
+
 TRACE_HANDLES: Mapping[str, Handle] = {
     "involution::aggregate": _aggregate_macs,
     "involution::grad_input": _grad_input_macs,
     "involution::grad_kernel": _grad_kernel_macs,
+    "involution::fused": _fused_macs,
+    "involution::fused_backward": _fused_backward_macs,
+    "involution::bottleneck": _bottleneck_macs,
 }
-"""K * K * C * H_out * W_out multiply-adds an image: each of the three sums the same products."""
+"""K * K * C * H_out * W_out multiply-adds an image for each of the family; the fused ones add the
+1x1 convolutions they contain."""
 
 
 def involution_macs(

@@ -8,13 +8,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from ops.hyperparameter import nearest_hint
-from ops.involution.backends import torch_backend, unfold
-from ops.involution.backends.base import Backend
+from ops.involution.backends import native, torch_backend, unfold
+from ops.involution.backends.base import Backend, Fused
 from ops.involution.geometry import Geometry
 
-__all__ = ["TABLE", "Backend", "BackendTable", "backends", "choose", "problem"]
+__all__ = ["TABLE", "Backend", "BackendTable", "Fused", "backends", "choose", "problem"]
 
-TABLE: tuple[Backend, ...] = (torch_backend.BACKEND, unfold.BACKEND)
+TABLE: tuple[Backend, ...] = (native.BACKEND, torch_backend.BACKEND, unfold.BACKEND)
 
 
 class BackendTable(dict[str, str]):

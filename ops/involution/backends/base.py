@@ -9,9 +9,30 @@ from torch import Tensor
 
 from ops.involution.geometry import Geometry
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Fused"]
 
 Form = Callable[[Tensor, Tensor, Geometry], Tensor]
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Generation and aggregation in one, without a kernel tensor; see `ops.involution.fused`.
+
+    Attributes:
+        device: Type of the devices it runs on.
+        forward: (x, features, weight, bias, geometry) -> y.
+        backward: (grad_output, x, features, weight, bias, geometry) -> gradients of the latter.
+        recomputes: Whether `backward` beats derivatives through a kernel tensor, for (geometry,
+            channels of the features).
+        bottleneck: (x, reduce, mean, variance, gain, offset, weight, bias, epsilon, geometry) -> y.
+    """
+
+    device: str
+    forward: Callable[[Tensor, Tensor, Tensor, Tensor | None, Geometry], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None, Geometry], Gradients]
+    recomputes: Callable[[Geometry, int], bool]
+    bottleneck: Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -28,6 +49,7 @@ class Backend:
         grad_kernel: (grad_output, x, geometry) -> gradient of the kernel.
         missing: Why it cannot run on this machine at all, or None.
         refuses: Why it cannot run on this tensor and geometry, or None.
+        fused: Its fused forms, if it has them.
     """
 
     name: str
@@ -36,3 +58,4 @@ class Backend:
     grad_kernel: Form
     missing: Callable[[], str | None] = lambda: None
     refuses: Callable[[Tensor, Geometry], str | None] = lambda image, geometry: None
+    fused: Fused | None = None

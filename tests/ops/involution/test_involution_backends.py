@@ -112,6 +112,8 @@ def test_low_precision_accumulates_in_single(backend: str, dtype: torch.dtype) -
     """The sum of a window is rounded once, so its error is that of one rounding."""
     if backend == "unfold":
         pytest.skip("the definition in the given type: products are rounded before they are summed")
+    if backend == "native" and dtype == torch.float16:
+        pytest.skip("the native back end has no float16")
     problem = real_problem("stage4", batch=2)
     tensors = problem.tensors(dtype)
     results = family(problem, *tensors, backend)

@@ -1,0 +1,249 @@
+"""Generation and aggregation as one operator, in torch.library, namespace `involution`.
+
+`fused` is an involution over x whose kernel is a 1x1 convolution of features; `fused_backward` has
+its gradients, and `bottleneck` is the paper's whole layer in eval mode. A back end with fused forms
+runs them without a kernel tensor; with any other they are compositions of torch's operators and
+`aggregate`. Derivatives of higher order go through the composition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ops.involution import layout
+from ops.involution.backends import TABLE, choose
+from ops.involution.backends.base import Gradients
+from ops.involution.composition import composed, composed_backward, composed_bottleneck
+from ops.involution.dispatch import Operator, autocast
+from ops.involution.geometry import Geometry, of_span
+
+__all__ = ["bottleneck", "fused", "fused_backward", "runs_fused"]
+
+Ints = Sequence[int]
+
+_WINDOW = "int[2] stride, int[2] padding, int[2] dilation, str? backend=None"
+_SPAN = f"Tensor features, Tensor weight, Tensor? bias, {_WINDOW}"
+_LIBRARY = torch.library.Library("involution", "FRAGMENT")
+_LIBRARY.define(f"fused(Tensor x, {_SPAN}) -> Tensor")
+_LIBRARY.define(
+    f"fused_backward(Tensor grad_output, Tensor x, {_SPAN}) -> (Tensor, Tensor, Tensor, Tensor)"
+)
+_LIBRARY.define(
+    "bottleneck(Tensor x, Tensor reduce, Tensor mean, Tensor variance, Tensor gain, Tensor offset, "
+    f"Tensor weight, Tensor? bias, float epsilon, {_WINDOW}) -> Tensor"
+)
+
+fused: Operator = torch.ops.involution.fused.default
+"""y (B, C, H_out, W_out) from x (B, C, H, W), features (B, I, H_out, W_out), weight (G, K, K, I),
+bias (G, K, K) or None: aggregation of x with the kernel that features, weight and bias make."""
+fused_backward: Callable[..., Gradients] = torch.ops.involution.fused_backward.default
+"""Gradients of x, features, weight and bias (empty without one) from grad_output and those."""
+bottleneck: Operator = torch.ops.involution.bottleneck.default
+"""y of the layer whose features are relu(batch_norm(conv(pooled x))), in eval mode. reduce
+(I, C, 1, 1) is the convolution's weight; mean, variance, gain, offset (I) and epsilon are the batch
+norm's."""
+
+
+def runs_fused(backend: str | None, x: Tensor) -> bool:
+    """Whether the back end of that name, or without one any, has fused forms for x's device."""
+    for row in TABLE:
+        if row.fused is not None and backend in (None, row.name):
+            return row.fused.device == x.device.type and row.missing() is None
+    return False
+
+
+def _geometry(
+    x: Tensor, features: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints
+) -> Geometry:
+    geometry = of_span(x, weight, stride, padding, dilation)
+    expected = (geometry.batch, weight.shape[3], *geometry.output_size)
+    if features.shape != expected or features.dtype != x.dtype:
+        raise ValueError(
+            f"involution: features has shape {tuple(features.shape)} and type {features.dtype}, "
+            f"expected (B, C_features, H_out, W_out) = {expected} and {x.dtype} for "
+            f"x (B, C, H, W) = {geometry.input_shape}, stride {geometry.stride}, "
+            f"padding {geometry.padding}, dilation {geometry.dilation}"
+        )
+    return geometry
+
+
+def _fused(
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    backend: str | None = None,
+) -> Tensor:
+    geometry = _geometry(x, features, weight, stride, padding, dilation)
+    chosen = choose(backend, x, geometry)
+    if chosen.fused is not None:
+        return chosen.fused.forward(x, features, weight, bias, geometry)
+    return composed(x, features, weight, bias, stride, padding, dilation, backend)
+
+
+def _fused_backward(
+    grad_output: Tensor,
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    backend: str | None = None,
+) -> Gradients:
+    geometry = _geometry(x, features, weight, stride, padding, dilation)
+    chosen = choose(backend, x, geometry)
+    tensors = (grad_output, x, features, weight, bias)
+    if chosen.fused is not None and chosen.fused.recomputes(geometry, weight.shape[3]):
+        return chosen.fused.backward(*tensors, geometry)
+    return composed_backward(*tensors, stride, padding, dilation, backend)
+
+
+def _bottleneck(
+    x: Tensor,
+    reduce: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    epsilon: float,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    backend: str | None = None,
+) -> Tensor:
+    geometry = of_span(x, weight, stride, padding, dilation)
+    chosen = choose(backend, x, geometry)
+    norm = (mean, variance, gain, offset)
+    if chosen.fused is not None:
+        return chosen.fused.bottleneck(x, reduce, *norm, weight, bias, epsilon, geometry)
+    return composed_bottleneck(
+        *(x, reduce, mean, variance, gain, offset, weight, bias, epsilon),
+        *(stride, padding, dilation, backend),
+    )
+
+
+def _fake_fused(x: Tensor, features: Tensor, weight: Tensor, bias: Any, *window: Any) -> Tensor:
+    return layout.empty_image(_geometry(x, features, weight, *window[:3]).output_shape, x)
+
+
+def _fake_fused_backward(
+    grad_output: Tensor, x: Tensor, features: Tensor, weight: Tensor, bias: Any, *window: Any
+) -> Gradients:
+    geometry = _geometry(x, features, weight, *window[:3])
+    return (
+        layout.empty_image(geometry.input_shape, x),
+        layout.empty_image(tuple(features.shape), features),
+        weight.new_empty(weight.shape),
+        weight.new_empty(0 if bias is None else weight.shape[:3]),
+    )
+
+
+def _fake_bottleneck(x: Tensor, *rest: Any) -> Tensor:
+    weight, window = rest[5], rest[8:11]
+    return layout.empty_image(of_span(x, weight, *window).output_shape, x)
+
+
+class _Fused(torch.autograd.Function):
+    """One call of `fused` with its derivatives."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        keys: torch._C.DispatchKeySet,
+        x: Tensor,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *window: Any,
+    ) -> Tensor:
+        ctx.window = window
+        ctx.save_for_backward(x, features, weight, bias)
+        return _fused_below(keys, x, features, weight, bias, *window)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        arguments = (gradients[0], *ctx.saved_tensors, *ctx.window)
+        again = torch.is_grad_enabled()
+        results = composed_backward(*arguments) if again else fused_backward(*arguments)
+        wanted = ctx.needs_input_grad[1:5]
+        return (
+            None,
+            *(g if want else None for g, want in zip(results, wanted, strict=True)),
+            *(None for _ in ctx.window),
+        )
+
+
+def _below(operator: Any) -> Callable[..., Any]:
+    """`operator` under autograd, as an Autograd kernel calls it on."""
+    redispatch = operator.redispatch
+
+    def call(keys: torch._C.DispatchKeySet, *arguments: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return redispatch(keys & torch._C._after_autograd_keyset, *arguments)
+
+    return call
+
+
+_fused_below: Operator = _below(fused)
+_fused_apply: Operator = _Fused.apply
+
+
+def _fused_autograd(keys: torch._C.DispatchKeySet, *arguments: Any) -> Tensor:
+    if _needs_gradients(arguments):
+        return _fused_apply(keys, *arguments)
+    return _fused_below(keys, *arguments)
+
+
+def _composition_autograd(operator: Any, composition: Any) -> Callable[..., Any]:
+    """The Autograd kernel of an operator that is differentiated through its composition."""
+    below = _below(operator)
+
+    def call(keys: torch._C.DispatchKeySet, *arguments: Any) -> Any:
+        if _needs_gradients(arguments):
+            return composition(*arguments)
+        return below(keys, *arguments)
+
+    return call
+
+
+def _needs_gradients(arguments: Sequence[Any]) -> bool:
+    return torch.is_grad_enabled() and any(
+        isinstance(argument, Tensor) and argument.requires_grad for argument in arguments
+    )
+
+
+_KERNELS: tuple[tuple[str, Any, Any, Any, Any], ...] = (
+    ("fused", fused, _fused, _fake_fused, _fused_autograd),
+    (
+        "fused_backward",
+        fused_backward,
+        _fused_backward,
+        _fake_fused_backward,
+        _composition_autograd(fused_backward, composed_backward),
+    ),
+    (
+        "bottleneck",
+        bottleneck,
+        _bottleneck,
+        _fake_bottleneck,
+        _composition_autograd(bottleneck, composed_bottleneck),
+    ),
+)
+
+for _name, _operator, _kernel, _fake, _autograd in _KERNELS:
+    _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"involution::{_name}", _fake, lib=_LIBRARY)
+    _LIBRARY.impl(_name, _autograd, "Autograd", with_keyset=True)
+    for _key in ("AutocastCPU", "AutocastCUDA", "AutocastXPU", "AutocastMPS"):
+        _LIBRARY.impl(_name, autocast(_operator, _key), _key)
