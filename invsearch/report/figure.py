@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from invsearch.metrics import Metric
-from invsearch.report.text import axis_title, plot_text, short
+from invsearch.report.text import axis_title, plot_text, rounded, short
 from invsearch.runs import RunData, Trial
 
 __all__ = ["COUNTED", "Axis", "Figure", "LegendEntry", "Trace", "heading", "pairs"]
@@ -50,6 +50,10 @@ class Figure:
         data: Plotly traces.
         layout: Plotly layout.
         legend: Its key.
+        build: Name of the page's own function that draws it from the trials; empty where ``data``
+            and ``layout`` say it all.
+        options: What that function needs to know.
+        selectable: Whether choosing points in it selects trials.
     """
 
     title: str
@@ -58,13 +62,31 @@ class Figure:
     data: list[Trace] = field(default_factory=list)
     layout: dict[str, Any] = field(default_factory=dict)
     legend: list[LegendEntry] = field(default_factory=list)
+    build: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    selectable: bool = False
 
     def add(
         self, text: str, symbol: str, colour: str, trace: Trace, *, hollow: bool = False
     ) -> None:
         """Add a trace and its line in the key."""
-        self.legend.append(LegendEntry(text, symbol, colour, hollow, (len(self.data),)))
-        self.data.append({"type": "scatter", "showlegend": False, **trace})
+        self.add_together(text, symbol, colour, [trace], hollow=hollow)
+
+    def add_together(
+        self, text: str, symbol: str, colour: str, traces: Sequence[Trace], *, hollow: bool = False
+    ) -> None:
+        """Add traces that share one line in the key."""
+        places = tuple(range(len(self.data), len(self.data) + len(traces)))
+        self.legend.append(LegendEntry(text, symbol, colour, hollow, places))
+        self.data += [{"type": "scatter", "showlegend": False, **trace} for trace in traces]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the page's script needs to draw it."""
+        found: dict[str, Any] = {"data": self.data, "layout": self.layout}
+        if self.build:
+            found["build"] = self.build
+            found["options"] = self.options
+        return {**found, "selectable": self.selectable}
 
 
 @dataclass(frozen=True)
@@ -106,7 +128,7 @@ class Axis:
         """Return the trials' coordinates."""
         if self.metric is None:
             return [trial.number for trial in trials]
-        return [trial.metrics[self.metric].value for trial in trials]
+        return [rounded(trial.metrics[self.metric].value) or 0.0 for trial in trials]
 
     def bars(self, trials: Sequence[Trial], colour: str) -> Trace | None:
         """Return plotly's error bars for 95 % intervals, None where no trial has one."""
@@ -123,7 +145,8 @@ class Axis:
 def _arms(metric: Metric) -> tuple[float, float]:
     if metric.low is None or metric.high is None:
         return 0.0, 0.0
-    return max(0.0, metric.value - metric.low), max(0.0, metric.high - metric.value)
+    below, above = metric.value - metric.low, metric.high - metric.value
+    return rounded(max(0.0, below), 4) or 0.0, rounded(max(0.0, above), 4) or 0.0
 
 
 def pairs(run: RunData) -> list[tuple[Axis, Axis]]:

@@ -50,19 +50,20 @@ def front_figures(run: RunData, index: int, paper: Sequence[PaperPoint]) -> list
 def _front_figure(
     run: RunData, index: int, x: Axis, y: Axis, paper: Sequence[PaperPoint]
 ) -> Figure:
-    figure = Figure(title=f"{y.name[:1].upper()}{y.name[1:]} against {x.name}")
+    title = f"{y.name[:1].upper()}{y.name[1:]} against {x.name}"
+    figure = Figure(title=title, selectable=True)
     trials = comparable(run.trials, run.objectives)
     sources = _by_source(trials, x, y)
-    _add_staircase(figure, run, x, y)
-    for source, group in sources.items():
-        _add_trials(figure, run, index, group, f" ({source})" if len(sources) > 1 else "", x, y)
-    _add_baselines(figure, index, [t for t in trials if t.origin == "baseline"], x, y)
     figure.layout = {
         "xaxis": {"title": {"text": x.title}, "automargin": True, "exponentformat": "SI"},
         "yaxis": {"automargin": True, "exponentformat": "SI"},
         "annotations": [heading(y.title, "y domain")],
     }
     place = add_paper(figure, run, x, y, paper)
+    _add_staircase(figure, run, x, y)
+    for source, group in sources.items():
+        _add_trials(figure, run, index, group, f" ({source})" if len(sources) > 1 else "", x, y)
+    _add_baselines(figure, index, [t for t in trials if t.origin == "baseline"], x, y)
     _set_scale(figure, "xaxis", x)
     _set_scale(figure, "yaxis", y)
     shapes = {source: _symbol(group[0], x, y) for source, group in sources.items()}

@@ -11,7 +11,7 @@ from invsearch.report.text import plot_text
 from invsearch.runs import RunData, Trial
 from invsearch.runs.front import comparable
 
-__all__ = ["PaperPoint", "add_paper", "convention_of", "paper_points"]
+__all__ = ["PaperPoint", "add_paper", "convention_of", "paper_points", "papers_for"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,19 @@ def paper_points(convention: str = "fvcore") -> list[PaperPoint]:
         One point per network, at 224 x 224 and 1,000 classes.
     """
     return [_point(network, convention) for network in networks()]
+
+
+def papers_for(run: RunData, paper: Sequence[PaperPoint] | None) -> Sequence[PaperPoint]:
+    """Return what of the paper belongs into a run's figures.
+
+    Args:
+        run: The run.
+        paper: The networks as counted; counted here, by the run's convention, when None.
+    """
+    if paper is not None:
+        return paper
+    wanted = run.outline.model and {"macs", "params"} & set(run.objectives)
+    return paper_points(convention_of(run.trials)) if wanted else ()
 
 
 def _point(network: PublishedNetwork, convention: str) -> PaperPoint:
@@ -131,7 +144,7 @@ def _trace(
         "hoverinfo": "text",
         "line": {"color": f"@{family}", "width": 1, "dash": "dot"},
         "marker": {
-            "symbol": "star-open" if hollow else "star", "size": 11, "color": f"@{family}",
+            "symbol": "star-open" if hollow else "star", "size": 10, "color": f"@{family}",
             "line": outline,
         },
     }  # fmt: skip

@@ -1,97 +1,113 @@
-"""The table of trials as data for the page's own script."""
+"""The trials of a run as columns for the page's own script: every value once, rounded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from invsearch.metrics import Metric
 from invsearch.report.text import (
-    display,
     fidelity,
-    interval,
-    parameter_groups,
+    number_format,
+    rounded,
     short,
     trial_seconds,
 )
-from invsearch.runs import RunData, Trial
-from invsearch.runs.columns import metric_names
+from invsearch.runs import RunData
+from invsearch.runs.columns import metric_names, parameter_columns
 
-__all__ = ["trial_table"]
+__all__ = ["coded", "trial_columns"]
 
 
-def trial_table(run: RunData) -> dict[str, Any]:
-    """Return columns and rows.
+def trial_columns(run: RunData) -> dict[str, Any]:
+    """Return a run's trials as columns of equal length.
 
     Returns:
-        ``columns``: ``{"key", "label", "kind"}``; ``rows``: ``{"n", "state", "p", "cells"}`` where
-        a cell is ``[sort value, line, further line, ...]`` or None.
+        ``name``, ``folder``; ``number``, ``seed``, ``seconds`` and ``p_front`` as plain lists;
+        ``state``, ``origin`` and ``reason`` as :func:`coded`; ``metrics``, objectives first, each
+        with ``values``, ``low``, ``high`` and coded ``source`` and ``notes``; ``parameters``, each
+        coded with its ``name`` and the name of its ``column`` in a table.
     """
-    objectives = tuple(run.objectives)
-    others = metric_names(run.trials, objectives)[len(objectives) :]
+    trials = run.trials
+    chance = {member.trial.number: rounded(member.p_front) for member in run.members}
+    parameters = parameter_columns(trials)
+    return {
+        "name": run.name,
+        "folder": run.path.resolve().name,
+        "number": [trial.number for trial in trials],
+        "state": coded(trial.state for trial in trials),
+        "p_front": [chance.get(trial.number) for trial in trials],
+        "origin": coded(trial.origin for trial in trials),
+        "seed": [trial.seed for trial in trials],
+        "seconds": [_seconds(trial_seconds(trial)) for trial in trials],
+        "reason": coded(trial.error or None for trial in trials),
+        "metrics": [_metric(run, name) for name in metric_names(trials, run.objectives)],
+        "parameters": [
+            {"name": name, "column": column, **coded(t.architecture.get(name) for t in trials)}
+            for name, column in parameters.items()
+        ],
+    }
+
+
+def coded(values: Iterable[Any]) -> dict[str, list[Any]]:
+    """Write a column as its different values and, row by row, the place of each among them.
+
+    Args:
+        values: Strings, numbers or booleans; None where there is none.
+
+    Returns:
+        ``levels``, numbers first in their order, then the others as they come; ``codes``, -1 for
+        None.
+    """
+    column = list(values)
+    found: dict[Hashable, Any] = {_key(value): value for value in column if value is not None}
+    numbers = sorted(value for value in found.values() if _is_number(value))
+    levels = [*numbers, *(value for value in found.values() if not _is_number(value))]
+    place = {_key(level): index for index, level in enumerate(levels)}
+    return {"levels": levels, "codes": [place.get(_key(value), -1) for value in column]}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _key(value: object) -> Hashable:
+    """Tell ``True`` from ``1``, which are equal."""
+    return type(value).__name__ if value is None else (isinstance(value, bool), value)
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _metric(run: RunData, name: str) -> dict[str, Any]:
+    metrics = [trial.metrics.get(name) for trial in run.trials]
     known = run.outline.model
-    chance = {member.trial.number: member.p_front for member in run.members}
-    columns = [
-        _column("number", "trial"),
-        _column("state", "state", "text"),
-        _column("p_front", "P(front)"),
-        *(_column("metric", short(name, known=known)) for name in objectives),
-        _column("architecture", "architecture", "wide"),
-        *(_column("metric", short(name, known=known)) for name in others),
-        _column("origin", "origin", "text"),
-        _column("seed", "seed"),
-        _column("seconds", "seconds"),
-        _column("reason", "reason", "wide"),
-    ]
-    rows = [_row(trial, objectives, others, chance, known=known) for trial in run.trials]
-    return {"columns": columns, "rows": rows}
+    return {
+        "name": name,
+        "label": short(name, known=known),
+        "objective": name in run.objectives,
+        "format": number_format(name, known=known),
+        "values": [rounded(metric.value) if metric else None for metric in metrics],
+        **_ends(metrics),
+        "source": coded(metric and metric.source for metric in metrics),
+        "notes": coded(_notes(metric) if metric else None for metric in metrics),
+    }
 
 
-def _column(key: str, label: str, kind: str = "number") -> dict[str, str]:
-    return {"key": key, "label": label, "kind": kind}
+def _ends(metrics: Sequence[Metric | None]) -> dict[str, list[float | None]]:
+    """Return the 95 % intervals; nothing where no trial has one."""
+    if not any(metric and metric.low is not None for metric in metrics):
+        return {"low": [], "high": []}
+    return {
+        end: [rounded(getattr(metric, end)) if metric else None for metric in metrics]
+        for end in ("low", "high")
+    }
 
 
-def _row(
-    trial: Trial,
-    objectives: Sequence[str],
-    others: Sequence[str],
-    chance: Mapping[int, float],
-    *,
-    known: bool,
-) -> dict[str, Any]:
-    p_front = chance.get(trial.number)
-    seconds = trial_seconds(trial)
-    cells: list[list[Any] | None] = [
-        [trial.number, str(trial.number)],
-        [trial.state, trial.state],
-        None if p_front is None else [p_front, f"{p_front:.2f}"],
-        *(_metric_cell(trial.metrics.get(name), known=known) for name in objectives),
-        _architecture_cell(trial),
-        *(_metric_cell(trial.metrics.get(name), known=known) for name in others),
-        [trial.origin, trial.origin],
-        [trial.seed, str(trial.seed)],
-        None if seconds is None else [seconds, f"{seconds:.1f}"],
-        [trial.error, trial.error] if trial.error else None,
-    ]
-    return {"n": trial.number, "state": trial.state, "p": p_front, "cells": cells}
-
-
-def _architecture_cell(trial: Trial) -> list[Any]:
-    """Return the parameters under their full names, to filter and sort by, and as shown."""
-    full = " ".join(f"{name}={value}" for name, value in trial.architecture.items())
-    return [full, *parameter_groups(trial)]
-
-
-def _metric_cell(metric: Metric | None, *, known: bool) -> list[Any] | None:
-    if metric is None:
-        return None
-    ends = interval(metric, known=known)
+def _notes(metric: Metric) -> str:
+    """Return where a number comes from: its source, what was spent, its seeds, as ``a; b; c``."""
     convention = metric.detail.get("convention")
-    origin = f"{metric.source}, {convention}" if convention else str(metric.source)
+    source = f"{metric.source}, {convention}" if convention else str(metric.source)
     seeds = f"mean of {metric.n} seeds" if metric.n > 1 else ""
-    lines = [ends, origin, fidelity(metric.fidelity), seeds]
-    return [
-        metric.value,
-        display(metric.name, metric.value, known=known),
-        *(line for line in lines if line),
-    ]
+    return "; ".join(part for part in (source, fidelity(metric.fidelity), seeds) if part)

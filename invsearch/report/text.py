@@ -12,8 +12,8 @@ from invsearch.runs.trial import Trial
 
 __all__ = [
     "axis_title", "bounds_text", "counted_noun", "display", "duration", "fidelity", "first_line",
-    "interval", "joined", "label", "parameter_groups", "plot_text", "short", "span", "span_seconds",
-    "trial_seconds",
+    "interval", "joined", "label", "number_format", "parameter_groups", "plot_text", "rounded",
+    "seconds_after", "short", "span", "span_seconds", "start_of", "trial_seconds",
 ]  # fmt: skip
 
 _SHORT = {
@@ -61,6 +61,33 @@ def display(metric: str, value: float, *, known: bool) -> str:
     unit = {"latency_ms": " ms", "energy_mj": " mJ", "val_loss": " nats"}.get(metric, "")
     text = f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.4g}"
     return text + (unit if known else "")
+
+
+def number_format(metric: str, *, known: bool) -> dict[str, str]:
+    """Return how the page's script writes a metric, as :func:`display` does here.
+
+    Returns:
+        ``kind``: ``scaled`` (k, M, G, T), ``bytes``, ``percent`` or ``plain``; ``unit``.
+    """
+    kinds = {"macs": "scaled", "params": "scaled", "peak_memory_bytes": "bytes"}
+    kinds |= {"top1": "percent", "error": "percent"}
+    units = {"latency_ms": " ms", "energy_mj": " mJ", "val_loss": " nats"}
+    if not known:
+        return {"kind": "plain", "unit": ""}
+    return {"kind": kinds.get(metric, "plain"), "unit": units.get(metric, "")}
+
+
+def rounded(value: float | None, digits: int = 7) -> float | None:
+    """Round to significant digits; whole numbers stay as they are.
+
+    The page carries thousands of numbers, each read to four digits.
+    """
+    if value is None or isinstance(value, int):
+        return value
+    if not math.isfinite(value):
+        return None
+    short_value = float(f"{value:.{digits}g}")
+    return int(short_value) if short_value.is_integer() and abs(value) < 1e15 else short_value
 
 
 def _scaled(value: float, form: str) -> str:
@@ -126,6 +153,18 @@ def _time(text: str) -> datetime | None:
     except ValueError:
         return None
     return time if time.tzinfo else None
+
+
+def start_of(trials: Iterable[Trial]) -> datetime | None:
+    """Return when the first of the trials began, None where no times are known."""
+    times = (_time(trial.started) for trial in trials)
+    return min((time for time in times if time), default=None)
+
+
+def seconds_after(start: datetime, trial: Trial) -> float | None:
+    """Return how long after a start a trial ended, None where that is not known."""
+    end = _time(trial.finished)
+    return (end - start).total_seconds() if end else None
 
 
 def span_seconds(trials: Iterable[Trial]) -> float | None:

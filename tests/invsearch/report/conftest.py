@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_runs import Writer, make_trials, write_run
+from opened_page import Opened
+from synthetic_runs import Writer, make_paper, make_trials, write_run
 
 from invsearch.metrics import Source
+from invsearch.report import write_report
 
 
 @pytest.fixture
@@ -47,3 +49,45 @@ def browser() -> Iterator[Any]:
         started = driver.chromium.launch(executable_path=chromium, args=flags)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that writes runs into a page, or finds the page of runs that are just the same."""
+    pages: dict[str, Path] = {}
+
+    def write(runs: tuple[Path, ...], reproduction: dict[str, Any]) -> Path:
+        files = [run / name for run in runs for name in ("space.yaml", "trials.jsonl")]
+        texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
+        key = "\n".join([*texts, repr(reproduction)])
+        if key not in pages:
+            pages[key] = write_report(
+                runs,
+                tmp_path_factory.mktemp("page") / "report.html",
+                paper=make_paper(),
+                reproduction=reproduction,
+                benchmarks=(),
+            )
+        return pages[key]
+
+    return write
+
+
+@pytest.fixture
+def open_page(browser: Any, written: Callable[..., Path]) -> Iterator[Any]:
+    """A function that writes runs into a page and opens it; at the end it must have been quiet."""
+    opened: list[Opened] = []
+
+    def open_(*runs: Path, **options: Any) -> Opened:
+        path = written(runs, options.pop("reproduction", {}))
+        opened.append(Opened(browser, path, **options))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        assert each.noise == []
+        assert [
+            url for url in each.requests if not url.startswith(("file:", "data:", "blob:"))
+        ] == []
+        assert len([url for url in each.requests if url.startswith("file:")]) == 1
+        each.page.close()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_runs import Writer, make_paper, make_trials
+from synthetic_runs import PAPER, Writer, make_paper, make_trials
 
 from invsearch.metrics import Metric, Source
 from invsearch.report.figure import Figure
 from invsearch.report.front_figure import SYMBOLS, front_figures
-from invsearch.report.hypervolume_figure import hypervolume_figure
+from invsearch.report.hypervolume_figure import compared_hypervolume, hypervolume_figure
+from invsearch.report.importance import importances
+from invsearch.report.importance_figure import importance_figure
 from invsearch.report.paper import convention_of, paper_points
+from invsearch.report.reproduction import paper_figures
 from invsearch.runs import RunData, Trial, load_run
 from invsearch.space.architecture import Architecture
 
@@ -46,9 +50,17 @@ def test_every_figure_is_valid_for_plotly(writer: Writer, objectives: str) -> No
     figures = draw(path)
     count = objectives.count(":")
     assert len(figures) == max(1, count * (count - 1) // 2)
-    progress = hypervolume_figure({"a": load_run(path)})
-    assert progress is not None
-    for figure in [*figures, progress]:
+    run = load_run(path)
+    found = importances(run.trials, run.objectives)
+    more = [
+        hypervolume_figure(run, 0),
+        hypervolume_figure(run, 0, "time"),
+        compared_hypervolume([run, run], "time"),
+        importance_figure(found, known=True),
+        *paper_figures(PAPER),
+    ]
+    assert None not in more
+    for figure in filter(None, [*figures, *more]):
         go.Figure(data=plain(figure.data), layout=plain(figure.layout))
         drawn = [index for entry in figure.legend for index in entry.traces]
         assert sorted(drawn) == list(range(len(figure.data)))
@@ -157,13 +169,39 @@ def test_sources_are_told_apart_by_shape_and_in_words() -> None:
 
 def test_runs_are_compared_in_one_box(writer: Writer) -> None:
     """Shares of different boxes could not be compared."""
-    runs = {name: load_run(writer(folder=name, seed=place)) for place, name in enumerate("ab")}
-    figure = hypervolume_figure(runs)
-    assert figure is not None
-    assert [entry.text for entry in figure.legend] == ["a", "b"]
-    alone = hypervolume_figure({"a": runs["a"]})
+    runs = [load_run(writer(folder=name, seed=place)) for place, name in enumerate("ab")]
+    together, alone = compared_hypervolume(runs), hypervolume_figure(runs[0], 0)
+    assert together is not None
     assert alone is not None
-    assert alone.data[0]["y"][-1] != figure.data[0]["y"][-1]
+    assert [entry.text for entry in together.legend] == ["nsga2, 2 seeds"]
+    ends = {trace["y"][-1] for trace in together.data}
+    assert alone.data[0]["y"][-1] not in ends
+
+
+def test_the_band_spans_the_seeds_of_one_strategy(writer: Writer) -> None:
+    """From the worst seed to the best, around their mean; a strategy run once is a line alone."""
+    runs = [load_run(writer(folder=name, seed=place)) for place, name in enumerate("abc")]
+    once = load_run(writer(folder="d", seed=3))
+    text = once.space_text.replace("nsga2", "random")
+    figure = compared_hypervolume([*runs, replace(once, space_text=text)])
+    assert figure is not None
+    assert [entry.text for entry in figure.legend] == ["nsga2, 3 seeds", "random"]
+    assert [len(entry.traces) for entry in figure.legend] == [2, 1]
+    band, mean = (figure.data[index] for index in figure.legend[0].traces)
+    half = len(band["y"]) // 2
+    high, low = band["y"][:half], band["y"][half:][::-1]
+    assert all(a - 1e-3 <= b <= c + 1e-3 for a, b, c in zip(low, mean["y"], high, strict=True))
+    assert any(a < c for a, c in zip(low, high, strict=True))
+
+
+def test_time_is_told_in_a_unit_that_fits(writer: Writer) -> None:
+    """The same share against seconds, minutes or hours, from the first start."""
+    path = writer(60)
+    figure = hypervolume_figure(load_run(path), 0, "time")
+    assert figure is not None
+    assert figure.layout["xaxis"]["title"]["text"] == "time (min)"
+    assert figure.data[0]["x"][0] == pytest.approx(9 / 60, rel=1e-4)
+    assert figure.data[0]["y"] == sorted(figure.data[0]["y"])
 
 
 def test_the_paper_is_counted_here_by_the_runs_convention() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from invsearch.metrics import Fidelity, Metric
-from invsearch.report.summary import environment_rows, failures, picks, repeat_command, sentences
+from invsearch.report.picks import KNEE, picks
+from invsearch.report.repeat import environment_rows, repeat_command
+from invsearch.report.summary import failures, sentences
 from invsearch.report.text import (
     axis_title,
     bounds_text,
@@ -118,7 +121,11 @@ def test_picks_are_the_ends_and_the_balance_and_never_doubtful() -> None:
     """A member more likely dominated than not is not recommended."""
     trials = [_trial(0, 0.9, 1e9), _trial(1, 0.3, 1.5e9), _trial(2, 0.2, 3e9)]
     chosen = {pick.why: pick.number for pick in picks(_run(*trials))}
-    assert chosen == {"lowest validation loss": 2, "lowest MACs": 0, "most balanced": 1}
+    assert chosen == {
+        "lowest validation loss": 2,
+        "lowest MACs within the bounds": 0,
+        KNEE: 1,
+    }
     noisy = [_trial(number, 0.5 - number * 1e-3, 1e9 + number, 0.4) for number in range(20)]
     run = _run(*noisy)
     assert any(member.doubtful for member in run.members)
@@ -126,13 +133,35 @@ def test_picks_are_the_ends_and_the_balance_and_never_doubtful() -> None:
     assert {pick.number for pick in picks(run)} <= sure
 
 
+def test_picks_say_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exact commands, for this run's folder and this trial; none where nothing can be built."""
+    monkeypatch.chdir(tmp_path)
+    (pick,) = picks(_run(_trial(7, 0.5, 1e9)))
+    assert [command for _, command in pick.commands] == [
+        "invsearch train results/demo 7",
+        "invsearch measure results/demo 7",
+        "invsearch train results/demo 7 --full -o demo-7",
+        "invsearch export results/demo 7 --weights demo-7 -o demo-7.pt2",
+    ]
+    counted = replace(_trial(7, 0.5, 1e9), metrics={"val_loss": Metric("val_loss", 1, "published")})
+    (pick,) = picks(_run(counted, space="objectives: {val_loss: minimize}\nmodel: {}\n"))
+    assert [command for _, command in pick.commands] == [
+        "invsearch measure results/demo 7",
+        "invsearch export results/demo 7 -o demo-7.pt2",
+    ]
+    space = "name: x\nobjectives: {val_loss: minimize}\nevaluator: a:b\n"
+    (pick,) = picks(_run(_trial(7, 0.5, 1e9), space=space))
+    assert pick.commands == []
+
+
 def test_failures_are_grouped_by_reason() -> None:
     """Forty equal failures are one line with a count."""
     trials = [Trial(n, "failed", Architecture(()), error="nan\nmore") for n in range(9)]
     trials.append(Trial(9, "infeasible", Architecture(()), error="even kernel"))
-    assert failures(trials) == [
-        ("failed: nan", 9, list(range(8))),
-        ("infeasible: even kernel", 1, [9]),
+    found = [(one.state, one.reason, one.count, one.numbers) for one in failures(trials)]
+    assert found == [
+        ("failed", "nan", 9, list(range(8))),
+        ("infeasible", "even kernel", 1, [9]),
     ]
 
 

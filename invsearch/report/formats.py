@@ -1,0 +1,50 @@
+"""The formats of ``invsearch report``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from invsearch.errors import InputError, nearest
+from invsearch.report.exports import write_csv, write_json, write_png
+from invsearch.report.page import write_report
+from invsearch.report.places import default_output
+from invsearch.report.plotly_script import check_mode
+
+__all__ = ["FORMATS", "write"]
+
+FORMATS = ("html", "csv", "json", "png")
+
+
+def write(
+    folders: Sequence[Path], output: Path | None = None, *, form: str = "html", plotlyjs: str = ""
+) -> list[Path]:
+    """Write runs as a page, as data or as pictures.
+
+    Args:
+        folders: The runs' folders.
+        output: The file; ``reports/<run>.<format>`` when None.
+        form: One of :data:`FORMATS`; ``png`` writes a file per figure.
+        plotlyjs: How a page gets plotly.js: ``inline`` (the default), ``directory`` or ``cdn``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: If an option is unknown or does not fit the format, a run is damaged, a file
+            cannot be written, or what a picture needs is missing.
+    """
+    if form not in FORMATS:
+        raise InputError(
+            f"--format {form!r}: choose from {', '.join(FORMATS)}{nearest(form, FORMATS)}"
+        )
+    if plotlyjs and form != "html":
+        raise InputError(f"--plotlyjs is about pages: it has no meaning with --format {form}")
+    path = output or default_output(folders).with_suffix(f".{form}")
+    if form == "csv":
+        return [write_csv(folders, path)]
+    if form == "json":
+        return [write_json(folders, path)]
+    if form == "png":
+        return write_png(folders, path)
+    return [write_report(folders, path, plotlyjs=check_mode(plotlyjs or "inline"))]

@@ -1,0 +1,145 @@
+"""The paper's tables with verdicts and its two figures redrawn, from plain data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from invsearch.report.figure import Figure, Trace, heading
+from invsearch.report.text import joined, plot_text, rounded
+
+__all__ = ["PaperTable", "paper_figures", "paper_tables", "reproduction_data"]
+
+_STYLES = {
+    "rednet": ("star", "rednet"),
+    "resnet": ("circle", "resnet"),
+}
+_OTHERS = (
+    ("square", "run0"), ("diamond", "run2"), ("triangle-up", "run1"),
+    ("triangle-down", "run5"), ("pentagon", "muted"), ("hexagon", "muted"),
+)  # fmt: skip
+_VERDICTS = {
+    "equal": "equal",
+    "within": "within",
+    "differs": "differs",
+    "not_judged": "not judged",
+}
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One of the paper's tables, reproduced.
+
+    Attributes:
+        name: Its name.
+        outcome: How many of its judged numbers were reproduced, in words.
+        good: Whether none differs in a way that is not known.
+        lines: Per number its row, quantity, published and own value, difference, tolerance,
+            verdict and a remark, as text.
+    """
+
+    name: str
+    outcome: str
+    good: bool
+    lines: list[dict[str, str]]
+
+
+@lru_cache(maxsize=1)
+def reproduction_data() -> Mapping[str, Any]:
+    """Reproduce what can be counted of the paper; a few seconds, once a process."""
+    from invsearch.paper.section import reproduction_section_data
+
+    return reproduction_section_data()
+
+
+def paper_tables(data: Mapping[str, Any]) -> list[PaperTable]:
+    """Return the tables of :func:`invsearch.paper.section.reproduction_section_data`."""
+    return [_table(table["name"], table["lines"]) for table in data.get("tables", ())]
+
+
+def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> PaperTable:
+    counts = Counter[str](_verdict(row) for row in rows)
+    unjudged = counts.pop("not judged", 0)
+    judged = sum(counts.values())
+    passed = counts["equal"] + counts["within"]
+    parts = [f"{passed} of {judged} judged numbers reproduced"] if judged else []
+    parts += [f"{counts[word]} {word}" for word in ("differs", "known to differ") if counts[word]]
+    parts += [f"{unjudged} without a published number"] if unjudged else []
+    return PaperTable(name, joined(parts), not counts["differs"], [_line(row) for row in rows])
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row["verdict"] == "differs" and row.get("known"):
+        return "known to differ"
+    return _VERDICTS.get(row["verdict"], str(row["verdict"]))
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, str]:
+    judged = row["verdict"] != "not_judged"
+    return {
+        "row": row["row"],
+        "quantity": row.get("unit") or row["quantity"],
+        "published": _number(row["published"]),
+        "ours": _number(row["reproduced"], 4),
+        "fvcore": _number(row.get("fvcore"), 4),
+        "difference": f"{row['difference_percent']:+.2f} %" if judged else "",
+        "tolerance": f"{row['tolerance_percent']:.2f} %" if judged else "",
+        "verdict": _verdict(row),
+        "remark": row.get("known") or row["status"],
+    }
+
+
+def _number(value: float | None, decimals: int | None = None) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if decimals is None else f"{value:.{decimals if value < 100 else 2}f}"
+
+
+def paper_figures(data: Mapping[str, Any]) -> list[Figure]:
+    """Return the paper's accuracy-against-cost figures."""
+    return [_figure(figure) for figure in data.get("figures", ())]
+
+
+def _figure(data: Mapping[str, Any]) -> Figure:
+    figure = Figure(title=data["title"])
+    others = iter(_OTHERS * 4)
+    for series in data["series"]:
+        symbol, colour = _STYLES.get(series["family"]) or next(others)
+        figure.add(series["name"], symbol, colour, _trace(series, symbol, colour))
+    figure.layout = {
+        "xaxis": {"title": {"text": plot_text(data["x_label"])}, "automargin": True},
+        "yaxis": {"automargin": True},
+        "annotations": [heading(plot_text(data["y_label"]), "y domain")],
+    }
+    sources: dict[str, list[str]] = {}
+    for series in data["series"]:
+        sources.setdefault(series["source"], []).append(series["name"])
+    parts = [f"{joined(names)}: {source}" for source, names in sources.items()]
+    figure.caption = f"{'; '.join(parts)}."
+    return figure
+
+
+def _trace(series: Mapping[str, Any], symbol: str, colour: str) -> Trace:
+    own = series["family"] in _STYLES
+    points = [point for point in series["points"] if point["x"] is not None]
+    return {
+        "mode": "lines+markers+text" if own else "lines+markers",
+        "x": [rounded(point["x"]) for point in points],
+        "y": [rounded(point["y"]) for point in points],
+        "text": [plot_text(str(point["label"]).rpartition("-")[2]) for point in points],
+        "textposition": "top center" if series["family"] == "rednet" else "bottom center",
+        "textfont": {"size": 11, "color": "@ink"},
+        "hoverinfo": "text",
+        "hovertext": [
+            f"<b>{plot_text(point['label'])}</b><br>top-1 {point['y']:g} %<br>"
+            f"{plot_text(str(point['status']))}"
+            for point in points
+        ],
+        "line": {
+            "color": f"@{colour}", "width": 2 if own else 1, "dash": "solid" if own else "dot",
+        },
+        "marker": {"symbol": symbol, "size": 10 if own else 8, "color": f"@{colour}"},
+    }  # fmt: skip
