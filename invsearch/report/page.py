@@ -16,6 +16,7 @@ from invsearch.report.paper import PaperPoint
 from invsearch.report.plotly_script import PlotlyMode, PlotlyScript, plotly_script, write_beside
 from invsearch.report.reproduction import paper_figures, paper_tables, reproduction_data
 from invsearch.report.section import Named, section
+from invsearch.report.strategies import Contest, find_contests
 from invsearch.runs import RunData, load_run
 from invsearch.runs.files import write_atomic
 
@@ -30,6 +31,7 @@ def write_report(
     paper: Sequence[PaperPoint] | None = None,
     reproduction: Mapping[str, Any] | None = None,
     benchmarks: Sequence[Benchmark] | None = None,
+    contests: Sequence[Contest] | None = None,
 ) -> Path:
     """Write one page about runs.
 
@@ -44,6 +46,7 @@ def write_report(
             :func:`invsearch.paper.section.reproduction_section_data` gives them; when None they are
             counted where a run is one of networks. Empty leaves them out.
         benchmarks: Measurements of the operators; those under ``results/`` when None.
+        contests: Comparisons of search strategies; those under ``results/`` when None.
 
     Returns:
         The file.
@@ -54,7 +57,12 @@ def write_report(
     runs = [load_run(path) for path in run_paths]
     path = Path(output)
     html = render(
-        runs, plotlyjs=plotlyjs, paper=paper, reproduction=reproduction, benchmarks=benchmarks
+        runs,
+        plotlyjs=plotlyjs,
+        paper=paper,
+        reproduction=reproduction,
+        benchmarks=benchmarks,
+        contests=contests,
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,6 +81,7 @@ def render(
     paper: Sequence[PaperPoint] | None = None,
     reproduction: Mapping[str, Any] | None = None,
     benchmarks: Sequence[Benchmark] | None = None,
+    contests: Sequence[Contest] | None = None,
 ) -> str:
     """Return the page's HTML; see :func:`write_report`."""
     sections = [section(run, index, paper) for index, run in enumerate(runs)]
@@ -82,13 +91,18 @@ def render(
     measured = find_benchmarks() if benchmarks is None else benchmarks
     roofs = [(f"bench-figure{i}", b.roofline) for i, b in enumerate(measured) if b.roofline]
     own = [named for each in sections for named in each.figures]
-    figures = dict([*own, *compared, *redrawn, *roofs])
+    compared_strategies = find_contests() if contests is None else contests
+    raced = [(f"contest-figure{i}", each) for i, each in enumerate(compared_strategies)]
+    figures = dict(
+        [*own, *compared, *redrawn, *roofs, *((name, each.figure) for name, each in raced)]
+    )
     html: str = template().render(
         title=", ".join(dict.fromkeys(run.name for run in runs)) or "no run",
         sections=sections,
         compared=compared,
         paper={"tables": paper_tables(data), "figures": redrawn},
         benchmarks=[(each, [r for r in roofs if r[1] is each.roofline]) for each in measured],
+        contests=raced,
         data=_script_json(
             {
                 "runs": [each.data() for each in sections],

@@ -67,6 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 paper=make_paper(),
                 reproduction=reproduction,
                 benchmarks=(),
+                contests=(),
             )
         return pages[key]
 

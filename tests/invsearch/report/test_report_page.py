@@ -38,7 +38,9 @@ class Outside(HTMLParser):
 
 def page_of(tmp_path: Path, *runs: Path) -> str:
     path = tmp_path / "out" / "report.html"
-    output = write_report(runs, path, paper=make_paper(), reproduction={}, benchmarks=())
+    output = write_report(
+        runs, path, paper=make_paper(), reproduction={}, benchmarks=(), contests=()
+    )
     return output.read_text(encoding="utf-8")
 
 
@@ -114,7 +116,7 @@ def test_the_paper_and_the_operators_are_shown_where_they_are_known(
 ) -> None:
     """Verdicts by table, known differences apart, the figure; never required."""
     path = write_report(
-        [writer(3)], tmp_path / "r.html", paper=[], reproduction=PAPER, benchmarks=()
+        [writer(3)], tmp_path / "r.html", paper=[], reproduction=PAPER, benchmarks=(), contests=()
     )
     html = path.read_text(encoding="utf-8")
     assert "1 of 2 judged numbers reproduced and 1 differs" in html
@@ -135,6 +137,7 @@ def test_plotlyjs_beside_the_page_or_from_its_maker(tmp_path: Path, writer: Writ
             paper=[],
             reproduction={},
             benchmarks=(),
+            contests=(),
         )
         html = path.read_text(encoding="utf-8")
         assert len(html) < size

@@ -1,0 +1,39 @@
+"""The committed comparison of strategies is what the page and the README show."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from invsearch.report.strategies import find_contests
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_committed_comparison_is_drawn() -> None:
+    (contest,) = find_contests(ROOT / "results")
+    assert contest.strategies[0] == "cost_aware"
+    assert len(contest.rows) == 7
+    assert {len(cells) for _, cells in contest.rows} == {len(contest.strategies)}
+    for trace in contest.figure.data:
+        assert trace["y"] == sorted(trace["y"], reverse=True), "what is missing never grows"
+
+
+def test_readme_shows_the_committed_comparison() -> None:
+    """A number in the README comes from a run of this code."""
+    document = json.loads((ROOT / "results" / "strategies.json").read_text())
+    shown = re.findall(r"^\| (\d.*trials.*?) \| (.+) \|$", (ROOT / "README.md").read_text(), re.M)
+    rows = {name: cells.replace("*", "").split(" | ") for name, cells in shown}
+    names = list(dict.fromkeys(standing["strategy"] for standing in document["standings"]))
+    assert len(rows) == 7
+    for standing in document["standings"]:
+        cell = rows[standing["contest"]][names.index(standing["strategy"])]
+        assert cell == f"{standing['mean']:.4f}"[1:]
+
+
+def test_other_files_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "other.json").write_text('{"kind": "bench"}')
+    (tmp_path / "half.json").write_text('{"kind": "strategies", "standings": []}')
+    assert find_contests(tmp_path) == []
