@@ -102,7 +102,7 @@ def _fused_backward(
     geometry = _geometry(x, features, weight, stride, padding, dilation)
     chosen = choose(backend, x, geometry)
     tensors = (grad_output, x, features, weight, bias)
-    if chosen.fused is not None and chosen.fused.recomputes(geometry, weight.shape[3]):
+    if chosen.fused is not None:
         return chosen.fused.backward(*tensors, geometry)
     return composed_backward(*tensors, stride, padding, dilation, backend)
 
@@ -218,9 +218,9 @@ def _composition_autograd(operator: Any, composition: Any) -> Callable[..., Any]
 
 
 def _needs_gradients(arguments: Sequence[Any]) -> bool:
-    return torch.is_grad_enabled() and any(
-        isinstance(argument, Tensor) and argument.requires_grad for argument in arguments
-    )
+    if not torch.is_grad_enabled():
+        return False
+    return any(isinstance(argument, Tensor) and argument.requires_grad for argument in arguments)
 
 
 _KERNELS: tuple[tuple[str, Any, Any, Any, Any], ...] = (

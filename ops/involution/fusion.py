@@ -14,8 +14,6 @@ __all__ = ["fuses", "run"]
 
 Window = tuple[Pair, Pair, Pair, str | None]
 
-PARTS = {"reduce": nn.Conv2d, "norm": nn.BatchNorm2d, "span": nn.Conv2d}
-
 
 def fuses(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> bool:
     """Whether a layer with this generator can run fused on x.
@@ -23,13 +21,17 @@ def fuses(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> boo
     Only where nobody can tell: not when a part of the generator was replaced or is watched by a
     hook, and not under TorchScript's tracer, whose graphs show the generator's own operators.
     """
-    if not runs_fused(backend, x) or torch._C._get_tracing_state() is not None:
+    if type(generator) is not BottleneckGenerator or not runs_fused(backend, x):
         return False
-    if type(generator) is not BottleneckGenerator or hooks._has_any_global_hook():
+    if torch._C._get_tracing_state() is not None or hooks._has_any_global_hook():
         return False
-    parts = dict(generator.named_children())
-    kinds = {name: type(part) for name, part in parts.items()}
-    return kinds == PARTS and not any(map(_is_watched, (generator, *parts.values())))
+    reduce, norm, span = generator.reduce, generator.norm, generator.span
+    return (
+        type(reduce) is nn.Conv2d
+        and type(norm) is nn.BatchNorm2d
+        and type(span) is nn.Conv2d
+        and not (_watched(generator) or _watched(reduce) or _watched(norm) or _watched(span))
+    )
 
 
 def run(generator: BottleneckGenerator, x: Tensor, window: Window) -> Tensor:
@@ -56,7 +58,7 @@ def _folds(generator: nn.Module, norm: nn.BatchNorm2d, x: Tensor) -> bool:
     )
 
 
-def _is_watched(part: nn.Module) -> bool:
+def _watched(part: nn.Module) -> bool:
     return bool(
         part._forward_hooks
         or part._forward_pre_hooks

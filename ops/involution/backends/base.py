@@ -23,15 +23,12 @@ class Fused:
         device: Type of the devices it runs on.
         forward: (x, features, weight, bias, geometry) -> y.
         backward: (grad_output, x, features, weight, bias, geometry) -> gradients of the latter.
-        recomputes: Whether `backward` beats derivatives through a kernel tensor, for (geometry,
-            channels of the features).
         bottleneck: (x, reduce, mean, variance, gain, offset, weight, bias, epsilon, geometry) -> y.
     """
 
     device: str
     forward: Callable[[Tensor, Tensor, Tensor, Tensor | None, Geometry], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None, Geometry], Gradients]
-    recomputes: Callable[[Geometry, int], bool]
     bottleneck: Callable[..., Tensor]
 
 

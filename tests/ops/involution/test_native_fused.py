@@ -125,13 +125,9 @@ def test_gradients_of_every_order(with_bias: bool) -> None:
 
 
 def test_backward_operator_equals_its_composition() -> None:
-    """Also where the shape would choose the composition."""
     tensors = [t.detach() for t in span_arguments()]
     gradient = torch.randn(2, 4, 3, 2, dtype=torch.float64)
-    geometry = fused._geometry(*tensors[:3], *STEPS[:3])
-    native = fused.choose("native", tensors[0], geometry).fused
-    assert native is not None
-    results = native.backward(gradient, *tensors, geometry)
+    results = fused.fused_backward(gradient, *tensors, *STEPS)
     wanted = composition.composed_backward(gradient, *tensors, *STEPS)
     for result, want in zip(results, wanted, strict=True):
         torch.testing.assert_close(result, want)

@@ -107,6 +107,7 @@ struct Backward {
     };
     struct Scratch {
         C *blocks, *planes, *values, *value_planes, *entries, *grad_entries, *weight;
+        const C** windows;
         int64_t bytes;
 
         Scratch(const Backward& b, char* base) {
@@ -119,6 +120,7 @@ struct Backward {
             entries = arena.take<C>(KernelReader<S>::scratch(b.p));
             grad_entries = arena.take<C>(KernelReader<S>::scratch(b.p));
             weight = arena.take<C>(b.entries * (b.p.hidden + 1));
+            windows = arena.take<const C*>(b.p.size);
             bytes = arena.used(base);
         }
     };
@@ -239,8 +241,9 @@ struct Backward {
                 load_pixels<S, C>(from + part * lanes * p.y.channel, end, p.y,
                                   w.part_channels(part), chunk.columns, own.values);
                 const C* block = own.blocks + (slab * w.parts + part) * block_size;
-                scatter(make_row<C>(w, w.pixel(block, row, chunk.column),
-                                    {own.entries + at, PLANE, 1}, chunk.columns, own.values));
+                w.window(block, w.rows(p.out_height), row, chunk.column, own.windows);
+                scatter(make_row<C>(w, own.windows, {own.entries + at, PLANE, 1}, chunk.columns,
+                                    own.values));
             }
             load_planes<S, C>(from, end, p.y.channel, p.y.column, w.group_channels, chunk.columns,
                               own.value_planes, PLANE);

@@ -24,6 +24,12 @@ INLINE void zero(C* to, int64_t count) {
     memset(to, 0, size_t(count) * sizeof(C));
 }
 
+// Asks for `count` elements to come into L2.
+template <class C>
+INLINE void prefetch(const C* from, int64_t count) {
+    for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(C))) __builtin_prefetch(from + i, 0, 2);
+}
+
 // to[column][lane] from one row of an image whose channels lie `channel` apart.
 template <class S, class C>
 INLINE void load_pixels(const S* from, const S* end, const ImageStrides& s, int64_t channels,
@@ -91,9 +97,16 @@ struct Window {
     int64_t inner_columns() const {
         return at_least(0, at_most(plan.width, columns - plan.pad_columns));
     }
-    const C* pixel(const C* block, int64_t output_row, int64_t output_column) const {
-        return block + output_row * plan.stride_rows * row +
-               output_column * plan.stride_columns * lanes;
+    // Where each row of the window of an output pixel begins in a block of `kept` rows, of which row
+    // r is the padded row r, r + kept, ... last put there.
+    void window(const C* block, int64_t kept, int64_t output_row, int64_t output_column,
+                const C** rows) const {
+        int64_t r = output_row * plan.stride_rows % kept;
+        block += output_column * plan.stride_columns * lanes;
+        for (int64_t u = 0; u < plan.size; ++u, r += plan.dilation_rows) {
+            if (r >= kept) r -= kept;
+            rows[u] = block + r * row;
+        }
     }
 };
 

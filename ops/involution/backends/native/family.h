@@ -71,29 +71,40 @@ RowFunction<C> choose_row(const Plan& p, Entries layout) {
 }
 
 template <class C>
-Row<C> make_row(const Window<C>& w, const C* x, RowEntries<C> h, int64_t pixels, C* y) {
+Row<C> make_row(const Window<C>& w, const C* const* x, RowEntries<C> h, int64_t pixels, C* y) {
     const Plan& p = w.plan;
-    return {x,      w.row,            h.h, h.entry,         h.pixel,
-            pixels, y,                p.size, p.stride_columns, p.dilation_rows,
-            p.dilation_columns};
+    return {x, h.h, h.entry, h.pixel, pixels, y, p.size, p.stride_columns, p.dilation_columns};
 }
 
 constexpr int64_t ROW_PIXELS = 112;
 
-// Padded blocks [group][part][row][column][lane] of what a task reads.
+// The padded rows of one image that outputs in work need: a block of `kept` rows for each register
+// of channels of some groups. Rows come in order and take the place of those no longer needed.
 template <class S, class C>
-void fill_blocks(const Window<C>& w, Span<const S> x, int64_t image, const Share& share,
-                 int64_t block_size, C* to) {
-    const Plan& p = w.plan;
-    for (int64_t r = 0; r < w.rows(share.rows()); ++r, to += w.row) {
-        C* block = to;
-        for (int64_t group = share.group; group < share.group_end; ++group)
-            for (int64_t part = 0; part < w.parts; ++part, block += block_size)
-                fill_row<S, C>(w, x, image, group * w.group_channels + part * w.lanes,
-                               w.part_channels(part), share.row * p.stride_rows + r - p.pad_rows,
-                               block);
+struct RollingBlocks {
+    const Window<C>& w;
+    const Span<const S> x;
+    const int64_t image, group, group_end, kept;
+    C* const data;
+    int64_t& next;  // padded row
+
+    // Makes the windows of an output row complete.
+    void reach(int64_t output_row) const {
+        const Plan& p = w.plan;
+        const int64_t end = output_row * p.stride_rows + w.rows(1);
+        for (; next < end; ++next) {
+            C* to = data + next % kept * w.row;
+            for (int64_t g = group; g < group_end; ++g)
+                for (int64_t part = 0; part < w.parts; ++part, to += kept * w.row)
+                    fill_row<S, C>(w, x, image, g * w.group_channels + part * w.lanes,
+                                   w.part_channels(part), next - p.pad_rows, to);
+        }
     }
-}
+    // Block `index` counts registers of channels, from the first group's first on.
+    void window(int64_t index, int64_t output_row, int64_t column, const C** rows) const {
+        w.window(data + index * kept * w.row, kept, output_row, column, rows);
+    }
+};
 
 template <class S>
 bool aggregate(const Plan& p, const S* x, const S* kernel, S* y, int64_t threads) {
@@ -102,41 +113,45 @@ bool aggregate(const Plan& p, const S* x, const S* kernel, S* y, int64_t threads
     const KernelReader<S> reader(p, kernel);
     const RowFunction<C> function = choose_row<C, false>(p, reader.layout);
     const Chunks cut(p.out_width, ROW_PIXELS);
-    const Split split(p.groups, p.out_height,
-                      w.row * w.parts * p.stride_rows * int64_t(sizeof(C)), w.rows(1), p.groups,
-                      p.images, threads);
-    const int64_t block_size = w.rows(split.rows) * w.row;
+    const int64_t kept = w.rows(1), block_size = kept * w.row;
+    const Split split(p.groups, p.out_height, block_size * w.parts * int64_t(sizeof(C)),
+                      p.groups, 1, p.images, threads);
     const Span<const S> source = {
         x, x + last_element(p.x, p.images, p.channels, p.height, p.width) + 1};
     const int64_t entries_size = KernelReader<S>::scratch(p);
     const int64_t out_size = reach(cut.piece) * w.lanes;
     const int64_t blocks_size = split.groups * w.parts * block_size;
-    const int64_t bytes = (blocks_size + entries_size + out_size) * int64_t(sizeof(C)) + 256;
+    const int64_t bytes = (blocks_size + entries_size + out_size) * int64_t(sizeof(C)) +
+                          p.size * int64_t(sizeof(C*)) + 512;
     return run_tasks(split.tasks(p.images), bytes, threads, [&](int64_t task, char* scratch) {
         Arena arena(scratch);
-        C* blocks = arena.take<C>(blocks_size);
+        C* memory = arena.take<C>(blocks_size);
         C* entries = arena.take<C>(entries_size);
         C* out = arena.take<C>(out_size);
+        const C** rows = arena.take<const C*>(p.size);
         const Share share(split, task, p.out_height, p.groups);
         const int64_t image = share.copy;
-        zero(entries, entries_size);
-        fill_blocks<S, C>(w, source, image, share, block_size, blocks);
-        for (int64_t i = share.row; i < share.row_end; ++i)
+        int64_t next = share.row * p.stride_rows;
+        const RollingBlocks<S, C> blocks = {w,    source, image, share.group, share.group_end,
+                                            kept, memory, next};
+        for (int64_t i = share.row; i < share.row_end; ++i) {
+            blocks.reach(i);
             for (int64_t j = 0; j < p.out_width; j += cut.piece) {
                 const int64_t pixels = at_most(cut.piece, p.out_width - j);
-                const C* block = blocks;
+                int64_t block = 0;
                 for (int64_t group = share.group; group < share.group_end; ++group) {
                     const RowEntries<C> h = reader.read(image, group, i, j, pixels, entries);
-                    for (int64_t part = 0; part < w.parts; ++part, block += block_size) {
-                        const C* at = w.pixel(block, i - share.row, j);
+                    for (int64_t part = 0; part < w.parts; ++part, ++block) {
                         const int64_t channel = group * w.group_channels + part * w.lanes;
-                        function(make_row(w, at, h, pixels, out));
+                        blocks.window(block, i, j, rows);
+                        function(make_row(w, rows, h, pixels, out));
                         store_pixels<S, C>(out, p.y, w.part_channels(part), pixels,
                                            y + image * p.y.image + channel * p.y.channel +
                                                i * p.y.row + j * p.y.column);
                     }
                 }
             }
+        }
     });
 }
 
@@ -190,19 +205,21 @@ bool grad_input(const Plan& p, const S* grad_output, const S* kernel, S* grad_x,
     const KernelReader<S> reader(p, kernel);
     const RowFunction<C> function = choose_row<C, true>(p, reader.layout);
     const Chunks cut(p.out_width, ROW_PIXELS);
-    const Split split(p.groups, p.height, w.row * w.parts * int64_t(sizeof(C)), w.rows(1), p.groups,
-                      p.images, threads);
+    const Split split = Split::blocks(p.groups, p.height, w.row * w.parts * int64_t(sizeof(C)),
+                                      w.rows(1), p.images, threads);
     const int64_t block_size = w.rows(most_outputs(p, split.rows)) * w.row;
     const S* end = grad_output +
                    last_element(p.y, p.images, p.channels, p.out_height, p.out_width) + 1;
     const int64_t entries_size = KernelReader<S>::scratch(p);
     const int64_t y_size = cut.piece * w.lanes, blocks_size = split.groups * w.parts * block_size;
-    const int64_t bytes = (blocks_size + entries_size + y_size) * int64_t(sizeof(C)) + 256;
+    const int64_t bytes = (blocks_size + entries_size + y_size) * int64_t(sizeof(C)) +
+                          p.size * int64_t(sizeof(C*)) + 512;
     return run_tasks(split.tasks(p.images), bytes, threads, [&](int64_t task, char* scratch) {
         Arena arena(scratch);
         C* blocks = arena.take<C>(blocks_size);
         C* entries = arena.take<C>(entries_size);
         C* values = arena.take<C>(y_size);
+        const C** windows = arena.take<const C*>(p.size);
         const Share share(split, task, p.height, p.groups);
         const InputBand band(p, share.row, share.row_end);
         const int64_t image = share.copy;
@@ -218,8 +235,8 @@ bool grad_input(const Plan& p, const S* grad_output, const S* kernel, S* grad_x,
                         load_pixels<S, C>(grad_output + image * p.y.image + channel * p.y.channel +
                                               i * p.y.row + j * p.y.column,
                                           end, p.y, w.part_channels(part), pixels, values);
-                        const C* at = w.pixel(block, i - band.outputs_first, j);
-                        function(make_row<C>(w, at, h, pixels, values));
+                        w.window(block, block_size / w.row, i - band.outputs_first, j, windows);
+                        function(make_row<C>(w, windows, h, pixels, values));
                     }
                 }
             }
@@ -345,9 +362,9 @@ bool grad_kernel(const Plan& p, const S* grad_output, const S* x, S* grad_kernel
     typedef typename Computed<S>::Type C;
     const Window<C> w(p, p.out_width);
     const Chunks cut(p.out_width, ROW_PIXELS);
-    const Split split(p.groups, p.out_height,
-                      w.columns * w.group_channels * p.stride_rows * int64_t(sizeof(C)), w.rows(1),
-                      p.groups, p.images, threads);
+    const Split split = Split::blocks(
+        p.groups, p.out_height, w.columns * w.group_channels * p.stride_rows * int64_t(sizeof(C)),
+        w.rows(1), p.images, threads);
     const Planes<C> shape(w, split.rows);
     const Offsets<C> offsets(p, shape);
     if (offsets.values == nullptr) return false;

@@ -101,8 +101,9 @@ struct Forward {
     const Chunks cut;
     const ImageBlocks blocks;
     const int64_t chunks, chunk_size, group_weight;
+    const int64_t kept;  // padded rows of an image that a chunk needs
     const Split split;
-    const int64_t block_size, image_size;
+    const int64_t image_size;
 
     Forward(const Plan& plan, const S* x_, const S* weight_, const S* bias_, S* y_,
             const Fill<C>& fill_, int64_t threads)
@@ -110,32 +111,29 @@ struct Forward {
           function(choose_row<C, Entries::planes, false>(plan)), cut(plan.out_width, ROW_PIXELS),
           blocks(plan), chunks(cut.count(blocks.images * plan.out_height)),
           chunk_size(plan.hidden * PLANE), group_weight(w.entries * (plan.hidden + 1)),
-          split(split_for(threads)), block_size(w.rows(split.rows) * w.row),
-          image_size(split.groups * w.parts * block_size) {}
-
-    Split split_for(int64_t threads) const {
-        const int64_t bytes = int64_t(sizeof(C));
-        Split result(p.groups, p.out_height,
-                     w.row * w.parts * p.stride_rows * blocks.images * bytes, w.rows(1),
-                     at_least(1, WEIGHT_BYTES / (group_weight * bytes)), blocks.count, threads);
-        result.use_rows(p.out_height, blocks.images > 1
-                                          ? p.out_height
-                                          : round_up(result.rows, cut.rows_at_once));
-        return result;
-    }
+          kept(w.rows(at_most(plan.out_height, cut.rows_at_once))),
+          split(plan.groups, plan.out_height,
+                kept * w.row * w.parts * blocks.images * int64_t(sizeof(C)),
+                at_least(1, WEIGHT_BYTES / (group_weight * int64_t(sizeof(C)))),
+                blocks.images > 1 ? plan.out_height : cut.rows_at_once, blocks.count, threads),
+          image_size(split.groups * w.parts * kept * w.row) {}
 
     struct Scratch {
-        C *slabs, *entries, *out, *weight, *planes;
+        C *blocks, *entries, *out, *weight, *planes;
+        const C** windows;
+        int64_t* next;
         char* fill;
         int64_t bytes;
 
         Scratch(const Forward& f, int64_t planes_size, char* base) {
             Arena arena(base);
-            slabs = arena.take<C>(f.blocks.images * f.image_size);
+            blocks = arena.take<C>(f.blocks.images * f.image_size);
             entries = arena.take<C>(KernelReader<S>::scratch(f.p));
             out = arena.take<C>((PLANE + TILE) * f.w.lanes);
             weight = arena.take<C>(f.split.groups * f.group_weight);
             planes = arena.take<C>(planes_size);
+            windows = arena.take<const C*>(f.p.size);
+            next = arena.take<int64_t>(f.blocks.images);
             fill = arena.take<char>(f.fill.scratch_bytes);
             bytes = arena.used(base);
         }
@@ -201,43 +199,57 @@ struct Forward {
 
     // The share's groups; planes of its chunks, or room for one to fill as they come.
     void groups(const Share& share, const Scratch& own, C* planes, bool fill_planes) const {
-        const Span<const S> source = {
-            x, x + last_element(p.x, p.images, p.channels, p.height, p.width) + 1};
-        const int64_t first_image = blocks.first(share.copy), images = blocks.size(p, share.copy);
-        const int64_t rows = share.groups() * w.entries;
-        zero(own.entries, KernelReader<S>::scratch(p));
-        for (int64_t i = 0; i < images; ++i)
-            fill_blocks<S, C>(w, source, first_image + i, share, block_size,
-                              own.slabs + i * image_size);
-        const C* weights = computed<S, C>(weight + share.group * w.entries * p.hidden,
-                                          rows * p.hidden, own.weight);
+        const int64_t rows = share.groups() * w.entries, matrix = w.entries * p.hidden;
+        prefetch(weight + share.group * matrix, matrix);
+        const C* weights = computed<S, C>(weight + share.group * matrix, rows * p.hidden,
+                                          own.weight);
         const C* biases = bias ? computed<S, C>(bias + share.group * w.entries, rows,
                                                 own.weight + rows * p.hidden)
                                : nullptr;
         const int64_t first = first_chunk(share);
+        for (int64_t i = 0; i < blocks.images; ++i) own.next[i] = share.row * p.stride_rows;
         for (int64_t c = first; c < last_chunk(share); ++c) {
             const Chunk chunk(cut, c, last_row(share), p.out_width);
             if (fill_planes) fill_chunk(share, c, planes, own.fill);
             const C* features = fill_planes ? planes : planes + (c - first) * chunk_size;
+            for_rows(p, chunk, 0, [&](int64_t, int64_t image, int64_t row) {
+                rolling(share, own, image).reach(row);
+            });
             for (int64_t group = 0; group < share.groups(); ++group) {
-                span(p, chunk, weights + group * w.entries * p.hidden,
+                if (c == first && group + 1 < share.groups())
+                    prefetch(weights + (group + 1) * matrix, matrix);
+                span(p, chunk, weights + group * matrix,
                      biases ? biases + group * w.entries : nullptr, features, own.entries);
-                aggregate_chunk(share, own, chunk, first_image, group);
+                aggregate_chunk(share, own, chunk, group);
             }
         }
     }
 
+    RollingBlocks<S, C> rolling(const Share& share, const Scratch& own, int64_t image) const {
+        const Span<const S> source = {
+            x, x + last_element(p.x, p.images, p.channels, p.height, p.width) + 1};
+        return {w,
+                source,
+                blocks.first(share.copy) + image,
+                share.group,
+                share.group_end,
+                kept,
+                own.blocks + image * image_size,
+                own.next[image]};
+    }
+
     void aggregate_chunk(const Share& share, const Scratch& own, const Chunk& chunk,
-                         int64_t first_image, int64_t group) const {
-        for_rows(p, chunk, first_image, [&](int64_t at, int64_t image, int64_t row) {
-            const C* block = own.slabs + (image - first_image) * image_size +
-                             group * w.parts * block_size;
-            for (int64_t part = 0; part < w.parts; ++part, block += block_size) {
+                         int64_t group) const {
+        const int64_t first_image = blocks.first(share.copy);
+        for_rows(p, chunk, 0, [&](int64_t at, int64_t image, int64_t row) {
+            const RollingBlocks<S, C> rows = rolling(share, own, image);
+            for (int64_t part = 0; part < w.parts; ++part) {
                 const int64_t channel = (share.group + group) * w.group_channels + part * w.lanes;
-                function(make_row<C>(w, w.pixel(block, row - share.row, chunk.column),
-                                     {own.entries + at, PLANE, 1}, chunk.columns, own.out));
+                rows.window(group * w.parts + part, row, chunk.column, own.windows);
+                function(make_row<C>(w, own.windows, {own.entries + at, PLANE, 1}, chunk.columns,
+                                     own.out));
                 store_pixels<S, C>(own.out, p.y, w.part_channels(part), chunk.columns,
-                                   y + image * p.y.image + channel * p.y.channel +
+                                   y + (first_image + image) * p.y.image + channel * p.y.channel +
                                        row * p.y.row + chunk.column * p.y.column);
             }
         });

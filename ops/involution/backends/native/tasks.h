@@ -49,31 +49,52 @@ constexpr int64_t BLOCK_BYTES = 512 << 10;  // of padded channels, so that they 
 struct Split {
     int64_t groups, group_blocks, rows, bands;
 
-    // `overlap` more rows than a band's are padded for it; `copies` tasks there are anyway.
-    Split(int64_t all_groups, int64_t all_rows, int64_t group_row_bytes, int64_t overlap,
-          int64_t most_groups, int64_t copies, int64_t threads) {
-        const int64_t least_rows = at_most(all_rows, at_least(8, overlap));
-        const int64_t tasks = threads > 1 ? 2 * threads : 1;
-        groups = at_most(all_groups, 4);
-        rows = at_most(all_rows, at_least(least_rows, BLOCK_BYTES / (groups * group_row_bytes) - overlap));
-        if (rows == all_rows)
-            groups = at_least(groups, BLOCK_BYTES / (group_row_bytes * (all_rows + overlap)));
-        groups = at_most(all_groups, at_most(groups, most_groups));
-        bands = quotient_up(all_rows, rows);
-        group_blocks = quotient_up(all_groups, groups);
-        const int64_t wanted = quotient_up(tasks, at_least(1, copies * bands));
-        group_blocks = at_most(all_groups, at_least(group_blocks, wanted));
-        groups = quotient_up(all_groups, group_blocks);
-        group_blocks = quotient_up(all_groups, groups);
-        const int64_t missing = quotient_up(tasks, at_least(1, copies * group_blocks));
-        rows = at_least(least_rows, quotient_up(all_rows, at_least(bands, missing)));
+    // For rolling blocks of `group_bytes` a group. Bands are of whole multiples of `row_step` rows;
+    // `copies` tasks there are anyway.
+    Split(int64_t all_groups, int64_t all_rows, int64_t group_bytes, int64_t most_groups,
+          int64_t row_step, int64_t copies, int64_t threads)
+        : groups(at_most(most_groups, BLOCK_BYTES / at_least(1, group_bytes))), rows(all_rows) {
+        share_out(all_groups, all_rows, round_up(LEAST_ROWS, row_step), copies, threads);
+        rows = at_most(all_rows, round_up(rows, row_step));
         bands = quotient_up(all_rows, rows);
     }
-    void use_rows(int64_t all_rows, int64_t wanted) {
-        rows = at_most(all_rows, wanted);
-        bands = quotient_up(all_rows, rows);
+
+    // For blocks of a band's rows and `overlap` more.
+    static Split blocks(int64_t all_groups, int64_t all_rows, int64_t group_row_bytes,
+                        int64_t overlap, int64_t copies, int64_t threads) {
+        const int64_t least = at_most(all_rows, at_least(LEAST_ROWS, overlap));
+        Split split;
+        split.groups = at_most(all_groups, 4);
+        const int64_t fitting = BLOCK_BYTES / (split.groups * group_row_bytes) - overlap;
+        split.rows = at_most(all_rows, at_least(least, fitting));
+        if (split.rows == all_rows)
+            split.groups =
+                at_least(split.groups, BLOCK_BYTES / (group_row_bytes * (all_rows + overlap)));
+        split.share_out(all_groups, all_rows, least, copies, threads);
+        return split;
     }
+
     int64_t tasks(int64_t copies) const { return copies * bands * group_blocks; }
+
+  private:
+    static constexpr int64_t LEAST_ROWS = 8;  // no band has fewer rows: its overlap is in vain
+
+    Split() = default;
+
+    void share_out(int64_t all_groups, int64_t all_rows, int64_t least_rows, int64_t copies,
+                   int64_t threads) {
+        const int64_t wanted = threads > 1 ? 2 * threads : 1;
+        groups = at_least(1, at_most(all_groups, groups));
+        group_blocks = quotient_up(all_groups, groups);
+        bands = quotient_up(all_rows, rows);
+        const int64_t missing = quotient_up(wanted, at_least(1, copies * group_blocks));
+        rows = at_least(at_most(all_rows, least_rows),
+                        quotient_up(all_rows, at_least(bands, missing)));
+        bands = quotient_up(all_rows, rows);
+        const int64_t more = quotient_up(wanted, at_least(1, copies * bands));
+        groups = quotient_up(all_groups, at_most(all_groups, at_least(group_blocks, more)));
+        group_blocks = quotient_up(all_groups, groups);
+    }
 };
 
 // One task of a split.

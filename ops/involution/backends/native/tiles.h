@@ -23,8 +23,7 @@ struct Steps {
 
 template <class C>
 struct Row {
-    const C* x;        // image block, at the first pixel of the first window
-    int64_t x_row;     // elements between its rows
+    const C* const* x;  // for each row of the window, the image block at the first pixel's window
     const C* h;        // kernel entries of the first pixel
     int64_t h_entry;   // between window positions
     int64_t h_pixel;   // between pixels
@@ -32,7 +31,7 @@ struct Row {
     C* y;              // [pixel][lane]
     int64_t size;      // K
     int64_t stride;    // between the windows of two pixels
-    int64_t dilation_rows, dilation_columns;
+    int64_t dilation;  // between the columns of a window
 };
 
 // The pairs of a pixel and an input column in its window, by column: each column is loaded once.
@@ -71,11 +70,11 @@ INLINE void gather(Vector<C>* sum, const C* x, const C* h, Sequence<I...>) {
 template <class C, int K, int S, int T, Entries E>
 INLINE void forward_tile(const Row<C>& row, int64_t first) {
     constexpr int lanes = Lanes<C>::count;
-    const C* x = row.x + first * S * lanes;
     const C* h = row.h + first * Steps<K, E>::pixel;
     Vector<C> sum[T] = {};
-    for (int u = 0; u < K; ++u, x += row.x_row, h += K * Steps<K, E>::entry)
-        gather<C, K, S, T, E>(sum, x, h, typename Range<K * T>::Type());
+    for (int u = 0; u < K; ++u, h += K * Steps<K, E>::entry)
+        gather<C, K, S, T, E>(sum, row.x[u] + first * S * lanes, h,
+                              typename Range<K * T>::Type());
     C* y = row.y + first * lanes;
     UNROLL for (int p = 0; p < T; ++p) store(y + p * lanes, sum[p]);
 }
@@ -88,10 +87,10 @@ INLINE void forward_tile_any(const Row<C>& row, int64_t first) {
     Vector<C> sum[T] = {};
     const C* h = row.h + first * row.h_pixel;
     for (int64_t u = 0; u < row.size; ++u) {
-        const C* x = row.x + first * step + u * row.dilation_rows * row.x_row;
+        const C* x = row.x[u] + first * step;
         for (int64_t v = 0; v < row.size; ++v, h += row.h_entry) {
             UNROLL for (int p = 0; p < T; ++p) sum[p] += load(x + p * step) * h[p * row.h_pixel];
-            x += row.dilation_columns * lanes;
+            x += row.dilation * lanes;
         }
     }
     C* y = row.y + first * lanes;
@@ -146,22 +145,22 @@ INLINE void cover_once(int64_t pixels, const Tile& tile) {
 
 // One column of the gradient at a time: it gathers from every pixel whose window it is in.
 template <class C, int K, int S, int T, Entries E, int... I>
-INLINE void scatter(const Vector<C>* y, C* x, const C* h, Sequence<I...>) {
+INLINE void scatter(const Vector<C>* y, C* __restrict x, const C* __restrict h, Sequence<I...>) {
     ((*(typename Lanes<C>::Loose*)(x + Visit<K, S, T, E, I>::column * Lanes<C>::count) +=
       y[Visit<K, S, T, E, I>::pixel] * h[Visit<K, S, T, E, I>::entry]),
      ...);
 }
 
-// Here row.x is a block of the gradient, which is added to, and row.y the output's gradient.
+// Here row.x points into a block of the gradient, which is added to, and row.y the output's gradient.
 template <class C, int K, int S, int T, Entries E>
 INLINE void scatter_tile(const Row<C>& row, int64_t first) {
     constexpr int lanes = Lanes<C>::count;
-    C* __restrict x = const_cast<C*>(row.x) + first * S * lanes;
-    const C* __restrict h = row.h + first * Steps<K, E>::pixel;
+    const C* h = row.h + first * Steps<K, E>::pixel;
     Vector<C> y[T];
     UNROLL for (int p = 0; p < T; ++p) y[p] = load(row.y + (first + p) * lanes);
-    for (int u = 0; u < K; ++u, x += row.x_row, h += K * Steps<K, E>::entry)
-        scatter<C, K, S, T, E>(y, x, h, typename Range<K * T>::Type());
+    for (int u = 0; u < K; ++u, h += K * Steps<K, E>::entry)
+        scatter<C, K, S, T, E>(y, const_cast<C*>(row.x[u]) + first * S * lanes, h,
+                               typename Range<K * T>::Type());
 }
 
 template <class C, int K, int S, Entries E>
@@ -179,10 +178,10 @@ void scatter_row_any(const Row<C>& row) {
         const Vector<C> y = load(row.y + p * lanes);
         const C* h = row.h + p * row.h_pixel;
         for (int64_t u = 0; u < row.size; ++u) {
-            C* x = const_cast<C*>(row.x) + p * step + u * row.dilation_rows * row.x_row;
+            C* x = const_cast<C*>(row.x[u]) + p * step;
             for (int64_t v = 0; v < row.size; ++v, h += row.h_entry) {
                 store(x, load(x) + y * *h);
-                x += row.dilation_columns * lanes;
+                x += row.dilation * lanes;
             }
         }
     }
