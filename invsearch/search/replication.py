@@ -12,7 +12,7 @@ from invsearch.search.study import Proposal
 __all__ = ["Replication"]
 
 _CERTAIN = 0.95
-_MEMBERS = 12
+_MEMBERS = 8
 
 
 class Replication:
@@ -21,7 +21,7 @@ class Replication:
     A member of the front that may well not belong there (``p_front`` below .95) gets up to
     ``search.replicates`` further seeds; a lucky seed that falls back leaves the front, and whoever
     takes its place has its turn. The state is the run folder alone, so a kill loses what was in
-    flight. Each search replicates at most a dozen trials.
+    flight. Each search replicates at most eight trials.
 
     Args:
         problem: What is searched.
