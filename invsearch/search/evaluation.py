@@ -15,8 +15,15 @@ from invsearch.space.architecture import Value
 if TYPE_CHECKING:
     from invsearch.train import Trainer
 
-__all__ = ["Evaluation", "FunctionEvaluation", "InstantEvaluation", "Progress", "TrainedEvaluation"]
-__all__ += ["describe_failure"]
+__all__ = [
+    "Evaluation",
+    "FunctionEvaluation",
+    "InstantEvaluation",
+    "Progress",
+    "TrainedEvaluation",
+    "describe_failure",
+    "metrics_from",
+]
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -76,9 +76,10 @@ class NetworkProblem(Problem):
         if "latency_ms" not in self.wanted or settings is None:
             return {}
         side = settings.resolution or self._resolution
+        spec = self.spec(architecture)
         latency = cost.latency(
-            self.spec(architecture),
-            shape=(settings.batch_size, 3, side, side),
+            spec,
+            shape=(settings.batch_size, spec.in_channels, side, side),
             device=settings.device,
             threads=settings.threads,
         )

@@ -128,3 +128,14 @@ def test_wrong_closed_form_of_an_operator_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shift.py").write_text(source.replace("channels**2,", "channels**2 + 1,"))
     result = invsearch(tmp_path, "run", "mine.yaml", *SMALL, OMP_NUM_THREADS="1")
     one_line(result, "shift", "params")
+
+
+def test_latency_is_measured_with_the_networks_own_channels(tmp_path: Path) -> None:
+    """Grey images, too: the measured network takes as many channels as the space file says."""
+    objectives = ("--set", "objectives={macs: minimize, latency_ms: minimize}")
+    model = ("--set", "model.in_channels=1", "--set", "model.resolution=32")
+    arguments = ("run", "quick", "--executor", "serial", "--trials", 1, *objectives, *model)
+    passed(invsearch(tmp_path, *arguments))
+    (trial,) = trial_lines(tmp_path / "results" / "quick")
+    assert trial["state"] == "complete", trial["error"]
+    assert trial["metrics"]["latency_ms"]["detail"]["shape"] == [1, 1, 32, 32]
