@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ops.hyperparameter import Hyperparameter, odd_size, positive_int
 from ops.involution.backends import TABLE
 from ops.involution.module import Involution2d
 from ops.involution.spec import TRACE_HANDLES, attention_kernel_macs
+from ops.pointwise import Pointwise
 from ops.registry import Shape, output_pixels, register
 
 __all__ = ["SelfAttention2d", "self_attention"]
@@ -57,7 +58,7 @@ class SelfAttention2d(Involution2d):
             generator="attention",
             backend=backend,
         )
-        self.value = nn.Conv2d(channels, channels, 1, bias=False)
+        self.value = Pointwise(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.aggregate(self.value(x), self.generator(x))

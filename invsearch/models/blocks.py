@@ -12,6 +12,8 @@ import ops
 from invsearch.errors import InputError
 from invsearch.models.network import BlockSpec, StemSpec
 from invsearch.models.resolve import problem
+from ops.normalise import normalise
+from ops.pointwise import Pointwise
 
 __all__ = [
     "EXPANSION",
@@ -48,19 +50,19 @@ class Bottleneck(nn.Module):
         if reason is not None:
             raise InputError(reason)
         out_channels = EXPANSION * width
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.conv1 = Pointwise(in_channels, width)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu1 = nn.ReLU(inplace=True)
         operator = ops.get(block.operator)
         self.operator = operator.make(width, stride=stride, **dict(block.hyperparameters))
         self.bn2 = nn.BatchNorm2d(width)
         self.relu2 = nn.ReLU(inplace=True)
-        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.conv3 = Pointwise(width, out_channels)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.relu3 = nn.ReLU(inplace=True)
         self.downsample = (
             nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
+                Pointwise(in_channels, out_channels, stride),
                 nn.BatchNorm2d(out_channels),
             )
             if stride != 1 or in_channels != out_channels
@@ -69,11 +71,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, 4 * width, ceil(H / stride), ceil(W / stride))."""
-        y = self.relu1(self.bn1(self.conv1(x)))
-        y = self.relu2(self.bn2(self.operator(y)))
-        y = self.bn3(self.conv3(y))
-        result: Tensor = self.relu3(y + self.downsample(x))
-        return result
+        y = normalise(self.conv1(x), self.bn1, self.relu1, in_place=True)
+        y = normalise(self.operator(y), self.bn2, self.relu2)
+        return normalise(self.conv3(y), self.bn3, self.relu3, self.downsample(x), in_place=True)
 
 
 def stem(spec: StemSpec, in_channels: int) -> nn.Sequential:

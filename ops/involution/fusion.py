@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as hooks
 
+from ops.eager import hooked
 from ops.involution.fused import bottleneck, fused, runs_fused
 from ops.involution.generators import BottleneckGenerator
 from ops.involution.geometry import Pair
+from ops.pointwise import Pointwise
 
 __all__ = ["fuses", "run"]
 
@@ -23,14 +24,14 @@ def fuses(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> boo
     """
     if type(generator) is not BottleneckGenerator or not runs_fused(backend, x):
         return False
-    if torch._C._get_tracing_state() is not None or hooks._has_any_global_hook():
+    if torch._C._get_tracing_state() is not None:
         return False
     reduce, norm, span = generator.reduce, generator.norm, generator.span
     return (
-        type(reduce) is nn.Conv2d
+        type(reduce) is Pointwise
         and type(norm) is nn.BatchNorm2d
-        and type(span) is nn.Conv2d
-        and not (_watched(generator) or _watched(reduce) or _watched(norm) or _watched(span))
+        and type(span) is Pointwise
+        and not hooked(generator, reduce, norm, span)
     )
 
 
@@ -55,13 +56,4 @@ def _folds(generator: nn.Module, norm: nn.BatchNorm2d, x: Tensor) -> bool:
         return False
     return not torch.is_grad_enabled() or not (
         x.requires_grad or any(p.requires_grad for p in generator.parameters())
-    )
-
-
-def _watched(part: nn.Module) -> bool:
-    return bool(
-        part._forward_hooks
-        or part._forward_pre_hooks
-        or part._backward_hooks
-        or part._backward_pre_hooks
     )

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.involution import library
+from ops.pointwise import Pointwise
 
 __all__ = ["GENERATORS", "AttentionGenerator", "BottleneckGenerator", "LinearGenerator"]
 
@@ -33,9 +34,9 @@ class BottleneckGenerator(nn.Module):
         super().__init__()
         hidden = channels // reduction
         self.kernel_size, self.stride, self.groups = kernel_size, stride, groups
-        self.reduce = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.reduce = Pointwise(channels, hidden)
         self.norm = nn.BatchNorm2d(hidden)
-        self.span = nn.Conv2d(hidden, kernel_size**2 * groups, 1)
+        self.span = Pointwise(hidden, kernel_size**2 * groups, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return _as_kernel(self.span(self.features(x)), self.groups, self.kernel_size)
@@ -59,7 +60,7 @@ class LinearGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride, self.groups = kernel_size, stride, groups
-        self.span = nn.Conv2d(channels, kernel_size**2 * groups, 1)
+        self.span = Pointwise(channels, kernel_size**2 * groups, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return _as_kernel(self.span(_pool(x, self.stride)), self.groups, self.kernel_size)
@@ -86,8 +87,8 @@ class AttentionGenerator(nn.Module):
         self.kernel_size, self.stride, self.groups = kernel_size, stride, groups
         self.dilation = dilation
         self.scale = (channels // groups) ** -0.5
-        self.query = nn.Conv2d(channels, channels, 1, bias=False)
-        self.key = nn.Conv2d(channels, channels, 1, bias=False)
+        self.query = Pointwise(channels, channels)
+        self.key = Pointwise(channels, channels)
         self.position = nn.Parameter(torch.zeros(groups, kernel_size, kernel_size))
         nn.init.trunc_normal_(self.position, std=0.02)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ops.involution.geometry import Geometry
 
-__all__ = ["STORAGE", "Kernels", "Plan", "call", "kernels", "missing", "plan", "readable"]
+__all__ = ["STORAGE", "Kernels", "Plan", "call", "kernels", "missing", "plan", "readable", "rows"]
 
 STORAGE = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 2}
 
@@ -32,6 +32,7 @@ _POINTERS = {
     "fused": 5,
     "fused_backward": 9,
     "bottleneck": 9,
+    "normalise": 7,
 }
 _NONE = (0, 0, 0, 0)
 
@@ -114,6 +115,12 @@ def plan(
     return _plan(geometry, STORAGE[dtype], x, y, kernel, hidden, features)
 
 
+@functools.lru_cache(1024)
+def rows(dtype: torch.dtype, count: int, channels: int, relu: bool) -> Plan:
+    """The plan of a call on `count` pixels of that many channels, one after the other."""
+    return Plan([STORAGE[dtype], count, channels, int(relu)])
+
+
 def call(name: str, steps: Plan, *arguments: int | float) -> None:
     """Runs the C function `name` on pointers and numbers, with as many threads as torch uses.
 
@@ -161,7 +168,7 @@ def _found(folder: Path) -> tuple[Kernels | None, str | None]:
 
 def _declared(library: ctypes.CDLL, name: str, pointers: int) -> Callable[..., int]:
     function = getattr(library, f"involution_{name}")
-    numbers = [ctypes.c_double] if name == "bottleneck" else []
+    numbers = [ctypes.c_double] if name in ("bottleneck", "normalise") else []
     function.argtypes = [
         ctypes.c_int,
         *([ctypes.c_void_p] * (1 + pointers)),

@@ -276,13 +276,45 @@ int check(const char* name) {
     return checker.failures;
 }
 
+template <class S>
+int check_normalise(const char* type) {
+    const int line[1] = {0}, matrix[2] = {0, 1};
+    const Rows rows = {sizeof(S) == 4 ? 0 : sizeof(S) == 2 ? 1 : 2, any(1, 40), any(1, 70), any(0, 1)};
+    const Tensor<S, 2> x({rows.rows, rows.channels}, matrix);
+    const Tensor<S, 2> shortcut({rows.rows, rows.channels}, matrix);
+    const Tensor<S, 2> y({rows.rows, rows.channels}, matrix);
+    const Tensor<S, 1> mean({rows.channels}, line), variance({rows.channels}, line);
+    const Tensor<S, 1> gain({rows.channels}, line), offset({rows.channels}, line);
+    for (int64_t c = 0; c < rows.channels; ++c)
+        narrow(0.25 + double(c % 8) / 8, variance.data + c);
+    const bool adds = any(0, 1) == 1;
+    Numbers expected(size_t(x.count));
+    for (int64_t i = 0; i < rows.rows; ++i)
+        for (int64_t c = 0; c < rows.channels; ++c) {
+            const double scale = gain({c}) / std::sqrt(variance({c}) + 1e-5);
+            const double sum = (x({i, c}) - mean({c})) * scale + offset({c}) +
+                               (adds ? shortcut({i, c}) : 0);
+            expected[size_t(i * rows.channels + c)] = rows.relu ? std::fmax(0, sum) : sum;
+        }
+    if (CHECKED.normalise(&rows, x.data, adds ? shortcut.data : nullptr, mean.data, variance.data,
+                          gain.data, offset.data, y.data, 1e-5, any(1, 3)))
+        return 1;
+    Plan plan = {};
+    plan.images = rows.rows, plan.channels = rows.channels;
+    Checker<S> checker{type, plan};
+    checker.compare("normalise", y, expected);
+    return checker.failures;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
     const int cases = count > 1 ? atoi(arguments[1]) : 20;
     int failures = 0;
     for (int i = 0; i < cases; ++i)
-        failures += check<float>("float") + check<bfloat16>("bfloat16") + check<double>("double");
+        failures += check<float>("float") + check<bfloat16>("bfloat16") + check<double>("double") +
+                    check_normalise<float>("float") + check_normalise<bfloat16>("bfloat16") +
+                    check_normalise<double>("double");
     printf("%d cases, %d failures\n", cases, failures);
     return failures != 0;
 }

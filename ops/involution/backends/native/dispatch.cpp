@@ -71,3 +71,10 @@ EXPORT int involution_bottleneck(int variant, const Plan* plan, const void* x, c
     return table(variant).bottleneck(plan, x, reduce, mean, variance, gain, offset, weight, bias, y,
                                      epsilon, threads);
 }
+
+EXPORT int involution_normalise(int variant, const Rows* rows, const void* x, const void* shortcut,
+                                const void* mean, const void* variance, const void* gain,
+                                const void* offset, void* y, double epsilon, int64_t threads) {
+    return table(variant).normalise(rows, x, shortcut, mean, variance, gain, offset, y, epsilon,
+                                    threads);
+}

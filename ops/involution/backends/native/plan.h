@@ -21,3 +21,8 @@ struct Plan {
     KernelStrides kernel;    // of the kernel tensor (or its gradient)
     ImageStrides features;   // of the generator's features (or of their gradient)
 };
+
+// Of a call that knows no more than pixels, one row of channels after the other.
+struct Rows {
+    int64_t storage, rows, channels, relu;
+};

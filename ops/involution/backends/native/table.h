@@ -19,6 +19,9 @@ struct Table {
                       const void* variance, const void* gain, const void* offset,
                       const void* weight, const void* bias, void* y, double epsilon,
                       int64_t threads);
+    int (*normalise)(const Rows*, const void* x, const void* shortcut, const void* mean,
+                     const void* variance, const void* gain, const void* offset, void* y,
+                     double epsilon, int64_t threads);
 };
 
 #if defined(__x86_64__)
