@@ -1,4 +1,4 @@
-.PHONY: install test lint format types bench picture wheel clean
+.PHONY: install test lint format types bench bench-gpu picture wheel clean
 PYTHON ?= python3
 
 install:  ## an editable install with everything a developer needs
@@ -19,6 +19,9 @@ types:  ## strict type checking
 
 bench:  ## the pytest-benchmark suite
 	$(PYTHON) -m pytest tests/benchmarks --benchmark-only
+
+bench-gpu:  ## everything the operator must reach on a GPU, into results/bench-gpu.json
+	$(PYTHON) -m invsearch.bench.gpu
 
 picture:  ## the README's picture, from the run in results/rednet
 	$(PYTHON) -m invsearch.report.screenshot results/rednet reports/rednet.png

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.eager import hooked, traced
+from ops.eager import hooked, recorded
 from ops.involution.backends import native_library as native
 
 __all__ = ["normalise"]
@@ -43,7 +43,7 @@ def _runs_native(x: Tensor, norm: nn.BatchNorm2d, relu: nn.Module, shortcut: Ten
         return False
     if type(norm) is not nn.BatchNorm2d or type(relu) is not nn.ReLU or hooked(norm, relu):
         return False
-    if not norm.affine or norm.running_mean is None or norm.weight.dtype != x.dtype or traced():
+    if not norm.affine or norm.running_mean is None or norm.weight.dtype != x.dtype or recorded(x):
         return False
     if torch.is_grad_enabled() and (x.requires_grad or norm.weight.requires_grad):
         return False

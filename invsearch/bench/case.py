@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-import ops
 from invsearch.errors import CheckError
-from ops.timing import Comparison, DisagreementError, Roofline, Rule, compare
+from ops.involution.backends import TABLE, problem
+from ops.involution.geometry import of_grad_kernel
+from ops.timing import Comparison, DisagreementError, Roofline, Rule, check, compare
 
 __all__ = [
     "Candidate",
@@ -52,11 +53,13 @@ class Candidate:
         cost: Of one call, or None where it is not counted.
         oracle: What it must compute the same as: another candidate's name, or work of its own;
             None if there is nothing to compare with.
+        results: The same work, but returning what is checked, where a timed call drops it.
     """
 
     enter: Enter
     cost: Cost | None = None
     oracle: str | Enter | None = None
+    results: Enter | None = None
 
 
 @dataclass(frozen=True)
@@ -147,32 +150,33 @@ def measure_case(case: Case, settings: Settings) -> Result:
     with contextlib.ExitStack() as stack:
         stack.enter_context(threads(settings.threads))
         runs = {name: one.enter(stack) for name, one in case.candidates.items()}
-        oracles = _oracles(case, runs, stack)
-        try:
-            comparison = compare(
-                runs,
-                device=settings.device,
-                reference=case.reference,
-                oracles=oracles,
-                cache=settings.cache,
-                rule=settings.rule,
-            )
-        except DisagreementError as error:
-            raise CheckError(f"{case.name}: {error}") from error
+        _check(case, runs, stack)
+        comparison = compare(
+            runs,
+            device=settings.device,
+            reference=case.reference,
+            cache=settings.cache,
+            rule=settings.rule,
+        )
     costs = {name: one.cost for name, one in case.candidates.items() if one.cost is not None}
     return Result(case.name, comparison, costs, case.skipped, case.facts)
 
 
-def _oracles(case: Case, runs: Mapping[str, Run], stack: contextlib.ExitStack) -> dict[str, Run]:
-    """For each checked candidate what gives its oracle's results; each oracle works once."""
-    shared = {name: functools.cache(run) for name, run in runs.items()}
-    oracles: dict[str, Run] = {}
+def _check(case: Case, runs: Mapping[str, Run], stack: contextlib.ExitStack) -> None:
+    """Compares each candidate that has an oracle with it; each oracle works once."""
+    results = dict(runs)
     for name, one in case.candidates.items():
-        if isinstance(one.oracle, str):
-            oracles[name] = shared[one.oracle]
-        elif one.oracle is not None:
-            oracles[name] = one.oracle(stack)
-    return oracles
+        if one.results is not None:
+            results[name] = one.results(stack)
+    shared = {name: functools.cache(run) for name, run in results.items()}
+    for name, one in case.candidates.items():
+        if one.oracle is None:
+            continue
+        oracle = shared[one.oracle] if isinstance(one.oracle, str) else one.oracle(stack)
+        try:
+            check(name, results[name](), oracle())
+        except DisagreementError as error:
+            raise CheckError(f"{case.name}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -186,8 +190,10 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def available_backends() -> tuple[list[str], dict[str, str]]:
-    """Back ends of involution that can run here, fastest first, and the others' reasons."""
-    table = ops.backends()
-    here = [name for name, status in table.items() if status == "available"]
-    return here, {name: status for name, status in table.items() if status != "available"}
+def available_backends(device: str = "cpu") -> tuple[list[str], dict[str, str]]:
+    """Back ends of involution that can run on this device, fastest first, the others' reasons."""
+    pixel = torch.empty((1, 1, 1, 1), device=device)
+    geometry = of_grad_kernel(pixel, pixel, 1, 1, (1, 1), (0, 0), (1, 1))
+    reasons = {row.name: problem(row, pixel, geometry) for row in TABLE}
+    here = [name for name, reason in reasons.items() if reason is None]
+    return here, {name: reason for name, reason in reasons.items() if reason is not None}

@@ -97,14 +97,18 @@ def _sum_case(
     ]
     variants: dict[str, list[tuple[LayerShape, nn.Module]]] = {}
     for shape, layer in layers:
-        for key, one in layer_variants(layer).items():
+        for key, one in layer_variants(layer, device).items():
             if only is None or key in (DEFAULT, *only):
                 variants.setdefault(key, []).append((shape, one))
     candidates = {
-        key: Candidate(_together(ones, batch, mode, device), oracle=oracle_of(key, variants))
+        key: Candidate(
+            _together(ones, batch, mode, device, keep=False),
+            oracle=oracle_of(key, variants),
+            results=_together(ones, batch, mode, device, keep=True),
+        )
         for key, ones in variants.items()
     }
-    skipped = available_backends()[1] if only is None else {}
+    skipped = available_backends(device)[1] if only is None else {}
     return Case(name, candidates, UNFOLD, skipped, {"batch": batch, "mode": mode})
 
 
@@ -113,13 +117,26 @@ def _involution(shape: LayerShape) -> nn.Module:
 
 
 def _together(
-    layers: Sequence[tuple[LayerShape, nn.Module]], batch: int, mode: Mode, device: str
+    layers: Sequence[tuple[LayerShape, nn.Module]],
+    batch: int,
+    mode: Mode,
+    device: str,
+    keep: bool,
 ) -> Callable[[contextlib.ExitStack], Run]:
+    """One layer after the other; a network does not keep their results, nor does what is timed."""
+
     def enter(stack: contextlib.ExitStack) -> Run:
         runs = [
             layer_candidate(layer, shape.input_shape(batch), mode, device).enter(stack)
             for shape, layer in layers
         ]
-        return lambda: [run() for run in runs]
+        if keep:
+            return lambda: [run() for run in runs]
+        return lambda: _one_by_one(runs)
 
     return enter
+
+
+def _one_by_one(runs: Sequence[Run]) -> None:
+    for run in runs:
+        run()

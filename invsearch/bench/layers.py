@@ -14,11 +14,13 @@ from torch import Tensor, nn
 import ops
 from invsearch.bench.case import Candidate, Case, Cost, Enter, Run, available_backends
 from invsearch.bench.shapes import LayerShape
+from ops.pointwise import Pointwise
 from ops.timing.workload import Mode, workload
 
 __all__ = [
     "BareInvolution",
     "Unfused",
+    "as_released",
     "bare_case",
     "layer_candidate",
     "layer_case",
@@ -85,8 +87,8 @@ def layer_case(operator: str, shape: LayerShape, batch: int, mode: Mode, device:
     settings = window_settings(operator, shape)
     spec = ops.get(operator)
     layer = seeded(lambda: spec.make(shape.channels, stride=shape.stride, **settings))
-    variants = layer_variants(layer)
-    skipped = available_backends()[1] if len(variants) > 1 else {}
+    variants = layer_variants(layer, device)
+    skipped = available_backends(device)[1] if len(variants) > 1 else {}
     macs = spec.macs(shape.input_shape(batch), stride=shape.stride, **settings)
     cost = layer_cost(macs, shape, batch, mode, _bytes(layer.parameters()))
     candidates = {
@@ -108,7 +110,7 @@ def layer_case(operator: str, shape: LayerShape, batch: int, mode: Mode, device:
 
 def bare_case(shape: LayerShape, batch: int, mode: Mode, device: str) -> Case:
     """The operator alone, on a kernel tensor in memory, by every back end."""
-    names, skipped = available_backends()
+    names, skipped = available_backends(device)
     sizes = shape.input_shape(batch)
     macs = shape.kernel_size**2 * batch * shape.channels * shape.output_size**2
     kernel_bytes = 4 * macs // 16
@@ -128,16 +130,38 @@ def bare_case(shape: LayerShape, batch: int, mode: Mode, device: str) -> Case:
     )
 
 
-def layer_variants(layer: nn.Module) -> dict[str, nn.Module]:
+def layer_variants(layer: nn.Module, device: str = "cpu") -> dict[str, nn.Module]:
     """The layer as it is, and for involution's family a copy for each back end, unfused."""
     if not isinstance(layer, ops.Involution2d):
         return {DEFAULT: layer}
     variants: dict[str, nn.Module] = {DEFAULT: layer}
-    for name in available_backends()[0]:
+    for name in available_backends(device)[0]:
         one = copy.deepcopy(layer)
         one.backend = name
+        if name == UNFOLD:
+            as_released(one)
         variants[name] = Unfused(one) if type(one) is ops.Involution2d else one
     return variants
+
+
+def as_released(network: nn.Module) -> nn.Module:
+    """The network with torch's own 1x1 convolutions in its involutions, as in the released code.
+
+    So that the unfold form, what people have today, gains nothing from this project.
+    """
+    for layer in network.modules():
+        if isinstance(layer, ops.Involution2d):
+            for name, part in layer.generator.named_children():
+                if isinstance(part, Pointwise):
+                    layer.generator.add_module(name, _stock(part))
+    return network
+
+
+def _stock(part: Pointwise) -> nn.Conv2d:
+    bias = part.bias is not None
+    conv = nn.Conv2d(part.in_channels, part.out_channels, 1, part.stride[0], bias=bias)
+    conv.weight, conv.bias = part.weight, part.bias
+    return conv
 
 
 def oracle_of(name: str, names: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import ops
 from invsearch.bench.case import Candidate, Case, Run
-from invsearch.bench.layers import DEFAULT, UNFOLD, seeded, with_format
+from invsearch.bench.layers import DEFAULT, UNFOLD, as_released, seeded, with_format
 from invsearch.models import rednet, resnet
 from invsearch.models.blocks import Bottleneck
 
@@ -74,11 +74,11 @@ def calibrated(network: nn.Module, images: Tensor) -> nn.Module:
 
 
 def with_backend(network: nn.Module, backend: str) -> nn.Module:
-    """The network with one back end in all of its involutions."""
+    """The network with one back end in all of its involutions; unfold as it was released."""
     for module in network.modules():
         if isinstance(module, ops.Involution2d):
             module.backend = backend
-    return network
+    return as_released(network) if backend == UNFOLD else network
 
 
 @functools.cache

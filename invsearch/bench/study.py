@@ -88,6 +88,6 @@ def _operator(
         spec.macs(sizes, stride=shape.stride, **settings), shape, batch, "forward", 4 * params
     )
     counted = {"params": params, "peak_memory_bytes": peak_memory(layer, sizes)}
-    unfold = layer_variants(layer).get(UNFOLD)
+    unfold = layer_variants(layer, device).get(UNFOLD)
     oracle = None if unfold is None else layer_candidate(unfold, sizes, "forward", device).enter
     return layer_candidate(layer, sizes, "forward", device, False, cost, oracle), counted

@@ -21,7 +21,7 @@ from ops.involution.composition import composed, composed_backward, composed_bot
 from ops.involution.dispatch import Operator, autocast
 from ops.involution.geometry import Geometry, of_span
 
-__all__ = ["bottleneck", "fused", "fused_backward", "runs_fused"]
+__all__ = ["bottleneck", "bottleneck_unrecorded", "fused", "fused_backward", "runs_fused"]
 
 Ints = Sequence[int]
 
@@ -51,8 +51,9 @@ norm's."""
 def runs_fused(backend: str | None, x: Tensor) -> bool:
     """Whether the back end of that name, or without one any, has fused forms for x's device."""
     for row in TABLE:
-        if row.fused is not None and backend in (None, row.name):
-            return row.fused.device == x.device.type and row.missing() is None
+        known = row.fused is not None and row.fused.device == x.device.type
+        if known and backend in (None, row.name) and row.missing() is None:
+            return True
     return False
 
 
@@ -82,9 +83,9 @@ def _fused(
     backend: str | None = None,
 ) -> Tensor:
     geometry = _geometry(x, features, weight, stride, padding, dilation)
-    chosen = choose(backend, x, geometry)
-    if chosen.fused is not None:
-        return chosen.fused.forward(x, features, weight, bias, geometry)
+    chosen = choose(backend, x, geometry).fused
+    if chosen is not None and chosen.refuses(x, weight, geometry) is None:
+        return chosen.forward(x, features, weight, bias, geometry)
     return composed(x, features, weight, bias, stride, padding, dilation, backend)
 
 
@@ -100,14 +101,14 @@ def _fused_backward(
     backend: str | None = None,
 ) -> Gradients:
     geometry = _geometry(x, features, weight, stride, padding, dilation)
-    chosen = choose(backend, x, geometry)
+    chosen = choose(backend, x, geometry).fused
     tensors = (grad_output, x, features, weight, bias)
-    if chosen.fused is not None:
-        return chosen.fused.backward(*tensors, geometry)
+    if chosen is not None:
+        return chosen.backward(*tensors, geometry)
     return composed_backward(*tensors, stride, padding, dilation, backend)
 
 
-def _bottleneck(
+def bottleneck_unrecorded(
     x: Tensor,
     reduce: Tensor,
     mean: Tensor,
@@ -122,11 +123,12 @@ def _bottleneck(
     dilation: Ints,
     backend: str | None = None,
 ) -> Tensor:
+    """What `bottleneck` runs, without torch's dispatcher: where nothing records or transforms."""
     geometry = of_span(x, weight, stride, padding, dilation)
-    chosen = choose(backend, x, geometry)
+    chosen = choose(backend, x, geometry).fused
     norm = (mean, variance, gain, offset)
-    if chosen.fused is not None:
-        return chosen.fused.bottleneck(x, reduce, *norm, weight, bias, epsilon, geometry)
+    if chosen is not None and chosen.refuses(x, weight, geometry) is None:
+        return chosen.bottleneck(x, reduce, *norm, weight, bias, epsilon, geometry)
     return composed_bottleneck(
         *(x, reduce, mean, variance, gain, offset, weight, bias, epsilon),
         *(stride, padding, dilation, backend),
@@ -235,7 +237,7 @@ _KERNELS: tuple[tuple[str, Any, Any, Any, Any], ...] = (
     (
         "bottleneck",
         bottleneck,
-        _bottleneck,
+        bottleneck_unrecorded,
         _fake_bottleneck,
         _composition_autograd(bottleneck, composed_bottleneck),
     ),

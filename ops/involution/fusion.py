@@ -5,47 +5,49 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.eager import hooked
-from ops.involution.fused import bottleneck, fused, runs_fused
+from ops.eager import hooked, recorded
+from ops.involution.dispatch import Operator
+from ops.involution.fused import bottleneck, bottleneck_unrecorded, fused, runs_fused
 from ops.involution.generators import BottleneckGenerator
 from ops.involution.geometry import Pair
 from ops.pointwise import Pointwise
 
-__all__ = ["fuses", "run"]
+__all__ = ["parts", "run"]
 
 Window = tuple[Pair, Pair, Pair, str | None]
+Parts = tuple[Pointwise, nn.BatchNorm2d, Pointwise]
 
 
-def fuses(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> bool:
-    """Whether a layer with this generator can run fused on x.
+def parts(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> Parts | None:
+    """The generator's reduction, batch norm and span, if its layer can run fused on x.
 
     Only where nobody can tell: not when a part of the generator was replaced or is watched by a
     hook, and not under TorchScript's tracer, whose graphs show the generator's own operators.
     """
     if type(generator) is not BottleneckGenerator or not runs_fused(backend, x):
-        return False
+        return None
     if torch._C._get_tracing_state() is not None:
-        return False
+        return None
     reduce, norm, span = generator.reduce, generator.norm, generator.span
-    return (
-        type(reduce) is Pointwise
-        and type(norm) is nn.BatchNorm2d
-        and type(span) is Pointwise
-        and not hooked(generator, reduce, norm, span)
-    )
+    if type(reduce) is not Pointwise or type(norm) is not nn.BatchNorm2d:
+        return None
+    if type(span) is not Pointwise or hooked(generator, reduce, norm, span):
+        return None
+    return reduce, norm, span
 
 
-def run(generator: BottleneckGenerator, x: Tensor, window: Window) -> Tensor:
+def run(generator: BottleneckGenerator, known: Parts, x: Tensor, window: Window) -> Tensor:
     """y of the layer: wholly fused in eval mode, else from the generator's features on."""
-    span, norm = generator.span, generator.norm
-    sizes = (generator.groups, generator.kernel_size, generator.kernel_size)
-    weight, bias = span.weight.view(*sizes, -1), span.bias
-    bias = None if bias is None else bias.view(sizes)
+    reduce, norm, span = known
+    weight, bias = span.weight, span.bias
+    size = generator.kernel_size
+    weight = weight.view(-1, size, size, weight.shape[1])
+    bias = None if bias is None else bias.view(-1, size, size)
     if not _folds(generator, norm, x):
         return fused(x, generator.features(x), weight, bias, *window)
+    whole: Operator = bottleneck if recorded(x) else bottleneck_unrecorded
     statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    reduce = generator.reduce.weight
-    return bottleneck(x, reduce, *statistics, weight, bias, norm.eps, *window)
+    return whole(x, reduce.weight, *statistics, weight, bias, norm.eps, *window)
 
 
 def _folds(generator: nn.Module, norm: nn.BatchNorm2d, x: Tensor) -> bool:

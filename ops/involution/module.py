@@ -60,8 +60,10 @@ class Involution2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         generator = self.generator
-        if isinstance(generator, BottleneckGenerator) and fusion.fuses(generator, x, self.backend):
-            return fusion.run(generator, x, self._window())
+        if isinstance(generator, BottleneckGenerator):
+            parts = fusion.parts(generator, x, self.backend)
+            if parts is not None:
+                return fusion.run(generator, parts, x, self._window())
         return self.aggregate(x, generator(x))
 
     def aggregate(self, x: Tensor, kernel: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from ops.timing.compare import Comparison, DisagreementError, check, compare
 from ops.timing.conditions import Conditions
+from ops.timing.energy import Energy, energy
 from ops.timing.environment import environment
+from ops.timing.gpu import GpuConditions
 from ops.timing.measure import measure
 from ops.timing.measurement import Measurement
 from ops.timing.roofline import Roofline, roofline
@@ -13,6 +15,8 @@ __all__ = [
     "Comparison",
     "Conditions",
     "DisagreementError",
+    "Energy",
+    "GpuConditions",
     "Interval",
     "Measurement",
     "Roofline",
@@ -20,6 +24,7 @@ __all__ = [
     "Verdict",
     "check",
     "compare",
+    "energy",
     "environment",
     "judge",
     "measure",

@@ -13,8 +13,9 @@ from torch import Tensor
 from ops.hyperparameter import nearest_hint
 from ops.timing.clock import Cache, Run
 from ops.timing.conditions import Watch
+from ops.timing.cuda import graphed
 from ops.timing.environment import environment
-from ops.timing.measure import measurement_of, random_input, require, timer_of
+from ops.timing.measure import enter_stream, measurement_of, random_input, require, timer_of
 from ops.timing.measurement import Measurement
 from ops.timing.sampling import Rule, Timer, sample
 from ops.timing.statistics import Interval, Verdict, judge, paired_speedup
@@ -91,6 +92,7 @@ def compare(
     memory_format: torch.memory_format = torch.contiguous_format,
     cache: Cache = "warm",
     rule: Rule | None = None,
+    cuda_graph: bool = False,
 ) -> Comparison:
     """Measures several pieces of work in rounds of one sample each, in an order shuffled anew.
 
@@ -110,10 +112,13 @@ def compare(
         memory_format: Of the input of layers.
         cache: As of `measure`.
         rule: When to stop; its width is that of the speed-ups' intervals.
+        cuda_graph: As of `measure`; functions without a `shape` must then be made on the stream
+            that is current here, and not on the default one.
 
     Raises:
         DisagreementError: If a result is not its oracle's.
-        ValueError: If there is no candidate, or the mode or the cache is unknown.
+        ValueError: If there is no candidate, the mode or the cache is unknown, or a graph is asked
+            for on a CPU.
         KeyError: If the reference or an oracle is of no candidate.
     """
     names = list(candidates)
@@ -122,21 +127,26 @@ def compare(
     require("mode", mode, MODES)
     device = torch.device(device)
     with contextlib.ExitStack() as stack:
+        if shape is not None or device.type != "cuda":
+            enter_stream(stack, device, cuda_graph)
         runs = {name: cast(Run, work) for name, work in candidates.items()}
         if shape is not None:
             for name, work in candidates.items():
                 x = random_input(shape, device, dtype, memory_format)
                 runs[name] = stack.enter_context(workload(cast(Layer, work), x, mode))
+        if cuda_graph:
+            runs = {name: graphed(run, device) for name, run in runs.items()}
         for name, oracle in (oracles or {}).items():
             check(name, runs[name](), oracle(), tolerance)
         timers = {name: timer_of(run, device, cache) for name, run in runs.items()}
-        watch = Watch()
+        watch = Watch(device)
         missed = sample(list(timers.values()), rule or Rule(), _width_over(timers[str(reference)]))
         conditions = watch.stop()
-    around, how = environment(), mode if shape is not None else "call"
+    mode_or_call = mode if shape is not None else "call"
+    with_what = (conditions, missed, shape, mode_or_call, device, dtype, cache)
+    how, around = {"cuda_graph": cuda_graph}, environment()
     measured = {
-        name: measurement_of(timer, conditions, missed, shape, how, device, dtype, cache, around)
-        for name, timer in timers.items()
+        name: measurement_of(timer, *with_what, around, how) for name, timer in timers.items()
     }
     return Comparison(measured, str(reference))
 

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ops.timing.gpu import GpuConditions, GpuWatch
 from ops.timing.statistics import LEAST_SAMPLES, median_interval
 
 __all__ = ["Conditions", "Watch", "drift"]
@@ -36,6 +39,7 @@ class Conditions:
         throttled_s: Seconds for which the control group was stopped at its quota.
         frequency_mhz: The slowest usable core's clock before and after (cpufreq).
         heat_events: Thermal throttling events meanwhile.
+        gpu: The GPU's own, where one was measured.
     """
 
     wall_s: float
@@ -45,11 +49,13 @@ class Conditions:
     throttled_s: float | None
     frequency_mhz: tuple[float, float] | None
     heat_events: int | None
+    gpu: GpuConditions | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         clocks = None if self.frequency_mhz is None else list(self.frequency_mhz)
-        return {**asdict(self), "frequency_mhz": clocks}
+        gpu = None if self.gpu is None else self.gpu.as_dict()
+        return {**asdict(self), "frequency_mhz": clocks, "gpu": gpu}
 
     def flags(self) -> tuple[str, ...]:
         """What may have disturbed work that keeps at least one core busy, as `kind: detail`."""
@@ -91,9 +97,10 @@ class _State:
 
 
 class Watch:
-    """Watches from its making until `stop`."""
+    """Watches from its making until `stop`: the machine, and the device if that is a GPU."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._gpu = GpuWatch(device) if device is not None and device.type == "cuda" else None
         self._start = _State.now()
 
     def stop(self) -> Conditions:
@@ -110,6 +117,7 @@ class Watch:
             throttled_s=throttled,
             frequency_mhz=None if None in clocks else clocks,  # type: ignore[arg-type]
             heat_events=_since(start.heat, end.heat),
+            gpu=None if self._gpu is None else self._gpu.stop(),
         )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from ops.timing import nvml
+
 __all__ = ["environment"]
 
 
@@ -17,7 +19,8 @@ def environment() -> dict[str, Any]:
 
     Keys: `cpu_model`, `cpu_capability` (the vector instructions torch uses), `logical_cores`,
     `usable_cores` (this process's affinity), `threads` (torch's), `nice`, `load_average` (1, 5, 15
-    minutes), `python`, `torch`, `platform`, and `gpu` (a name, or None without CUDA).
+    minutes), `python`, `torch`, `platform`, `gpu` (a name, or None without CUDA), and `gpu_details`
+    (its capability, memory, caches, driver, clocks, power limit).
     """
     return {
         "cpu_model": _cpu_model(),
@@ -31,6 +34,7 @@ def environment() -> dict[str, Any]:
         "torch": str(torch.__version__),
         "platform": platform.platform(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu_details": _gpu(),
     }
 
 
@@ -41,6 +45,10 @@ def _cpu_model() -> str:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, "") or platform.processor() or platform.machine()
+
+
+def _gpu() -> dict[str, Any] | None:
+    return nvml.describe(torch.device("cuda")) if torch.cuda.is_available() else None
 
 
 def _usable_cores() -> int | None:

@@ -30,7 +30,9 @@ class Measurement:
         calls_per_sample: Calls that one sample is the mean of.
         missed: Which criterion the time limit cut short, or None.
         flags: What may have disturbed it: foreign load, throttling, drift; empty if nothing.
-        conditions: What the operating system said meanwhile; see `ops.timing.Conditions`.
+        conditions: What the operating system said meanwhile; see `ops.timing.Conditions`. Beside
+            that `clock` (how the time was taken), `flushed_bytes` (before each sample),
+            `cuda_graph`, and `energy` (see `ops.timing.Energy`).
         environment: See `ops.environment`.
     """
 
@@ -68,6 +70,12 @@ class Measurement:
         """`interval` in milliseconds."""
         low, high = self.interval
         return low * 1e3, high * 1e3
+
+    @property
+    def energy_mj(self) -> float | None:
+        """Millijoules of one call; None if they were not read: `conditions["energy"]` says why."""
+        found = self.conditions.get("energy", {}).get("mj")
+        return None if found is None else float(found)
 
     def speedup(self, reference: Measurement) -> Interval:
         """How many times faster than `reference`, measured apart, with a 95 % interval.
@@ -129,5 +137,6 @@ class Measurement:
 def flags_of(samples: tuple[float, ...], conditions: Conditions, device: str) -> tuple[str, ...]:
     """What to flag; where a GPU works, this process and its cores may well be idle or shared."""
     drifted = drift(samples)
-    on_cpu = conditions.flags() if device == "cpu" else ()
-    return (*on_cpu, *([drifted] if drifted else []))
+    on_gpu = conditions.gpu.flags() if conditions.gpu is not None else ()
+    around = conditions.flags() if device == "cpu" else on_gpu
+    return (*around, *([drifted] if drifted else []))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import ops
+from invsearch.bench.case import available_backends
 from invsearch.bench.layers import bare_case, layer_case
 from invsearch.bench.shapes import REDNET50, LayerShape
 
@@ -26,7 +27,7 @@ def shape(request: pytest.FixtureRequest) -> LayerShape:
 def backend(request: pytest.FixtureRequest) -> str:
     """What a user gets, and each back end; one that cannot run is skipped with its reason."""
     name: str = request.param
-    status = ops.backends().get(name, "available")
+    status = available_backends("cpu")[1].get(name, "available")
     if status != "available":
         pytest.skip(f"back end {name}: {status}")
     return name

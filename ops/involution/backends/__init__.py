@@ -8,13 +8,18 @@ from __future__ import annotations
 from torch import Tensor
 
 from ops.hyperparameter import nearest_hint
-from ops.involution.backends import native, torch_backend, unfold
+from ops.involution.backends import cuda, native, torch_backend, unfold
 from ops.involution.backends.base import Backend, Fused
 from ops.involution.geometry import Geometry
 
 __all__ = ["TABLE", "Backend", "BackendTable", "Fused", "backends", "choose", "problem"]
 
-TABLE: tuple[Backend, ...] = (native.BACKEND, torch_backend.BACKEND, unfold.BACKEND)
+TABLE: tuple[Backend, ...] = (
+    cuda.BACKEND,
+    native.BACKEND,
+    torch_backend.BACKEND,
+    unfold.BACKEND,
+)
 
 
 class BackendTable(dict[str, str]):
@@ -33,11 +38,14 @@ def backends() -> BackendTable:
 def problem(
     backend: Backend, image: Tensor | None = None, geometry: Geometry | None = None
 ) -> str | None:
-    """Why `backend` cannot run here - on `image` and `geometry`, if given - or None if it can."""
-    reason = backend.missing()
-    if reason is None and image is not None and geometry is not None:
+    """Why `backend` cannot run here - on `image` and `geometry`, if given - or None if it can.
+
+    What it refuses is asked first: a tensor of another device must not wake a back end's library.
+    """
+    reason = None
+    if image is not None and geometry is not None:
         reason = backend.refuses(image, geometry)
-    return reason
+    return reason or backend.missing()
 
 
 def choose(name: str | None, image: Tensor, geometry: Geometry) -> Backend:

@@ -24,12 +24,15 @@ class Fused:
         forward: (x, features, weight, bias, geometry) -> y.
         backward: (grad_output, x, features, weight, bias, geometry) -> gradients of the latter.
         bottleneck: (x, reduce, mean, variance, gain, offset, weight, bias, epsilon, geometry) -> y.
+        refuses: (x, weight, geometry) -> why forward and bottleneck should go through a kernel
+            tensor instead, or None.
     """
 
     device: str
     forward: Callable[[Tensor, Tensor, Tensor, Tensor | None, Geometry], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None, Geometry], Gradients]
     bottleneck: Callable[..., Tensor]
+    refuses: Callable[[Tensor, Tensor, Geometry], str | None] = lambda x, weight, geometry: None
 
 
 @dataclass(frozen=True)

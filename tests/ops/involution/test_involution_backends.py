@@ -49,13 +49,30 @@ def real_problem(name: str, batch: int = 1) -> Problem:
 
 
 def family(problem: Problem, x: Tensor, kernel: Tensor, grad: Tensor, backend: str) -> list[Tensor]:
-    """y, gradient of x, gradient of the kernel."""
-    window = problem.window
-    return [
+    """y, gradient of x, gradient of the kernel, where the back end runs, and back on the CPU."""
+    window, dtype = problem.window, x.dtype
+    x, grad = (there(t, backend, problem.image_layout) for t in (x, grad))
+    kernel = there(kernel, backend, problem.kernel_layout)
+    results = [
         library.aggregate(x, kernel, *window, backend),
         library.grad_input(grad, kernel, x.shape[2:], *window, backend),
         library.grad_kernel(grad, x, problem.kernel_size, problem.groups, *window, backend),
     ]
+    return [result.to("cpu", dtype) for result in results]
+
+
+def there(tensor: Tensor, backend: str, layout: str = "contiguous") -> Tensor:
+    """The tensor on the back end's device; a GPU has no fp64 kernels and gets fp32 instead."""
+    if backend != "cuda":
+        return tensor
+    dtype = torch.float32 if tensor.dtype == torch.float64 else tensor.dtype
+    return laid_out(tensor.to("cuda", dtype), layout)
+
+
+def close(result: Tensor, expected: Tensor, backend: str) -> None:
+    """Equal in fp64, or as far as fp32 goes."""
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if backend == "cuda" else {}
+    torch.testing.assert_close(result, expected, **tolerance)
 
 
 @PROPERTY
@@ -69,7 +86,7 @@ def test_output_and_gradients_equal_the_definitions(backend: str, problem: Probl
     with torch.no_grad():
         results = family(problem, x, kernel, grad, backend)
     for result, want in zip(results, wanted, strict=True):
-        torch.testing.assert_close(result, want)
+        close(result, want, backend)
 
 
 @PROPERTY
@@ -77,11 +94,14 @@ def test_output_and_gradients_equal_the_definitions(backend: str, problem: Probl
 def test_autograd_goes_through_the_same_back_end(backend: str, problem: Problem) -> None:
     x, kernel, grad = problem.tensors()
     _, *wanted = family(problem, x, kernel, grad, backend)
-    y = ops.involution2d(
-        x.requires_grad_(), kernel.requires_grad_(), *problem.window, backend=backend
-    )
-    for result, want in zip(torch.autograd.grad(y, (x, kernel), grad), wanted, strict=True):
-        assert torch.equal(result, want)
+    leaves = (x.requires_grad_(), kernel.requires_grad_())
+    y = ops.involution2d(*(there(t, backend) for t in leaves), *problem.window, backend=backend)
+    results = torch.autograd.grad(y, leaves, there(grad, backend))
+    for result, want in zip(results, wanted, strict=True):
+        if backend == "cuda":  # other strides, so maybe another kernel
+            close(result, want, backend)
+        else:
+            assert torch.equal(result, want)
 
 
 @pytest.mark.parametrize("layer", REAL)
@@ -91,8 +111,8 @@ def test_adjoint_identity_at_real_shapes(backend: str, layer: str) -> None:
     x, kernel, grad = problem.tensors()
     y, grad_x, grad_kernel = family(problem, x, kernel, grad, backend)
     products = [(y * grad).sum(), (x * grad_x).sum(), (kernel * grad_kernel).sum()]
-    torch.testing.assert_close(products[1], products[0])
-    torch.testing.assert_close(products[2], products[0])
+    for product in products[1:]:
+        close(product / products[0], torch.ones_like(product), backend)
 
 
 @pytest.mark.parametrize("layer", REAL)
@@ -126,6 +146,8 @@ def test_low_precision_accumulates_in_single(backend: str, dtype: torch.dtype) -
 
 
 def test_gradients_of_every_order(backend: str) -> None:
+    if backend == "cuda":
+        pytest.skip("numerical derivatives need fp64, which the CUDA kernels do not have")
     x = torch.randn(2, 4, 5, 4, dtype=torch.float64, requires_grad=True)
     kernel = torch.randn(2, 2, 3, 3, 3, 2, dtype=torch.float64, requires_grad=True)
 
@@ -157,13 +179,15 @@ def test_nan_and_inf_reach_every_output_whose_window_holds_them(
 ) -> None:
     x = torch.ones(1, 4, 9, 9)
     x[0, 1, 4, 3] = poison
-    y = ops.involution2d(x, torch.ones(1, 2, 3, 3, 9, 9), backend=backend)
+    ones = there(torch.ones(1, 2, 3, 3, 9, 9), backend)
+    y = ops.involution2d(there(x, backend), ones, backend=backend).cpu()
     expected = torch.zeros(1, 4, 9, 9, dtype=torch.bool)
     expected[0, 1, 3:6, 2:5] = True
     assert torch.equal(~y.isfinite(), expected)
     kernel = torch.ones(1, 2, 3, 3, 9, 9)
     kernel[0, 1, 1, 1, 5, 6] = poison
-    y = ops.involution2d(torch.ones(1, 4, 9, 9), kernel, backend=backend)
+    ones = there(torch.ones(1, 4, 9, 9), backend)
+    y = ops.involution2d(ones, there(kernel, backend), backend=backend).cpu()
     expected = torch.zeros(1, 4, 9, 9, dtype=torch.bool)
     expected[0, 2:, 5, 6] = True
     assert torch.equal(~y.isfinite(), expected)

@@ -13,18 +13,20 @@ from ops.involution import library
 STEPS = ((2, 2), (1, 1), (1, 1))
 
 
-def arguments(memory_format: torch.memory_format) -> tuple[Tensor, Tensor, Tensor]:
+def arguments(
+    memory_format: torch.memory_format, device: str = "cpu"
+) -> tuple[Tensor, Tensor, Tensor]:
     """x, kernel and output gradient, all requiring gradients."""
-    x = torch.randn(2, 4, 5, 6).to(memory_format=memory_format)
-    grad = torch.randn(2, 4, 3, 3).to(memory_format=memory_format)
-    kernel = torch.randn(2, 2, 3, 3, 3, 3)
+    x = torch.randn(2, 4, 5, 6, device=device).to(memory_format=memory_format)
+    grad = torch.randn(2, 4, 3, 3, device=device).to(memory_format=memory_format)
+    kernel = torch.randn(2, 2, 3, 3, 3, 3, device=device)
     return x.requires_grad_(), kernel.requires_grad_(), grad.requires_grad_()
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_opcheck(memory_format: torch.memory_format, backend: str) -> None:
     """Schema, autograd registration, fake tensors and their strides, dynamic shapes."""
-    x, kernel, grad = arguments(memory_format)
+    x, kernel, grad = arguments(memory_format, "cuda" if backend == "cuda" else "cpu")
     for operator, call in (
         (torch.ops.involution.aggregate, (x, kernel, *STEPS, backend)),
         (torch.ops.involution.grad_input, (grad, kernel, (5, 6), *STEPS, backend)),

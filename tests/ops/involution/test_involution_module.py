@@ -51,10 +51,11 @@ def test_equals_the_released_module(case: int, backend: str) -> None:
     for released, ours in RELEASED_NAMES.items():
         state[ours] = generated(f"case{case}.{released}", state[ours])
     module.load_state_dict(state)
-    module.double().train()
-    x = normal(100 + case, (shape[0], channels, *shape[1:])).requires_grad_()
+    place = ("cuda", torch.float32) if backend == "cuda" else ("cpu", torch.float64)
+    module.to(*place).train()
+    x = normal(100 + case, (shape[0], channels, *shape[1:])).to(*place).requires_grad_()
     y = module(x)
-    y.backward(normal(200 + case, tuple(y.shape)))
+    y.backward(normal(200 + case, tuple(y.shape)).to(*place))
     assert_equal(y, data["y"])
     assert_equal(x.grad, data["grad_x"])
     for released, ours in RELEASED_NAMES.items():
@@ -69,6 +70,10 @@ def normal(seed: int, shape: tuple[int, ...]) -> Tensor:
 
 def assert_equal(result: Tensor | None, fixture: Tensor) -> None:
     assert result is not None
+    if result.is_cuda:  # fp32, and torch's convolutions in TF32
+        error = (result.cpu().double() - fixture.double()).norm()
+        assert error < 5e-3 * fixture.double().norm()
+        return
     torch.testing.assert_close(result, fixture.double(), rtol=1e-4, atol=1e-6)
 
 

@@ -1,0 +1,130 @@
+"""What the operator must reach on a GPU, row by row, and what a measured row says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ops.timing import Interval
+
+__all__ = ["BATCHES", "ROWS", "Measured", "Row", "Verdict", "row_of"]
+
+Verdict = Literal["aim", "at least", "missed", "cannot tell", "not measured"]
+Kind = Literal["bare", "released", "fused", "backward", "network", "first"]
+
+BATCHES = (64, 256)
+BARE_SHAPES = ("s1", "s2")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing to reach.
+
+    Attributes:
+        name: `kind/shape/batch`, without what does not vary.
+        kind: How it is measured; see `invsearch.bench.gpu_cases`.
+        what: In words.
+        unit: `fraction`, `times` (a speed-up), or `s`, of which less is better.
+        at_least: What must be reached.
+        aim: What is aimed at.
+        shape: Of one layer, for the rows that are about one.
+        batch: Images.
+    """
+
+    name: str
+    kind: Kind
+    what: str
+    unit: Literal["fraction", "times", "s"]
+    at_least: float
+    aim: float
+    shape: str | None = None
+    batch: int | None = None
+
+    def verdict(self, found: Interval) -> Verdict:
+        """`aim`, `at least`, `missed`, or `cannot tell` where the interval holds the bound."""
+        if self._beyond(found, self.aim):
+            return "aim"
+        if self._beyond(found, self.at_least):
+            return "at least"
+        short = found.low > self.at_least if self.unit == "s" else found.high < self.at_least
+        return "missed" if short else "cannot tell"
+
+    def _beyond(self, found: Interval, bound: float) -> bool:
+        return found.high <= bound if self.unit == "s" else found.low >= bound
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row and what was found.
+
+    Attributes:
+        row: What was measured.
+        found: Value with its 95 % interval, or None.
+        reason: Why there is no value.
+        details: Whatever explains the value: the measurements, bytes, errors.
+    """
+
+    row: Row
+    found: Interval | None
+    reason: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The row's, or `not measured`."""
+        return "not measured" if self.found is None else self.row.verdict(self.found)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; an interval that knows no bound has None for it."""
+        found = (None, None, None) if self.found is None else self.found
+        finite = (None if end is None or math.isinf(end) else end for end in found)
+        numbers = dict(zip(("value", "low", "high"), finite, strict=True))
+        rest = {"verdict": self.verdict, "reason": self.reason, "details": dict(self.details)}
+        return {**asdict(self.row), **numbers, **rest}
+
+    def __str__(self) -> str:
+        goal = f"at least {self.row.at_least:g}, aim {self.row.aim:g} {self.row.unit}"
+        if self.found is None:
+            return f"{self.row.what}: not measured ({self.reason}); {goal}"
+        value, low, high = (f"{number:.3g}" for number in self.found)
+        return f"{self.row.what}: {value} ({low} to {high}): {self.verdict}; {goal}"
+
+
+def _rows() -> tuple[Row, ...]:
+    rows = []
+    for shape in BARE_SHAPES:
+        for batch in BATCHES:
+            what = f"bare operator, {shape}, {batch} images, fp16: of the copy bandwidth"
+            rows.append(
+                Row(f"bare/{shape}/{batch}", "bare", what, "fraction", 0.8, 0.9, shape, batch)
+            )
+    for shape in BARE_SHAPES:
+        for batch in BATCHES:
+            what = f"bare operator in fp16, {shape}, {batch} images: over the released form in fp32"
+            rows.append(
+                Row(f"released/{shape}/{batch}", "released", what, "times", 4, 6, shape, batch)
+            )
+    for batch in BATCHES:
+        what = f"RedNet-50's 17 layers, {batch} images, fp16: fused over unfused"
+        rows.append(Row(f"fused/{batch}", "fused", what, "times", 1.8, 2.5, None, batch))
+    for batch in BATCHES:
+        what = f"backward of the 17 layers, {batch} images, fp16: fused over unfused"
+        rows.append(Row(f"backward/{batch}", "backward", what, "times", 1.7, 2, None, batch))
+    for part in ("bare", "layer"):
+        what = f"first call of a process, cold cache, {part}"
+        rows.append(Row(f"first/{part}", "first", what, "s", 2, 1, part))
+    for batch in BATCHES:
+        what = f"RedNet-50 over ResNet-50, inference, {batch} images, fp16, compiled, CUDA graphs"
+        rows.append(Row(f"network/{batch}", "network", what, "times", 1, 1.4, None, batch))
+    return tuple(rows)
+
+
+ROWS: tuple[Row, ...] = _rows()
+"""Every row, in the order in which they are measured: the slowest last."""
+
+
+def row_of(name: str) -> Row:
+    """The row of that name; KeyError if there is none."""
+    return {row.name: row for row in ROWS}[name]

@@ -1,0 +1,230 @@
+"""The CUDA back end's fused forms: generation and aggregation without a kernel tensor.
+
+fp16 and bf16 on tensor cores with float sums, dense channels-last tensors; `cuda/fused.cu` has the
+method. Kernel entries are rounded to the dtype once, as a stored kernel tensor's would be, and live
+in registers. No shared memory, so that L1 has all of an SM's; registers alone limit how many blocks
+of 128 threads are resident: at K = 7, on sm_80 to sm_100, at least 4 (16 warps) at stride 1 and 3
+at stride 2. That these numbers, and those of the plan below, are the best is unmeasured.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ops.involution import layout
+from ops.involution.backends import cuda_launch
+from ops.involution.backends.base import Gradients
+from ops.involution.backends.cuda_launch import Launch
+from ops.involution.geometry import Geometry
+
+__all__ = ["Problem", "backward", "bottleneck", "forward", "plan", "refuses"]
+
+STORAGE = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
+WARPS = 4
+UNIT_ROWS, UNIT_COLUMNS = 4, 8
+"""Output pixels of a unit of work, which a warp does for one group."""
+ROWS_AHEAD = 6
+"""Rows of x that a warp asks for before it makes a unit's kernel entries."""
+FOLD_THREADS = 128
+ENOUGH_BLOCKS = 1024
+"""A warp does several units only if at least so many blocks remain: about eight for each SM."""
+
+
+class Problem(ctypes.Structure):
+    """The structure of the same name in `cuda/fused.cu`."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("images", "height", "width", "out_height", "out_width", "pad_rows", "pad_columns"),
+            *("block_rows_log", "block_columns_log", "block_groups_log"),
+            *("blocks_rows", "blocks_columns", "blocks_groups"),
+        )
+    ]
+
+
+class FoldProblem(ctypes.Structure):
+    """`Problem` of `cuda/fold.cu`."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("features", "channels")]
+
+
+def refuses(x: Tensor, weight: Tensor, geometry: Geometry) -> str | None:
+    """Why a call needs a kernel tensor, or None: the choice between the two, by shape.
+
+    Where the kernel can run it is preferred, since at every shape it moves fewer bytes, even if x
+    and y have to be copied from and to another layout. That it is faster at every shape is
+    unmeasured.
+    """
+    group_channels = geometry.channels // geometry.groups
+    if x.dtype not in STORAGE:
+        return f"tensor cores take float16 and bfloat16, not {x.dtype}"
+    if geometry.stride not in ((1, 1), (2, 2)) or geometry.dilation != (1, 1):
+        return f"stride {geometry.stride}, dilation {geometry.dilation}; it takes 1 or 2, and 1"
+    if geometry.kernel_size > 7:
+        return f"K = {geometry.kernel_size} is more than 7"
+    if group_channels % 8:
+        return f"C / G = {group_channels} is no multiple of 8"
+    return None
+
+
+def forward(
+    x: Tensor, features: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
+) -> Tensor:
+    """y; kernel entries live in registers, for 32 pixels and a group at a time."""
+    return _run(x, features, weight, bias, geometry, relu=False)
+
+
+def backward(
+    grad_output: Tensor,
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+) -> Gradients:
+    """Gradients of x, features, weight and bias; see `cuda_fused_backward`."""
+    from ops.involution.backends import cuda_fused_backward
+
+    return cuda_fused_backward.backward(grad_output, x, features, weight, bias, geometry)
+
+
+def bottleneck(
+    x: Tensor,
+    reduce: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    epsilon: float,
+    geometry: Geometry,
+) -> Tensor:
+    """y of the whole layer in eval mode.
+
+    The batch norm is folded into the reducing convolution, a matrix product of torch's, and the
+    fused kernel applies the ReLU as it reads the result.
+    """
+    matrix, shift = _folded(reduce, (mean, variance, gain, offset), epsilon)
+    x = pooled = _dense(x)
+    if geometry.stride != (1, 1):
+        pooled = F.avg_pool2d(x, geometry.stride, ceil_mode=True, count_include_pad=False)
+    pixels = pooled.permute(0, 2, 3, 1)
+    reduced = torch.addmm(shift, pixels.flatten(0, 2), matrix.t())
+    features = reduced.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
+    return _run(x, features, weight, bias, geometry, relu=True)
+
+
+def plan(
+    geometry: Geometry, dtype: torch.dtype, hidden: int, relu: bool = False
+) -> tuple[Launch, Problem]:
+    """The launch of (x, features, weight, bias or null, y), all dense, images channels-last.
+
+    Args:
+        geometry: Of the involution; neither refused nor empty.
+        dtype: Of all tensors.
+        hidden: C_features, a multiple of 4.
+        relu: Whether negative features count as zeros.
+    """
+    stride, units = geometry.stride[0], _Units.of_block(geometry)
+    input_rows = (UNIT_ROWS - 1) * stride + geometry.kernel_size
+    defines = {
+        "STORAGE": STORAGE[dtype],
+        "SIZE": geometry.kernel_size,
+        "STRIDE": stride,
+        "GROUPS": geometry.groups,
+        "GROUP_CHANNELS": geometry.channels // geometry.groups,
+        "HIDDEN": hidden,
+        "RELU": str(relu).lower(),
+        "ROWS": UNIT_ROWS,
+        "AHEAD": min(ROWS_AHEAD, input_rows),
+        "BLOCKS": 4 if stride == 1 else 3,
+    }
+    blocks = units.blocks(geometry)
+    count = geometry.batch * blocks[0] * blocks[1] * blocks[2]
+    macros = tuple((name, str(value)) for name, value in defines.items())
+    launch = Launch("fused.cu", "fused", macros, (count, 1, 1), 32 * WARPS, 0)
+    sizes = (geometry.batch, *geometry.input_size, *geometry.output_size, *geometry.padding)
+    return launch, Problem(*sizes, *units, *blocks)
+
+
+class _Units(NamedTuple):
+    """Logarithms, to base 2, of how many units a block does along each axis."""
+
+    rows: int
+    columns: int
+    groups: int
+
+    @staticmethod
+    def of_block(geometry: Geometry) -> _Units:
+        """Groups side by side in memory first; then neighbours, whose windows overlap, in L1."""
+        groups = min(2, (geometry.groups - 1).bit_length())
+        units = _Units(0, 2 - groups, groups)
+        for larger in (_Units(1, max(1, units.columns), groups), _Units(2, 1, groups)):
+            rows, columns, blocks = larger.blocks(geometry)
+            if geometry.batch * rows * columns * blocks >= ENOUGH_BLOCKS:
+                units = larger
+        return units
+
+    def blocks(self, geometry: Geometry) -> tuple[int, int, int]:
+        """Blocks along the rows, columns and groups of an image."""
+        height, width = geometry.output_size
+        sizes = (UNIT_ROWS << self.rows, UNIT_COLUMNS << self.columns, 1 << self.groups)
+        rows, columns, groups = (
+            -(-total // size)
+            for total, size in zip((height, width, geometry.groups), sizes, strict=True)
+        )
+        return rows, columns, groups
+
+
+def _folded(reduce: Tensor, norm: tuple[Tensor, ...], epsilon: float) -> tuple[Tensor, Tensor]:
+    """The reducing convolution's matrix (C_features, C) and bias with the batch norm in them."""
+    features, channels = reduce.shape[:2]
+    matrix, shift = reduce.new_empty(features, channels), reduce.new_empty(features)
+    defines = (("STORAGE", STORAGE[reduce.dtype]),)
+    blocks = -(-matrix.numel() // FOLD_THREADS)
+    launch = Launch("fold.cu", "fold", defines, (blocks, 1, 1), FOLD_THREADS, 0)
+    tensors = (reduce.contiguous(), *(vector.contiguous() for vector in norm), matrix, shift)
+    scalars = (ctypes.c_double(epsilon),)
+    cuda_launch.run(launch, FoldProblem(features, channels), tensors, scalars)
+    return matrix, shift
+
+
+def _run(
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+    relu: bool,
+) -> Tensor:
+    result = layout.empty_image(geometry.output_shape, x)
+    if not result.numel():
+        return result
+    missing = -features.shape[1] % 4
+    if missing:
+        features = F.pad(features, (0, 0, 0, 0, 0, missing))
+        weight = F.pad(weight, (0, missing))
+    y = result.contiguous(memory_format=torch.channels_last)
+    launch, problem = plan(geometry, x.dtype, features.shape[1], relu)
+    parameters = (_aligned(weight), None if bias is None else bias.contiguous())
+    cuda_launch.run(launch, problem, (_dense(x), _dense(features), *parameters, y))
+    return result if y is result else result.copy_(y)
+
+
+def _dense(image: Tensor) -> Tensor:
+    return _aligned(image, torch.channels_last)
+
+
+def _aligned(
+    tensor: Tensor, memory_format: torch.memory_format = torch.contiguous_format
+) -> Tensor:
+    """`tensor` dense and where vectors can be read, as all that torch allocates is."""
+    dense = tensor.contiguous(memory_format=memory_format)
+    return dense.clone() if dense.data_ptr() % 16 else dense

@@ -1,0 +1,336 @@
+"""The fused operator's derivatives on CUDA: nothing as large as the kernel tensor is ever stored.
+
+fp16 and bf16 on tensor cores with float sums, channels-last. Three launches, each of which makes
+again what it needs of the kernel or of its gradient, and one or two that add up partial sums:
+
+- `fused_backward_x.cu`: the gradient of x. A block walks down the rows of up to 8 image strips.
+- `fused_backward_weight.cu`: of weight and bias. A block has a group and a share of the tiles.
+- `fused_backward_features.cu`: of the features. A block has a tile of 8 x 8 pixels and its groups.
+
+No atomics: a sum's order depends on the shape and the GPU's number of SMs alone. Partial sums take
+at most `WORKSPACE_BYTES`, whatever the batch. Gradients of kernel entries are rounded to the dtype
+once, as a stored kernel gradient would be. A number that is not finite may reach other gradients of
+its 8 or 16 pixels. Shapes that `refuses` names go through a kernel tensor.
+
+Shared memory of a block at K = 7 and C / G = 16, for RedNet-50's 16 to 128 features: x 25 to 66 KiB
+(256 threads), weight and features 33 to 61 KiB at stride 1, 60 to 84 KiB at stride 2 (128 threads).
+At most 128 registers a thread for x, 128 to 230 for weight and 120 to 168 for features. Expected of
+that on an SM of Hopper: x 2 blocks (16 warps), weight 4 to 2 (16 to 8 warps), features 4 to 2.
+Occupancy and speed are unmeasured, and so are the numbers of blocks that work is cut into.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from ops.involution import layout
+from ops.involution.backends import cuda_launch
+from ops.involution.backends.base import Gradients
+from ops.involution.backends.cuda_launch import Launch
+from ops.involution.geometry import Geometry
+
+__all__ = [
+    "Problem",
+    "SumProblem",
+    "backward",
+    "plan_features",
+    "plan_sum",
+    "plan_weight",
+    "plan_x",
+    "refuses",
+]
+
+STORAGE = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
+WORKSPACE_BYTES = 8 << 20
+SHARED_BYTES = 99 << 10
+"""What every GPU from sm_80 on has for a block."""
+MOST_HIDDEN = 256
+"""Beyond this sums would not stay in registers."""
+X_BLOCKS, TILE_BLOCKS = 2, 3
+"""Blocks an SM that work is cut into where it can be: what is resident at once; unmeasured."""
+PROCESSORS = 132
+"""SMs of a plan that is told no other number: an H100's."""
+
+_TILE, _GAP = 8, 8
+_X_WARPS, _X_PIXELS, _TILE_THREADS = 8, 80, 128
+
+Plan = tuple[Launch, "Problem"]
+
+
+class Problem(ctypes.Structure):
+    """The structure of the same name in `cuda/fused_backward.h`."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("images", "height", "width", "out_height", "out_width", "channels", "groups"),
+            *("pad_rows", "pad_columns", "tiles_down", "tiles_across", "tiles", "parts"),
+            *("section_tiles", "sections", "column_blocks", "section_pixels", "band_rows"),
+            "segment_rows",
+        )
+    ]
+
+
+class SumProblem(ctypes.Structure):
+    """`Problem` of `cuda/fused_backward_sum.cu`."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("rows", "columns", "first_columns")]
+
+
+def refuses(geometry: Geometry, dtype: torch.dtype, hidden: int) -> str | None:
+    """Why these kernels cannot serve a call, so that the composition must, or None."""
+    size, group_channels = geometry.kernel_size, geometry.channels // geometry.groups
+    if dtype not in STORAGE:
+        return f"tensor cores take float16 and bfloat16, not {dtype}"
+    if geometry.stride not in ((1, 1), (2, 2)) or geometry.dilation != (1, 1):
+        return f"stride {geometry.stride}, dilation {geometry.dilation}; it takes 1 or 2, and 1"
+    if not geometry.stride[0] <= size <= 7:
+        return f"K = {size} is not within {geometry.stride[0]} and 7"
+    if group_channels % 8:
+        return f"C / G = {group_channels} is no multiple of 8"
+    if hidden > MOST_HIDDEN:
+        return f"more than {MOST_HIDDEN} features: {hidden}"
+    shared = max(
+        plan(geometry, dtype, hidden)[0].shared_bytes
+        for plan in (plan_x, plan_weight, plan_features)
+    )
+    if shared > SHARED_BYTES:
+        return f"its tiles take {shared} bytes of shared memory, a block has {SHARED_BYTES}"
+    return None
+
+
+def backward(
+    grad_output: Tensor,
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+) -> Gradients:
+    """Gradients of x, features, weight and bias (empty without one), in their layouts.
+
+    Args:
+        grad_output: (B, C, H_out, W_out).
+        x: (B, C, H, W).
+        features: (B, C_features, H_out, W_out).
+        weight: (G, K, K, C_features).
+        bias: (G, K, K) or None.
+        geometry: Of the involution. What `refuses` names goes through a kernel tensor.
+    """
+    hidden = features.shape[1]
+    if refuses(geometry, x.dtype, hidden) is not None:
+        from ops.involution.composition import composed_backward
+
+        window = (geometry.stride, geometry.padding, geometry.dilation)
+        return composed_backward(grad_output, x, features, weight, bias, *window)
+    results = (
+        layout.empty_image(geometry.input_shape, x),
+        layout.empty_image(tuple(features.shape), features),
+        weight.new_empty(weight.shape),
+        weight.new_empty(0 if bias is None else weight.shape[:3]),
+    )
+    if not x.numel() or not hidden:
+        return _zeros(*results)
+    dense = tuple(image.contiguous(memory_format=torch.channels_last) for image in results[:2])
+    grad_output, x, features = (
+        _aligned(image.contiguous(memory_format=torch.channels_last))
+        for image in (grad_output, x, features)
+    )
+    weight, bias = _aligned(weight.contiguous()), None if bias is None else bias.contiguous()
+    _run_x(grad_output, features, weight, bias, dense[0], geometry)
+    _run_features(grad_output, x, weight, dense[1], geometry)
+    _run_weight(grad_output, x, features, results[2], results[3], geometry)
+    for result, image in zip(results, dense, strict=False):
+        if image is not result:
+            result.copy_(image)
+    return results
+
+
+def plan_x(
+    geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
+) -> Plan:
+    """The launch of the gradient of x; see `cuda/fused_backward_x.cu`."""
+    stride, columns = geometry.stride[0], -(-geometry.input_size[1] // _TILE)
+    column_blocks = -(-columns // _X_WARPS)
+    section_tiles = -(-columns // column_blocks)
+    reach = (_TILE * section_tiles + geometry.kernel_size - 2 + stride - 1) // stride + 1
+    pixels = _multiple(min(geometry.output_size[1], reach), _TILE)
+    band_rows = max(
+        _TILE * section_tiles + geometry.kernel_size + stride - 2,
+        stride * (pixels - 1) + geometry.kernel_size,
+    )
+    band = 2 * band_rows * (geometry.kernel_size * 16 + _GAP)
+    row = 2 * 2 * (_multiple(hidden, 16) + _GAP + 16 + _GAP)
+    zeros = 2 * 2 * (16 + _GAP)
+    fits = (SHARED_BYTES - zeros) // (band + pixels * row)
+    pixels_fit = _X_PIXELS // pixels
+    sections = max(1, min(_X_WARPS // section_tiles, pixels_fit, geometry.batch, fits))
+    slices = -(-(geometry.channels // geometry.groups) // 16)
+    blocks = -(-geometry.batch // sections) * column_blocks
+    wanted = X_BLOCKS * processors // max(1, blocks * geometry.groups * slices)
+    segment_rows = _segment_rows(geometry, wanted)
+    grid = (blocks, geometry.groups * slices, -(-geometry.input_size[0] // segment_rows))
+    problem = _problem(geometry)
+    problem.section_tiles, problem.sections = section_tiles, sections
+    problem.column_blocks, problem.section_pixels = column_blocks, pixels
+    problem.band_rows, problem.segment_rows = band_rows, segment_rows
+    shared = sections * (band + pixels * row) + zeros
+    defines = _defines(geometry, dtype, hidden)
+    source = "fused_backward_x.cu"
+    return Launch(source, "fused_grad_x", defines, grid, 32 * _X_WARPS, shared), problem
+
+
+def plan_weight(
+    geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
+) -> Plan:
+    """The launch of the gradients of weight and bias; see `cuda/fused_backward_weight.cu`.
+
+    It leaves `problem.parts` rows of sums, G K K (C_features + 1) floats in each with a bias.
+    """
+    problem = _problem(geometry)
+    entries = geometry.kernel_size**2
+    most = WORKSPACE_BYTES // (4 * geometry.groups * entries * (hidden + 1))
+    wanted = TILE_BLOCKS * processors // geometry.groups
+    problem.parts = max(1, min(problem.tiles, wanted, most))
+    tiles = _multiple(hidden, 16) // 16
+    warps = 4 if tiles > 4 else 2 if tiles > 2 else 1
+    columns = 16 * warps * -(-tiles // warps)
+    used = _tile_bytes(geometry) + 2 * 2 * _TILE**2 * (columns + _GAP)
+    sums = 4 * _multiple(entries, 16) * (columns + 4 + 1)
+    grid = (problem.parts, geometry.groups, 1)
+    defines = _defines(geometry, dtype, hidden)
+    source = "fused_backward_weight.cu"
+    launch = Launch(source, "fused_grad_weight", defines, grid, _TILE_THREADS, max(used, sums))
+    return launch, problem
+
+
+def plan_features(
+    geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
+) -> Plan:
+    """The launch of the gradient of the features; see `cuda/fused_backward_features.cu`.
+
+    Where the tiles are few, `problem.parts` blocks share one and leave a sum each.
+    """
+    problem = _problem(geometry)
+    rows, columns = geometry.output_size
+    most = WORKSPACE_BYTES // max(1, 4 * geometry.batch * rows * columns * hidden)
+    wanted = TILE_BLOCKS * processors // max(1, problem.tiles)
+    parts = min(geometry.groups, wanted, most)
+    problem.parts = parts if parts > 1 else 1
+    entries = _multiple(geometry.kernel_size**2, 16)
+    shared = _tile_bytes(geometry) + 2 * 2 * entries * (_multiple(hidden, 16) + _GAP)
+    grid = (problem.tiles, problem.parts, 1)
+    defines = _defines(geometry, dtype, hidden)
+    source = "fused_backward_features.cu"
+    return Launch(source, "fused_grad_features", defines, grid, _TILE_THREADS, shared), problem
+
+
+def plan_sum(
+    rows: int, columns: int, first_columns: int, dtype: torch.dtype
+) -> tuple[Launch, SumProblem]:
+    """The launch that adds up `rows` rows of floats; see `cuda/fused_backward_sum.cu`."""
+    defines = (("STORAGE", STORAGE[dtype]),)
+    grid = (-(-columns // 32), 1, 1)
+    launch = Launch("fused_backward_sum.cu", "sum_rows", defines, grid, 256, 4 * 256)
+    return launch, SumProblem(rows, columns, first_columns)
+
+
+def _run_x(
+    grad_output: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    grad_x: Tensor,
+    geometry: Geometry,
+) -> None:
+    processors = _processors(features.device)
+    launch, problem = plan_x(geometry, features.dtype, features.shape[1], processors)
+    cuda_launch.run(launch, problem, (grad_output, features, weight, bias, grad_x))
+
+
+def _run_weight(
+    grad_output: Tensor,
+    x: Tensor,
+    features: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    geometry: Geometry,
+) -> None:
+    processors = _processors(x.device)
+    launch, problem = plan_weight(geometry, x.dtype, features.shape[1], processors)
+    columns = grad_weight.numel() + grad_bias.numel()
+    sums = x.new_empty(problem.parts, columns, dtype=torch.float32)
+    biased = grad_bias if grad_bias.numel() else None
+    cuda_launch.run(launch, problem, (grad_output, x, features, biased, sums))
+    add, rows = plan_sum(problem.parts, columns, grad_weight.numel(), x.dtype)
+    cuda_launch.run(add, rows, (sums, grad_weight, biased))
+
+
+def _run_features(
+    grad_output: Tensor, x: Tensor, weight: Tensor, grad_features: Tensor, geometry: Geometry
+) -> None:
+    processors = _processors(x.device)
+    launch, problem = plan_features(geometry, x.dtype, weight.shape[3], processors)
+    if problem.parts == 1:
+        cuda_launch.run(launch, problem, (grad_output, x, weight, grad_features, None))
+        return
+    count = grad_features.numel()
+    sums = x.new_empty(problem.parts, count, dtype=torch.float32)
+    cuda_launch.run(launch, problem, (grad_output, x, weight, None, sums))
+    add, rows = plan_sum(problem.parts, count, count, x.dtype)
+    cuda_launch.run(add, rows, (sums, grad_features, None))
+
+
+def _problem(geometry: Geometry) -> Problem:
+    rows, columns = geometry.output_size
+    down, across = -(-rows // _TILE), -(-columns // _TILE)
+    sizes = (geometry.batch, *geometry.input_size, rows, columns, geometry.channels)
+    tiles = (down, across, geometry.batch * down * across)
+    return Problem(*sizes, geometry.groups, *geometry.padding, *tiles)
+
+
+def _defines(geometry: Geometry, dtype: torch.dtype, hidden: int) -> tuple[tuple[str, str], ...]:
+    return (
+        ("STORAGE", STORAGE[dtype]),
+        ("KERNEL_SIZE", str(geometry.kernel_size)),
+        ("STRIDE", str(geometry.stride[0])),
+        ("GROUP_CHANNELS", str(geometry.channels // geometry.groups)),
+        ("HIDDEN", str(hidden)),
+    )
+
+
+def _tile_bytes(geometry: Geometry) -> int:
+    """Two tiles of x and one of kernel gradients; see `cuda/fused_backward_tile.h`."""
+    reach = (_TILE - 1) * geometry.stride[0] + geometry.kernel_size
+    row = _multiple(geometry.channels // geometry.groups, 16) + _GAP
+    return 2 * (2 * reach**2 * row + _TILE**2 * (_multiple(geometry.kernel_size**2, 16) + _GAP))
+
+
+def _segment_rows(geometry: Geometry, wanted: int) -> int:
+    """Rows of the gradient of x that a block has; each makes K - 1 rows of entries again."""
+    height, least = geometry.input_size[0], 2 * geometry.kernel_size
+    segments = max(1, min(wanted, height // least))
+    return -(-height // segments)
+
+
+def _multiple(number: int, of: int) -> int:
+    return -(-number // of) * of
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    """`tensor` where 16 bytes can be copied at once."""
+    return tensor.clone() if tensor.data_ptr() % 16 else tensor
+
+
+def _processors(device: torch.device) -> int:
+    if device.type != "cuda":
+        return PROCESSORS
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+
+
+def _zeros(*results: Tensor) -> Gradients:
+    first, second, third, fourth = (result.zero_() for result in results)
+    return first, second, third, fourth

@@ -1,0 +1,7 @@
+// One kernel, KERNEL of the file SOURCE, behind a C function that Python calls.
+#include SOURCE
+
+extern "C" const char* run_on_host(const unsigned* grid, unsigned threads, size_t shared_bytes,
+                                   void** arguments, int backwards) {
+    return shim::launch(KERNEL, grid, threads, shared_bytes, arguments, backwards != 0);
+}
