@@ -10,17 +10,18 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ops
+from invsearch.cost.parts import Part
 from invsearch.errors import TrialError
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 
-__all__ = ["ask", "device_lock", "latency", "metric"]
+__all__ = ["ask", "device_lock", "latency", "metric", "part_latencies"]
 
 _WORKER = "invsearch.cost.latency_worker"
 
@@ -70,16 +71,51 @@ def ask(
     Raises:
         TrialError: As :func:`latency`.
     """
+    names = {block.operator for stage in spec.stages for block in stage.blocks}
     request = {
         "spec": spec.to_json(),
         "shape": list(shape),
         "device": device,
         "threads": threads,
-        "operators": _origins(spec),
+        "operators": _origins(names),
         "layers": layers,
     }
     with device_lock(device) as lock:
         return _ask(request, lock, timeout_s)
+
+
+def part_latencies(
+    parts: Sequence[Part],
+    *,
+    batch_size: int = 1,
+    device: str = "cpu",
+    threads: int = 1,
+    timeout_s: float = 600.0,
+) -> list[Metric]:
+    """Measure parts of networks, each alone, in one fresh process as :func:`latency` does.
+
+    Args:
+        parts: What to measure.
+        batch_size: Images in the input.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ...
+        threads: CPU threads of the process.
+        timeout_s: Seconds for all of them; waiting for the lock is free.
+
+    Returns:
+        ``latency_ms`` of each.
+
+    Raises:
+        TrialError: As :func:`latency`.
+    """
+    request = {
+        "parts": [part.to_json() for part in parts],
+        "batch_size": batch_size,
+        "device": device,
+        "threads": threads,
+        "operators": _origins({part.block.operator for part in parts if part.block}),
+    }
+    with device_lock(device) as lock:
+        return [metric(figures) for figures in _ask(request, lock, timeout_s)["parts"]]
 
 
 def metric(figures: Mapping[str, Any]) -> Metric:
@@ -143,10 +179,10 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     return lines[-1].strip() if lines else f"the measuring process exited with {done.returncode}"
 
 
-def _origins(spec: NetworkSpec) -> list[dict[str, str]]:
-    """Where the network's operators come from that `ops` itself does not register."""
+def _origins(operators: Iterable[str]) -> list[dict[str, str]]:
+    """Where operators come from that `ops` itself does not register."""
     origins = []
-    for name in sorted({block.operator for stage in spec.stages for block in stage.blocks}):
+    for name in sorted(operators):
         build = ops.get(name).build
         if not build.__module__.startswith("ops."):
             file = inspect.getsourcefile(build)

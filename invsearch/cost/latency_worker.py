@@ -28,15 +28,22 @@ def main() -> None:
 
 def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
     import torch
-    from torch.nn.utils import convert_conv2d_weight_memory_format
-
-    import ops
-    from invsearch.models import NetworkSpec, build
 
     torch.set_num_threads(request["threads"])
     for origin in request["operators"]:
         _register(origin)
+    if "parts" in request:
+        return _time_parts(request)
+    return _time_network(request)
+
+
+def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
+    import torch
+    from torch.nn.utils import convert_conv2d_weight_memory_format
+
+    import ops
     from invsearch.cost.layer_latency import time_layers
+    from invsearch.models import NetworkSpec, build
 
     shape, device = tuple(request["shape"]), request["device"]
     network = build(NetworkSpec.from_json(request["spec"])).eval().to(device)
@@ -47,6 +54,15 @@ def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
         timed = time_layers(network, shape, device)
         reply["layers"] = {name: _figures(result) for name, result in timed}
     return reply
+
+
+def _time_parts(request: Mapping[str, Any]) -> dict[str, Any]:
+    from invsearch.cost.part_latency import time_parts
+    from invsearch.cost.parts import Part
+
+    parts = [Part.from_json(data) for data in request["parts"]]
+    timed = time_parts(parts, request["batch_size"], request["device"])
+    return {"parts": [_figures(result) for result in timed]}
 
 
 def _register(origin: Mapping[str, str]) -> None:

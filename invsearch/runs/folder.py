@@ -32,6 +32,7 @@ PARTS = (
     "trials.jsonl",
     "replicates.jsonl",
     "front.csv",
+    "latency_table.json",
     "checkpoints",
 )
 
@@ -116,6 +117,10 @@ class RunFolder:
     @property
     def front_path(self) -> Path:
         return self.path / "front.csv"
+
+    @property
+    def latency_table_path(self) -> Path:
+        return self.path / "latency_table.json"
 
     def checkpoint_dir(self, number: int) -> Path:
         """Return where the workers of a trial keep its checkpoints; it may not exist."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,14 @@ from invsearch.errors import InputError, TrialError
 from invsearch.metrics import KNOWN_METRICS, Metric
 from invsearch.search.evaluation import Evaluation, InstantEvaluation, TrainedEvaluation
 from invsearch.search.problem import Problem
+from invsearch.search.tabled_latency import TabledLatency
+from invsearch.space import SpaceFile
 from invsearch.space.architecture import Architecture, Value
 
 if TYPE_CHECKING:
     from invsearch.data import ImageData
     from invsearch.models import BlockSpec, NetworkSpec, TaskSpec
+    from invsearch.runs import RunFolder
     from invsearch.train import Trainer
 
 __all__ = ["BASELINES", "NetworkProblem"]
@@ -37,8 +41,12 @@ _SAMPLED = 32
 class NetworkProblem(Problem):
     """Costs are of the full-size network, accuracy is of the proxy that the space file states."""
 
+    def __init__(self, space_file: SpaceFile) -> None:
+        super().__init__(space_file)
+        self._tabled: TabledLatency | None = None
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file}
+        return {"file": self.file, "_tabled": None}
 
     @property
     def needs_workers(self) -> bool:
@@ -69,21 +77,36 @@ class NetworkProblem(Problem):
         if "peak_memory_bytes" in self.wanted:
             peak = cost.peak_memory(spec, shape)
             metrics["peak_memory_bytes"] = Metric("peak_memory_bytes", peak, "counted")
+        if self._tabled is not None:
+            metrics["latency_ms"] = self._tabled.predict(self.spec(architecture))
         return metrics
 
     def measure(self, architecture: Architecture) -> dict[str, Metric]:
         settings = self.file.latency
         if "latency_ms" not in self.wanted or settings is None:
             return {}
-        side = settings.resolution or self._resolution
         spec = self.spec(architecture)
         latency = cost.latency(
             spec,
-            shape=(settings.batch_size, spec.in_channels, side, side),
+            shape=(settings.batch_size, spec.in_channels, *self._timed_size),
             device=settings.device,
             threads=settings.threads,
         )
+        if self._tabled is not None:
+            predicted = self._tabled.predict(spec)
+            kept = {"value": predicted.value, "low": predicted.low, "high": predicted.high}
+            latency = replace(latency, detail={**latency.detail, "predicted": kept})
         return {"latency_ms": latency}
+
+    def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
+        settings = self.file.latency
+        if "latency_ms" not in self.wanted or settings is None or not settings.table:
+            return
+        tabled = TabledLatency(
+            folder.latency_table_path, self.space, self.spec, settings, self._timed_size, say
+        )
+        tabled.prepare()
+        self._tabled = tabled
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         accuracy = self.file.accuracy
@@ -127,6 +150,13 @@ class NetworkProblem(Problem):
     def _resolution(self) -> int:
         assert self.file.model is not None
         return self.file.model.resolution
+
+    @property
+    def _timed_size(self) -> tuple[int, int]:
+        """(height, width) of the images that latency is of."""
+        assert self.file.latency is not None
+        side = self.file.latency.resolution or self._resolution
+        return side, side
 
     @property
     def _trains(self) -> bool:

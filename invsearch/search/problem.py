@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from invsearch.errors import TrialError
 from invsearch.metrics import Direction, Metric
+from invsearch.runs import RunFolder
 from invsearch.search.evaluation import Evaluation
 from invsearch.space import Space, SpaceFile
 from invsearch.space.architecture import Architecture
@@ -18,8 +19,8 @@ __all__ = ["Problem"]
 class Problem(ABC):
     """What a space file asks of an architecture.
 
-    A problem is pickled once to every worker. ``known`` and ``measure`` run in the driver,
-    ``evaluation`` in a worker.
+    A problem is pickled once to every worker. ``prepare``, ``known`` and ``measure`` run in the
+    driver, ``evaluation`` in a worker.
     """
 
     def __init__(self, space_file: SpaceFile) -> None:
@@ -48,9 +49,21 @@ class Problem(ABC):
         """Whether :meth:`measure` takes times that other work on the machine would spoil."""
         return False
 
+    def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
+        """Do once what :meth:`known` needs, before anything else runs on the machine.
+
+        Args:
+            folder: The run's folder, locked, where what is found out is kept.
+            say: Tells the user what takes time.
+
+        Raises:
+            InputError: If it cannot be done.
+        """
+        return
+
     @abstractmethod
     def known(self, architecture: Architecture) -> dict[str, Metric]:
-        """Metrics that are exact before any evaluation; cheap."""
+        """Metrics that are exact, or predicted, before any evaluation; cheap."""
 
     def measure(self, architecture: Architecture) -> dict[str, Metric]:
         """Metrics measured on the driver's machine while nothing else runs on it."""
@@ -73,14 +86,18 @@ class Problem(ABC):
         """
 
     def violations(self, metrics: Mapping[str, Metric]) -> dict[str, float]:
-        """By constrained metric that is there, how far its bound is exceeded (<= 0 is feasible)."""
+        """By constrained metric that is there, how far its bound is exceeded (<= 0 is feasible).
+
+        A predicted metric exceeds a bound only where its whole interval does: in doubt, the
+        evaluation decides.
+        """
         excess = {}
         for name, bound in self.file.constraints.items():
             if name not in metrics:
                 continue
-            value = metrics[name].value
-            over = [value - bound.max] if bound.max is not None else []
-            under = [bound.min - value] if bound.min is not None else []
+            low, high = _doubt(metrics[name])
+            over = [low - bound.max] if bound.max is not None else []
+            under = [bound.min - high] if bound.min is not None else []
             excess[name] = max(over + under)
         return excess
 
@@ -94,3 +111,10 @@ class Problem(ABC):
         if missing:
             got = ", ".join(metrics) or "nothing"
             raise TrialError(f"{', '.join(missing)} was not evaluated (evaluated: {got})")
+
+
+def _doubt(metric: Metric) -> tuple[float, float]:
+    """The ends between which a bound is not broken for sure: of a prediction its interval's."""
+    if metric.source != "predicted" or metric.low is None or metric.high is None:
+        return metric.value, metric.value
+    return metric.low, metric.high

@@ -66,12 +66,13 @@ class Replication:
         return done
 
     def _proposal(self, trial: Trial, seed: int) -> Proposal:
+        measured = {name: m for name, m in trial.metrics.items() if m.source == "measured"}
         return Proposal(
             number=trial.number,
             architecture=trial.architecture,
             seed=seed,
             origin=trial.origin,
             handle=-1,
-            metrics=self._problem.known(trial.architecture),
+            metrics={**self._problem.known(trial.architecture), **measured},
             replicate=True,
         )

@@ -72,6 +72,7 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
         environment = _open_folder(folder, space_file, options)
+        problem.prepare(folder, lambda text: console.print(text, soft_wrap=True, highlight=False))
         view = LiveView(console, space_file.name)
         execute, capacity = _executor(problem, options, stack)
         deterministic = options.deterministic or space_file.search.deterministic

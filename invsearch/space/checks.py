@@ -38,6 +38,16 @@ def check_sections(document: Document, sections: Sections) -> None:
                 (key,), f"{key!r} has no effect with {kind!r}: it goes with {partner!r}", key=True
             )
     _check_rungs(document, sections)
+    if sections.latency and sections.latency.table and "latency_ms" not in _asked(sections):
+        raise document.error(
+            ("latency", "table"),
+            "latency.table has no effect: latency_ms is neither an objective nor a constraint",
+            key=True,
+        )
+
+
+def _asked(sections: Sections) -> set[str]:
+    return {*sections.objectives, *sections.constraints}
 
 
 def _check_rungs(document: Document, sections: Sections) -> None:

@@ -97,7 +97,8 @@ class SpaceFile:
     def identity(self) -> dict[str, Any]:
         """What two runs must share for their trials to be comparable, as plain data.
 
-        The name, the search and the cluster are left out: they may change when a run is resumed.
+        The name, the search, the latency table and the cluster are left out: they may change when a
+        run is resumed.
         """
         data: dict[str, Any] = {
             "objectives": dict(self.objectives),
@@ -112,7 +113,9 @@ class SpaceFile:
         }
         for key in ("accuracy", "latency"):
             section = getattr(self, key)
-            data[key] = section.model_dump(mode="json") if section is not None else None
+            data[key] = (
+                section.model_dump(mode="json", exclude={"table"}) if section is not None else None
+            )
         return data
 
 

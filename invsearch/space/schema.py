@@ -171,6 +171,10 @@ class Latency(_Section):
     batch_size: Whole = Field(default=1, ge=1)
     threads: Whole = Field(default=1, ge=1)
     resolution: Whole | None = Field(default=None, ge=1, description="null: the model's.")
+    table: bool = Field(
+        default=False,
+        description="Measure every distinct block first, and predict each candidate's latency.",
+    )
 
 
 class Search(_Section):

@@ -125,7 +125,7 @@ def test_layers_add_up_to_the_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rednet", "quick", "paper", "operators", "detection", "segmentation"]
+    "name", ["rednet", "quick", "paper", "operators", "latency", "detection", "segmentation"]
 )
 def test_shipped_spaces_fit_the_json_schema(name: str) -> None:
     data = yaml.safe_load((ROOT / "spaces" / f"{name}.yaml").read_text().replace("5e-3", "0.005"))

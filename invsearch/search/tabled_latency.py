@@ -1,0 +1,269 @@
+"""The latency table of a run: measured before the search, kept in its folder, read at resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invsearch import cost
+from invsearch.cost.latency import part_latencies
+from invsearch.cost.latency_table import CalibrationNetwork, LatencyTable, MissingPartsError
+from invsearch.cost.parts import Part, network_parts
+from invsearch.errors import InputError, TrialError
+from invsearch.metrics import Metric
+from invsearch.models import NetworkSpec
+from invsearch.runs import describe
+from invsearch.runs.files import dump_json, write_atomic
+from invsearch.space import Architecture, Space
+
+if TYPE_CHECKING:
+    from invsearch.space.schema import Latency
+
+__all__ = ["TabledLatency", "conditions"]
+
+_MOST_PARTS = 2_000
+_TOGETHER = 48
+_COMPANY = 16
+_NETWORKS = 8
+_DRAWN = 256
+_ENUMERABLE = 4_096
+_MOST_DRAWN = 65_536
+_AGAIN = 2
+_MACHINE = ("cpu_model", "cpu_capability", "logical_cores", "torch", "gpu")
+
+Say = Callable[[str], None]
+
+
+class TabledLatency:
+    """Predicts the latency of a space's networks from a table in the run's folder.
+
+    Every distinct part of the space's networks is measured once, some dozens at a time in a fresh
+    process under the device's lock, and the file is replaced after each of these; then a few
+    whole networks, from the fastest to the slowest, to which the sums are fitted. From then on
+    the fit is fixed, so a prediction depends on the file alone and a resumed search goes on as it
+    would have. A part that drawing networks did not find is measured when a candidate has it.
+
+    Args:
+        path: The file.
+        space: What is searched.
+        spec: The network of an architecture.
+        settings: How latency is measured.
+        resolution: (height, width) of the images.
+        say: Tells the user what is measured.
+
+    Raises:
+        InputError: If the file was measured on another machine or under other conditions.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        space: Space,
+        spec: Callable[[Mapping[str, Any]], NetworkSpec],
+        settings: Latency,
+        resolution: tuple[int, int],
+        say: Say,
+    ) -> None:
+        self._path, self._space, self._spec, self._say = path, space, spec, say
+        self._settings, self._size = settings, resolution
+        self._known: dict[str, Part] = {}
+        self._conditions = conditions(settings, resolution)
+        self.table = self._read() or LatencyTable(self._conditions, str(describe()["id"]))
+
+    def predict(self, spec: NetworkSpec) -> Metric:
+        """``latency_ms`` of the network, predicted; parts that are missing are measured first.
+
+        Raises:
+            InputError: If they cannot be.
+        """
+        try:
+            return self.table.predict(spec)
+        except MissingPartsError as missing:
+            self._measure(missing.parts)
+            return self.table.predict(spec)
+
+    def prepare(self) -> None:
+        """Measure what the table does not have yet.
+
+        Raises:
+            InputError: If the space has too many distinct parts, or one cannot be measured.
+        """
+        self._known = self._distinct()
+        missing = [part for name, part in self._known.items() if name not in self.table.entries]
+        if missing:
+            self._say(
+                f"latency table: {len(missing)} distinct blocks to measure on"
+                f" {self._settings.device}, then up to {_NETWORKS} whole networks"
+            )
+            self._measure(missing)
+        wanted, before = min(_NETWORKS, self._space.size()), len(self.table.networks)
+        if before < wanted:
+            for architecture in self._chosen():
+                if not self._holds(architecture):
+                    self._measure_network(architecture)
+        if missing or len(self.table.networks) > before:
+            self._say(f"latency table: {_in_words(self.table)}")
+
+    def _distinct(self) -> dict[str, Part]:
+        """The parts that the space's networks have, by name."""
+        found: dict[str, Part] = {}
+        for architecture in self._until_known(found):
+            for part in network_parts(self._spec(architecture), *self._size):
+                found[part.name] = part
+            if len(found) > _MOST_PARTS:
+                raise InputError(
+                    f"latency.table: the space has more than {_MOST_PARTS:,} distinct blocks, too"
+                    " many to measure each: narrow the space, or leave out latency.table"
+                )
+        return found
+
+    def _until_known(self, found: Mapping[str, Part]) -> Iterator[Architecture]:
+        """Every architecture of a small space; else drawn ones, until they bring nothing new."""
+        if self._space.size() <= _ENUMERABLE:
+            yield from self._space.enumerate()
+            return
+        rng, count, before = random.Random(0), 1_024, -1
+        while len(found) > before and count <= _MOST_DRAWN:
+            before = len(found)
+            for _ in range(count):
+                yield self._space.sample(rng)
+            count *= 2
+
+    def _measure(self, parts: Sequence[Part]) -> None:
+        order = list(parts)
+        random.Random(0).shuffle(order)
+        groups = math.ceil(len(order) / _TOGETHER)
+        for group in (order[i::groups] for i in range(groups)):
+            latencies = self._latencies(group)
+            names = [part.name for part in group]
+            self.table.entries |= zip(names, latencies, strict=True)
+            self._write()
+
+    def _latencies(self, group: Sequence[Part]) -> list[Metric]:
+        """Of each part, measured among others even where few are left."""
+        names = {part.name for part in group}
+        others = [part for name, part in self._known.items() if name not in names]
+        together = [*group, *others[: max(0, _COMPANY - len(group))]]
+        settings = self._settings
+
+        def measure() -> list[Metric]:
+            return part_latencies(
+                together,
+                batch_size=settings.batch_size,
+                device=settings.device,
+                threads=settings.threads,
+            )
+
+        try:
+            return _undisturbed(measure)[: len(group)]
+        except TrialError as error:
+            raise InputError(f"latency.table: {error}") from error
+
+    def _chosen(self) -> list[Architecture]:
+        """Networks whose sums are spread evenly from the least to the largest."""
+        if self._space.size() <= _DRAWN:
+            drawn = list(self._space.enumerate())
+        else:
+            rng = random.Random(1)
+            drawn = list(dict.fromkeys(self._space.sample(rng) for _ in range(_DRAWN)))
+        drawn.sort(key=lambda one: (self.predict(self._spec(one)).detail["sum_ms"], one.key))
+        if len(drawn) <= _NETWORKS:
+            return drawn
+        step = (len(drawn) - 1) / (_NETWORKS - 1)
+        return [drawn[round(i * step)] for i in range(_NETWORKS)]
+
+    def _holds(self, architecture: Architecture) -> bool:
+        wanted = architecture.to_json()
+        return any(network.architecture == wanted for network in self.table.networks)
+
+    def _measure_network(self, architecture: Architecture) -> None:
+        spec, settings = self._spec(architecture), self._settings
+
+        def measure() -> list[Metric]:
+            shape = (settings.batch_size, spec.in_channels, *self._size)
+            device, threads = settings.device, settings.threads
+            return [cost.latency(spec, shape=shape, device=device, threads=threads)]
+
+        try:
+            (latency,) = _undisturbed(measure)
+        except TrialError as error:
+            self._say(f"latency table: {architecture.key} is left out: {error}")
+            return
+        total = self.table.sum_ms(spec)
+        self.table.calibrate([CalibrationNetwork(architecture.to_json(), total, latency)])
+        self._write()
+
+    def _write(self) -> None:
+        write_atomic(self._path, dump_json(self.table.to_json(), indent=1) + "\n")
+
+    def _read(self) -> LatencyTable | None:
+        try:
+            table = LatencyTable.from_json(json.loads(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._say(f"{self._path} {error}: its blocks are measured anew")
+            return None
+        changed = _differences(table.conditions, self._conditions)
+        if changed:
+            raise InputError(
+                f"{self._path} was measured under other conditions ({changed}): resume where it was"
+                " measured, or choose another folder with --out"
+            )
+        return table
+
+
+def conditions(settings: Latency, resolution: tuple[int, int]) -> dict[str, Any]:
+    """What a latency measured here and now depends on beside the network, as plain data.
+
+    Args:
+        settings: How latency is measured.
+        resolution: (height, width) of the images.
+    """
+    machine = describe()["machine"]
+    facts = {key: machine.get(key) for key in _MACHINE}
+    if settings.device == "cpu":
+        del facts["gpu"]
+    return {
+        "device": settings.device,
+        "batch_size": settings.batch_size,
+        "threads": settings.threads,
+        "resolution": list(resolution),
+        "memory_format": "channels_last",
+        **facts,
+    }
+
+
+def _undisturbed(measure: Callable[[], list[Metric]]) -> list[Metric]:
+    """Measure again where the process did not get its time, and keep the faster of each.
+
+    Only here: what is wanted is what a network takes on an idle machine, and others only slow it.
+    """
+    found = measure()
+    for _ in range(_AGAIN):
+        if not any(str(flag).startswith("starved") for flag in found[0].detail.get("flags", ())):
+            break
+        pairs = zip(measure(), found, strict=True)
+        found = [min(pair, key=lambda one: one.value) for pair in pairs]
+    return found
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    changed = [key for key in {**here, **there} if there.get(key) != here.get(key)]
+    return ", ".join(f"{key} {there.get(key)!r}, here {here.get(key)!r}" for key in changed)
+
+
+def _in_words(table: LatencyTable) -> str:
+    fit = table.calibration
+    if not fit.count:
+        return "no whole network could be measured: predictions are plain sums"
+    constant = f" {fit.constant_ms:+.3g} ms" if fit.constant_ms else ""
+    sure = "" if math.isnan(fit.spread) else f", off by {fit.spread:.1%} (standard deviation)"
+    return (
+        f"a network takes {fit.ratio:.3g} times its blocks{constant}, by {fit.count} whole"
+        f" networks{sure}"
+    )
