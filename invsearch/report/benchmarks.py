@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from invsearch.report.figure import Figure, Trace, heading
-from invsearch.report.text import counted_noun, plot_text, rounded
+from invsearch.report.grid import Grid
+from invsearch.report.text import counted_noun, display, plot_text, rounded, span
 from invsearch.runs.load import RESULTS
 
 __all__ = ["Benchmark", "find_benchmarks", "read_benchmark"]
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "cross", "star")
 _COLOURS = ("run0", "run1", "run2", "run3", "run4", "run5")
+_HEADS = {
+    "case": ("case", "name"),
+    "candidate": ("candidate", "text"),
+    "latency": ("ms (95 % interval)", "number"),
+    "rate": ("GFLOP/s", "number"),
+    "part": ("of the roofline", "number"),
+}
 _MACHINE = ("cpu_model", "cpu_capability", "gpu")
 
 
@@ -34,6 +42,12 @@ class Benchmark:
     machine: str
     roofline: Figure | None
     rows: list[dict[str, str]]
+
+    @property
+    def grid(self) -> Grid:
+        """The rows as a table of the page."""
+        cells = [[row[key] for key in _HEADS] for row in self.rows]
+        return Grid("Measurements", list(_HEADS.values()), cells)
 
 
 def find_benchmarks(folder: Path = RESULTS) -> list[Benchmark]:
@@ -71,10 +85,12 @@ def _machine(document: Mapping[str, Any]) -> str:
 
 
 def _row(bar: Mapping[str, Any], rates: Mapping[str, Any] | None) -> dict[str, str]:
+    value = display("latency_ms", bar["latency_ms"], known=False)
+    ends = span("latency_ms", bar["low"], bar["high"], known=False)
     return {
         "case": bar["case"],
         "candidate": bar["candidate"],
-        "latency": f"{bar['latency_ms']:.4g} ({bar['low']:.4g} to {bar['high']:.4g})",
+        "latency": f"{value} ({ends})",
         "rate": f"{rates['gflops']:.3g}" if rates else "",
         "part": f"{rates['roofline']:.0%}" if rates else "",
     }

@@ -32,18 +32,19 @@ function architectureColumn(run) {
 function columnsOf(run) {
   const data = report.runs[run];
   const metrics = (objective) => data.metrics.filter((metric) => metric.objective === objective).map(metricColumn);
-  return [
+  const columns = [
     plainColumn("trial", "number", (place) => data.number[place]),
     plainColumn("state", "state", (place) => levelAt(data.state, place)),
     plainColumn("P(front)", "number", (place) => data.p_front[place], (value) => value.toFixed(2)),
     ...metrics(true),
     architectureColumn(run),
     ...metrics(false),
-    plainColumn("origin", "text", (place) => levelAt(data.origin, place)),
-    plainColumn("seed", "number", (place) => data.seed[place]),
-    plainColumn("seconds", "number", (place) => data.seconds[place], (value) => value.toFixed(1)),
+    plainColumn("origin", "text minor", (place) => levelAt(data.origin, place)),
+    plainColumn("seed", "number minor", (place) => data.seed[place]),
+    plainColumn("seconds", "number minor", (place) => data.seconds[place], (value) => value.toFixed(1)),
     plainColumn("reason", "reason", (place) => levelAt(data.reason, place)),
   ];
+  return columns.filter((column) => data.number.some((_, place) => column.cellAt(place)));
 }
 
 function quantityOf(text) {

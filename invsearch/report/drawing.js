@@ -38,7 +38,7 @@ function react(id, filtered) {
     ...themed(filtered ? chosen(completed(trace), id) : completed(trace)),
     visible: !off.has(index),
   }));
-  const layout = layoutOf(spec.layout, selectable);
+  const layout = layoutOf(spec.layout, selectable, element.clientWidth);
   if (filtered && selection) keepRanges(id, layout);
   const displayModeBar = innerWidth < 600 ? false : "hover"; // on a phone it would lie on the title
   const config = { ...CONFIG, displayModeBar, modeBarButtonsToRemove: selectable ? ["autoScale2d"] : [...SELECTING, "autoScale2d"] };
@@ -110,12 +110,24 @@ function toggleTraces(button) {
   if (drawn.has(button.dataset.figure)) draw(button.dataset.figure);
 }
 
+// Titles and labels are fitted to a figure's width.
+function redrawWhenWider() {
+  let [width, waiting] = [innerWidth, 0];
+  addEventListener("resize", () => {
+    if (innerWidth === width) return;
+    width = innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(redraw, 150);
+  });
+}
+
 function startFigures() {
   const ids = [...document.querySelectorAll(".plot")].map((plot) => plot.id);
   const first = firstFigures(ids);
   first.forEach(draw);
   drawWhenSeen(ids);
   dark.addEventListener("change", redraw);
+  redrawWhenWider();
   for (const button of document.querySelectorAll(".legend button")) {
     button.addEventListener("click", () => toggleTraces(button));
   }

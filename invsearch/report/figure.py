@@ -30,6 +30,7 @@ class LegendEntry:
         colour: Name of the theme's colour.
         hollow: Whether the marker is drawn as an outline.
         traces: Indices of the traces that its button shows and hides.
+        dash: Of a line, as plotly names it; empty where it is a solid step.
     """
 
     text: str
@@ -37,6 +38,7 @@ class LegendEntry:
     colour: str
     hollow: bool = False
     traces: tuple[int, ...] = ()
+    dash: str = ""
 
 
 @dataclass
@@ -73,11 +75,18 @@ class Figure:
         self.add_together(text, symbol, colour, [trace], hollow=hollow)
 
     def add_together(
-        self, text: str, symbol: str, colour: str, traces: Sequence[Trace], *, hollow: bool = False
+        self,
+        text: str,
+        symbol: str,
+        colour: str,
+        traces: Sequence[Trace],
+        *,
+        hollow: bool = False,
+        dash: str = "",
     ) -> None:
         """Add traces that share one line in the key."""
         places = tuple(range(len(self.data), len(self.data) + len(traces)))
-        self.legend.append(LegendEntry(text, symbol, colour, hollow, places))
+        self.legend.append(LegendEntry(text, symbol, colour, hollow, places, dash))
         self.data += [{"type": "scatter", "showlegend": False, **trace} for trace in traces]
 
     def to_json(self) -> dict[str, Any]:
@@ -171,8 +180,10 @@ def heading(text: str, ref: str) -> dict[str, Any]:
     Args:
         text: The title, escaped.
         ref: The panel as plotly names it, such as ``y domain``.
+
+    The page's script breaks what is named so into lines where it is too long.
     """
     return {
-        "text": text, "xref": "paper", "x": 0, "xanchor": "left", "yref": ref, "y": 1,
-        "yanchor": "bottom", "yshift": 6, "showarrow": False, "align": "left",
+        "name": "heading", "text": text, "xref": "paper", "x": 0, "xanchor": "left",
+        "yref": ref, "y": 1, "yanchor": "bottom", "yshift": 6, "showarrow": False, "align": "left",
     }  # fmt: skip

@@ -11,7 +11,7 @@ from invsearch.report.text import joined
 from invsearch.runs import RunData, Trial
 from invsearch.runs.front import comparable
 
-__all__ = ["SYMBOLS", "front_figures"]
+__all__ = ["SYMBOLS", "front_figures", "set_scale"]
 
 # A pair is drawn in the shape of its least certain source, listed from the surest.
 SYMBOLS = {
@@ -44,11 +44,18 @@ def front_figures(run: RunData, index: int, paper: Sequence[PaperPoint]) -> list
     if not run.objectives or not comparable(run.trials, run.objectives):
         return []
     points = paper if run.outline.model else ()
-    return [_front_figure(run, index, x, y, points) for x, y in pairs(run)]
+    figures: list[Figure] = []
+    panels: set[str | None] = set()
+    for x, y in pairs(run):
+        shown = () if x.metric in panels and not y.counted else points
+        figures.append(_front_figure(run, index, x, y, shown, first=not figures))
+        if "yaxis2" in figures[-1].layout:
+            panels.add(x.metric)
+    return figures
 
 
 def _front_figure(
-    run: RunData, index: int, x: Axis, y: Axis, paper: Sequence[PaperPoint]
+    run: RunData, index: int, x: Axis, y: Axis, paper: Sequence[PaperPoint], *, first: bool
 ) -> Figure:
     title = f"{y.name[:1].upper()}{y.name[1:]} against {x.name}"
     figure = Figure(title=title, selectable=True)
@@ -64,10 +71,10 @@ def _front_figure(
     for source, group in sources.items():
         _add_trials(figure, run, index, group, f" ({source})" if len(sources) > 1 else "", x, y)
     _add_baselines(figure, index, [t for t in trials if t.origin == "baseline"], x, y)
-    _set_scale(figure, "xaxis", x)
-    _set_scale(figure, "yaxis", y)
+    set_scale(figure, "xaxis", x)
+    set_scale(figure, "yaxis", y)
     shapes = {source: _symbol(group[0], x, y) for source, group in sources.items()}
-    figure.caption = _caption(run, shapes, paper=place)
+    figure.caption = " ".join([_shapes(shapes), *(_remarks(run, place) if first else [])])
     return figure
 
 
@@ -154,17 +161,33 @@ def _add_baselines(
     figure.add("baseline", "ring", "baseline", ring, hollow=True)
 
 
-def _set_scale(figure: Figure, name: str, axis: Axis) -> None:
-    """Make the axis of a counted cost logarithmic where it spans more than a factor of four."""
-    values = [value for trace in figure.data for value in trace[name[0]]]
-    if axis.counted and min(values) > 0 and max(values) > 4 * min(values):
-        figure.layout[name]["type"] = "log"
+def set_scale(figure: Figure, name: str, axis: Axis) -> None:
+    """Make an axis logarithmic where it spans much: a factor of four of a counted cost, else 50."""
+    own = [trace for trace in figure.data if name == "xaxis" or trace.get("yaxis") != "y2"]
+    values = [value for trace in own for value in _reach(trace, name)]
+    ratio = max(values) / min(values) if values and min(values) > 0 else 0
+    if axis.metric is None or ratio <= (4 if axis.counted else 50):
+        return
+    ticks = {"type": "log", "tickformat": "~s", "dtick": "D2" if ratio < 200 else 1}
+    figure.layout[name].update(ticks)
 
 
-def _caption(run: RunData, shapes: dict[str, str], *, paper: str) -> str:
-    shown = comparable(run.trials, run.objectives)
+def _reach(trace: Trace, name: str) -> list[float]:
+    """Return a trace's values on an axis, and where its intervals begin."""
+    arms = trace.get(f"error_{name[0]}", {}).get("arrayminus", [])
+    low = [value - arm for value, arm in zip(trace[name[0]], arms, strict=False)]
+    return [*trace[name[0]], *low]
+
+
+def _shapes(shapes: dict[str, str]) -> str:
     words = joined(f"{symbol.replace('-', ' ')} is {text}" for text, symbol in shapes.items())
-    parts = [f"Marker shapes are sources: {words}."]
+    return f"Marker shapes are sources: {words}."
+
+
+def _remarks(run: RunData, paper: str) -> list[str]:
+    """Return what holds for every pair; it is said below the first."""
+    shown = comparable(run.trials, run.objectives)
+    parts = []
     if any(trial.metrics[name].sigma for trial in shown for name in run.objectives):
         some = "" if len(shown) <= _BARS_FOR else ", drawn for the front"
         parts.append(f"Bars are 95 % intervals{some}.")
@@ -172,7 +195,7 @@ def _caption(run: RunData, shapes: dict[str, str], *, paper: str) -> str:
         parts.append("Hollow members are more likely dominated than not, given the intervals.")
     if len(run.objectives) > 2:
         parts.append("The front is over all objectives: a member may look dominated in one pair.")
-    return " ".join([*parts, *_PAPER[paper], *_left_out(run)])
+    return [*parts, *_PAPER[paper], *_left_out(run)]
 
 
 _READ_OFF = "ResNet accuracies were read off the paper's figure."

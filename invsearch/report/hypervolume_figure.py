@@ -144,7 +144,8 @@ def _add_group(
 ) -> None:
     colour, dash = f"run{place % _COLOURS}", _DASHES[place % len(_DASHES)]
     if len(curves) == 1:
-        figure.add(name, "line", colour, _line(curves[0], scale, f"@{colour}", dash))
+        line = _line(curves[0], scale, f"@{colour}", dash)
+        figure.add_together(name, "line", colour, [line], dash=dash.replace("solid", ""))
         return
     end = min(curve[-1][0] for curve in curves)
     start = min(curve[0][0] for curve in curves)
@@ -158,7 +159,8 @@ def _add_group(
     }  # fmt: skip
     steps = list(zip(map(float, places), map(float, mean), strict=True))
     line = _line(steps, scale, f"@{colour}", dash)
-    figure.add_together(f"{name}, {len(curves)} seeds", "line", colour, [band, line])
+    text = f"{name}, {len(curves)} seeds"
+    figure.add_together(text, "line", colour, [band, line], dash=dash.replace("solid", ""))
 
 
 def _levels(curve: Curve, places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ __all__ = ["importance_figure", "ranked_parameters"]
 _MOST = 12  # parameters drawn
 _COLOURS = 4
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")
-_ROW = 34  # pixels
+_LABEL = 24  # pixels of a row above its first mark
+_MARK = 10  # pixels from mark to mark
 
 
 def ranked_parameters(found: Sequence[Importance]) -> list[str]:
@@ -38,14 +39,15 @@ def importance_figure(found: Sequence[Importance], *, known: bool) -> Figure | N
         return None
     shown = ranked_parameters(found)[:_MOST]
     objectives = list(dict.fromkeys(one.objective for one in found))
-    figure = Figure(title="Which choices matter", height=120 + _ROW * len(shown))
+    row = _LABEL + _MARK * len(objectives)
+    figure = Figure(title="Which choices matter", height=80 + row * len(shown))
     for place, objective in enumerate(objectives):
         by_name = {one.parameter: one for one in found if one.objective == objective}
-        offset = (place - (len(objectives) - 1) / 2) * 0.2
+        offset = (_LABEL + _MARK * place) / row - 0.5
         trace = _trace([by_name[name] for name in shown], place, offset)
         name = f"for {short(objective, known=known)}"
         figure.add(name, _SYMBOLS[place], f"run{place % _COLOURS}", trace)
-    figure.layout = _layout(shown)
+    figure.layout = _layout(shown, (_LABEL - 7) / row - 0.5)
     left = len(ranked_parameters(found)) - len(shown)
     figure.caption = _CAPTION + (f" The {left} that matter least are left out." if left else "")
     return figure
@@ -72,10 +74,11 @@ def _trace(rows: Sequence[Importance], place: int, offset: float) -> Trace:
     }  # fmt: skip
 
 
-def _layout(names: Sequence[str]) -> Trace:
+def _layout(names: Sequence[str], foot: float) -> Trace:
     labels = [
         {
-            "text": plot_text(name), "xref": "paper", "x": 0, "xanchor": "left", "y": index - 0.28,
+            "name": "row", "text": plot_text(name), "xref": "paper", "x": 0, "xanchor": "left",
+            "y": index + foot,
             "yanchor": "bottom", "yref": "y", "showarrow": False, "font": {"size": 12},
             "bgcolor": "@surface", "borderpad": 1,
         }
@@ -86,9 +89,10 @@ def _layout(names: Sequence[str]) -> Trace:
             "title": {"text": "variance lost when shuffled"},
             "automargin": True, "tickformat": ".0%", "zeroline": True, "zerolinecolor": "@muted",
         },
+        "margin": {"l": 8, "t": 8},
         "yaxis": {
-            "range": [len(names) - 0.5, -0.8], "showticklabels": False, "showgrid": False,
-            "ticks": "", "fixedrange": True,
+            "range": [len(names) - 0.4, -0.6], "showticklabels": False, "showgrid": False,
+            "ticks": "", "fixedrange": True, "showline": False,
         },
         "annotations": labels,
     }  # fmt: skip

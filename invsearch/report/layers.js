@@ -58,13 +58,14 @@ builders.layers = (options) => {
   const key = layerForm(options.run).elements.quantity.value;
   const quantity = { key, ...QUANTITIES[key] };
   const blocks = [...new Set(network.name.map(blockOf))];
-  const heading = { xref: "paper", x: 0, xanchor: "left", yref: "paper", y: 1, yanchor: "bottom", yshift: 6, showarrow: false };
+  const heading = { name: "heading", xref: "paper", x: 0, xanchor: "left", yref: "paper", y: 1, yanchor: "bottom", yshift: 6, showarrow: false };
+  const room = document.getElementById(`run${options.run}-layers0`).clientWidth / blocks.length;
   return {
     data: operatorsOf(options.run).map((operator) => barTrace(options.run, network, operator, blocks, quantity)),
     layout: {
       barmode: "stack",
       bargap: 0.15,
-      xaxis: { title: { text: "stage.block" }, type: "category", automargin: true, tickangle: -90, showgrid: false },
+      xaxis: { title: { text: "stage.block" }, type: "category", automargin: true, tickangle: room < 48 ? -90 : 0, showgrid: false },
       yaxis: { automargin: true, exponentformat: "SI" },
       annotations: [{ ...heading, text: quantity.label }],
     },
@@ -99,7 +100,9 @@ function operatorCell(run, operator) {
 }
 
 function withShare(value, total, format) {
-  return `${written(value, format)} (${total ? ((100 * value) / total).toFixed(1) : "0.0"} %)`;
+  if (!value || !total) return written(value, format);
+  const share = (100 * value) / total;
+  return `${written(value, format)} (${share < 0.1 ? "< 0.1" : share.toFixed(1)} %)`;
 }
 
 function fillOperators(run, network) {
@@ -114,7 +117,9 @@ function fillOperators(run, network) {
   const whole = keys.map((key, index) => written(totals[index], QUANTITIES[key].format));
   rows.push(["all", String(network.name.length), ...whole]);
   const heads = keys.map((key) => [QUANTITIES[key].label, "number"]);
-  fillTable(document.getElementById(`run${run}-operators`), [["operator", "text"], ["layers", "number"], ...heads], rows);
+  const table = document.getElementById(`run${run}-operators`);
+  fillTable(table, [["operator", "text"], ["layers", "number"], ...heads], rows);
+  table.rows[table.rows.length - 1].className = "total";
 }
 
 function fillLayers(run, network) {
@@ -127,8 +132,27 @@ function fillLayers(run, network) {
   fillTable(document.getElementById(`run${run}-layer-table`), [["layer", "text"], ["operator", "text"], ["output", "number"], ...heads], rows);
 }
 
+// What the bars' colours stand for; layers that are never searched share one.
+function fillSwatches(run, network) {
+  const used = operatorsOf(run).filter((operator) => network.operator.levels.includes(operator));
+  const byColour = new Map(used.map((operator) => [operatorColour(run, operator), []]));
+  used.forEach((operator) => byColour.get(operatorColour(run, operator)).push(operator.replaceAll("_", " ")));
+  const entries = [...byColour].map(([name, operators]) => {
+    const entry = cell(operators.join(", "), "swatch", "span");
+    const mark = document.createElement("i");
+    mark.style.background = `var(--${name})`;
+    entry.prepend(mark);
+    return entry;
+  });
+  document.getElementById(`run${run}-swatches`).replaceChildren(...entries);
+}
+
 function showNetwork(run) {
   const network = chosenNetwork(run);
+  const { elements } = layerForm(run);
+  const chosen = [elements.network, elements.quantity].map((select) => select.selectedOptions[0].text);
+  document.querySelector(`#run${run}-cost .shown`).textContent = chosen.join("; ");
+  fillSwatches(run, network);
   fillOperators(run, network);
   fillLayers(run, network);
   const figure = Object.keys(report.figures).find((id) => report.figures[id].build === "layers" && report.figures[id].options.run === run);

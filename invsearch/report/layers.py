@@ -72,7 +72,9 @@ def _network(trial: Trial, space_file: SpaceFile, whys: Mapping[int, str]) -> di
         rows = explain_layers(space_file, trial.architecture).layers
     except InvsearchError:
         return None
-    why = whys.get(trial.number) or ("baseline" if trial.origin == "baseline" else "on the front")
+    why = whys.get(trial.number, "").partition(";")[0] or (
+        "baseline" if trial.origin == "baseline" else "on the front"
+    )
     return {"trial": trial.number, "label": f"trial {trial.number}: {why}", **_columns(rows)}
 
 
@@ -105,7 +107,7 @@ def layers_figure(index: int, resolution: int) -> Figure:
         title="Block by block",
         build="layers",
         options={"run": index},
-        height=420,
+        height=380,
         caption=(
             f"Counted for one image of {resolution} x {resolution} pixels, in the order of the"
             " forward pass; each layer with its batch norm and ReLU. Fixed convolutions are those"

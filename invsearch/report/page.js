@@ -1,11 +1,24 @@
 // What happens when the page opens.
 function startLinks() {
-  for (const link of document.querySelectorAll("a.trial")) {
+  for (const link of document.querySelectorAll("a[href*='-trial']")) {
+    const target = link.hash.match(/^#run(\d+)-trial(\d+)$/);
+    if (!target) continue;
     link.addEventListener("click", (event) => {
       event.preventDefault();
-      const [, run, number] = link.hash.match(/^#run(\d+)-trial(\d+)$/);
-      pick(Number(run), Number(number));
+      pick(Number(target[1]), Number(target[2]));
     });
+  }
+}
+
+// A command is broken between its words alone, never at a hyphen of an option.
+function startCommands() {
+  for (const code of document.querySelectorAll("code.words")) {
+    const words = code.textContent.split(" ").map((word) => {
+      const span = document.createElement("span");
+      span.textContent = word;
+      return span;
+    });
+    code.replaceChildren(...words.flatMap((span, index) => (index ? [" ", span] : [span])));
   }
 }
 
@@ -14,7 +27,8 @@ function startPrinting(ids) {
   let folded = [];
   const print = (on) => {
     document.documentElement.classList.toggle("printing", on);
-    ids.forEach(draw);
+    if (on) ids.forEach(draw);
+    else redraw();
     if (on) folded = [...document.querySelectorAll("details:not([open])")];
     folded.forEach((details) => { details.open = on; });
     for (const table of tables) {
@@ -35,6 +49,7 @@ function withoutPlotly() {
 
 report.runs.forEach((_, run) => buildTable(run));
 startLinks();
+startCommands();
 startLayers();
 startSelection();
 startPrinting(window.Plotly ? startFigures() : withoutPlotly());

@@ -11,11 +11,12 @@ from invsearch._version import __version__
 from invsearch.errors import InputError
 from invsearch.report.assets import asset, script, template
 from invsearch.report.benchmarks import Benchmark, find_benchmarks
-from invsearch.report.hypervolume_figure import compared_hypervolume
+from invsearch.report.compared import comparison
+from invsearch.report.gpu import find_gpu_benchmark
 from invsearch.report.paper import PaperPoint
 from invsearch.report.plotly_script import PlotlyMode, PlotlyScript, plotly_script, write_beside
 from invsearch.report.reproduction import paper_figures, paper_tables, reproduction_data
-from invsearch.report.section import Named, section
+from invsearch.report.section import section
 from invsearch.report.strategies import Contest, find_contests
 from invsearch.runs import RunData, load_run
 from invsearch.runs.files import write_atomic
@@ -85,17 +86,16 @@ def render(
 ) -> str:
     """Return the page's HTML; see :func:`write_report`."""
     sections = [section(run, index, paper) for index, run in enumerate(runs)]
-    compared = _comparison(runs)
+    compared = comparison(runs)
     data = _reproduction(runs) if reproduction is None else reproduction
     redrawn = [(f"paper-figure{i}", figure) for i, figure in enumerate(paper_figures(data))]
-    measured = find_benchmarks() if benchmarks is None else benchmarks
+    measured = _benchmarks(runs) if benchmarks is None else benchmarks
     roofs = [(f"bench-figure{i}", b.roofline) for i, b in enumerate(measured) if b.roofline]
     own = [named for each in sections for named in each.figures]
+    own += compared.figures if compared else []
     compared_strategies = find_contests() if contests is None else contests
     raced = [(f"contest-figure{i}", each) for i, each in enumerate(compared_strategies)]
-    figures = dict(
-        [*own, *compared, *redrawn, *roofs, *((name, each.figure) for name, each in raced)]
-    )
+    figures = dict([*own, *redrawn, *roofs, *((name, each.figure) for name, each in raced)])
     html: str = template().render(
         title=", ".join(dict.fromkeys(run.name for run in runs)) or "no run",
         sections=sections,
@@ -121,13 +121,10 @@ def _reproduction(runs: Sequence[RunData]) -> Mapping[str, Any]:
     return reproduction_data() if any(run.outline.model for run in runs) else {}
 
 
-def _comparison(runs: Sequence[RunData]) -> Named:
-    """Return the hypervolume of all runs in one box where they share their objectives."""
-    ranked = [run for run in runs if run.objectives]
-    if len(ranked) < 2 or any(run.objectives != ranked[0].objectives for run in ranked):
-        return []
-    drawn = [compared_hypervolume(ranked), compared_hypervolume(ranked, "time")]
-    return [(f"compared-figure{i}", figure) for i, figure in enumerate(drawn) if figure]
+def _benchmarks(runs: Sequence[RunData]) -> list[Benchmark]:
+    """Return what was measured of the operators; what of a GPU, where networks are shown."""
+    of_networks = any(run.outline.model for run in runs)
+    return [*find_benchmarks(), *([find_gpu_benchmark()] if of_networks else [])]
 
 
 def _script_json(data: Any) -> str:

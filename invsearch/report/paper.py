@@ -133,7 +133,7 @@ def _trace(
 ) -> Trace:
     chosen = [(point, value) for point, value in points if point.network.family == family]
     hollow = family == "resnet"
-    outline = {"width": 1.5, "color": f"@{family}"} if hollow else {"width": 0.5, "color": "@ink"}
+    outline = {"width": 1.5 if hollow else 0, "color": f"@{family}"}
     return {
         "x": [point.macs if x.metric == "macs" else point.params for point, _ in chosen],
         "y": [value for _, value in chosen],

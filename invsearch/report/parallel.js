@@ -11,7 +11,7 @@ function parameterAxis(parameter, trials, most) {
   const codes = [...used].sort((a, b) => a - b);
   const labels = codes.map((code) => (code < 0 ? NONE : String(parameter.levels[code])));
   if (codes.length > most && codes.every((code) => code < 0 || typeof parameter.levels[code] === "number")) {
-    return rangeAxis(parameter.name, (place) => levelAt(parameter, place), trials, String, false);
+    return rangeAxis(parameter.name, (place) => levelAt(parameter, place), trials, plain, false);
   }
   const at = spread(codes.length);
   const where = new Map(codes.map((code, index) => [code, at(index)]));
@@ -88,15 +88,16 @@ function isChosen(run, place) {
 function nodeNotes(axis, row, width) {
   const labels = axis.nodes.length ? labelled(axis.nodes, width) : [];
   const anchor = (x) => (x === 0 ? { xanchor: "left", xshift: -12 } : x === 1 ? { xanchor: "right", xshift: 12 } : { xanchor: "center" });
+  const room = width / 2 - 30;
   return labels.flatMap((text, index) => (text ? [{
-    text, x: axis.nodes[index].x, ...anchor(axis.nodes[index].x), y: row + 0.14, yanchor: "top", showarrow: false,
+    text: shortened(text, room, 11), x: axis.nodes[index].x, ...anchor(axis.nodes[index].x), y: row + 0.14, yanchor: "top", showarrow: false,
     font: { size: 11, color: "@muted" }, bgcolor: "@surface", borderpad: 0,
   }] : []));
 }
 
 function notes(axes, width) {
   const titles = axes.map((axis, row) => ({
-    text: escape(axis.title), xref: "paper", x: 0, xanchor: "left", y: row - 0.16, yanchor: "bottom",
+    name: "row", text: escape(axis.title), xref: "paper", x: 0, xanchor: "left", y: row - 0.16, yanchor: "bottom",
     showarrow: false, font: { size: 12 }, bgcolor: "@surface", borderpad: 1,
   }));
   const ends = axes.flatMap((axis, row) => (axis.ends || []).map((text, end) => ({
@@ -110,6 +111,12 @@ function rules(axes) {
   return axes.map((_, row) => ({
     type: "line", x0: 0, x1: 1, y0: row, y1: row, layer: "below", line: { color: "@rule", width: 2 },
   }));
+}
+
+// Lines that are very many hide each other: every second, third, ... is drawn.
+function thinned(places, most) {
+  const step = Math.ceil(places.length / most);
+  return places.filter((_, index) => index % step === 0);
 }
 
 function axesOf(options, trials) {
@@ -134,15 +141,15 @@ builders.parallel = (options, element) => {
   delete node.sizes;
   return {
     data: [
-      lineTrace(axes, trials.filter((place) => !isChosen(options.run, place)), "muted", 0.1),
-      lineTrace(axes, shown.filter((place) => !isMember(place)), "other", opacity),
+      lineTrace(axes, thinned(trials.filter((place) => !isChosen(options.run, place)), options.most), "muted", 0.1),
+      lineTrace(axes, thinned(shown.filter((place) => !isMember(place)), options.most), "other", opacity),
       lineTrace(axes, shown.filter(isMember), "front", 0.9),
       { type: "scatter", mode: "markers", showlegend: false, hoverinfo: "text", cliponaxis: false, marker, meta: { run: options.run, own: true }, ...node },
     ],
     layout: {
-      margin: { l: 10, r: 10, t: 24, b: 16 },
+      margin: { l: 6, r: 6, t: 16, b: 4 },
       xaxis: { range: [-0.06, 1.06], visible: false, fixedrange: true },
-      yaxis: { range: [axes.length - 0.4, -0.6], visible: false, fixedrange: true },
+      yaxis: { range: [axes.length - 0.45, -0.6], visible: false, fixedrange: true },
       annotations: notes(axes, element.clientWidth),
       shapes: rules(axes),
     },

@@ -12,6 +12,7 @@ __all__ = ["parallel_figure"]
 
 _MOST = 10  # parameters drawn
 _ROW = 54  # pixels
+_MOST_LINES = 300  # trials off the front that are drawn
 _MOST_NODES = 12  # values of a parameter that are drawn one by one
 
 
@@ -35,6 +36,8 @@ def parallel_figure(run: RunData, index: int, ranked: Sequence[str]) -> Figure |
     left = len(varied) - len(chosen)
     order = "those that matter most" if ranked else "the first"
     more = f" Of {len(varied)} parameters that vary, {order} are drawn." if left else ""
+    if len(trials) - len(run.members) > _MOST_LINES:
+        more += f" Off the front no more than {_MOST_LINES} lines are drawn, evenly chosen."
     return Figure(
         title="Parallel coordinates",
         build="parallel",
@@ -44,8 +47,9 @@ def parallel_figure(run: RunData, index: int, ranked: Sequence[str]) -> Figure |
             "objectives": list(run.objectives.items()),
             "trials": [trial.number for trial in trials],
             "nodes": _MOST_NODES,
+            "most": _MOST_LINES,
         },
-        height=70 + _ROW * (len(chosen) + len(run.objectives)),
+        height=44 + _ROW * (len(chosen) + len(run.objectives)),
         legend=[
             LegendEntry("off the front", "line", "other", traces=(1,)),
             LegendEntry("front", "line", "front", traces=(2,)),

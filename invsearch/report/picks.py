@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invsearch.report.repeat import near
-from invsearch.report.text import display, interval, joined, parameter_groups, short
+from invsearch.report.text import display, interval, parameter_groups, short
 from invsearch.runs import FrontMember, RunData
 from invsearch.runs.front import oriented
 
@@ -51,22 +51,25 @@ def picks(run: RunData) -> list[Pick]:
     if not sure:
         return []
     points = oriented([member.trial for member in sure], run.objectives)
+    best = oriented([member.trial for member in run.members], run.objectives).min(axis=0)
     named = [
-        (_superlative(run, name), int(points[:, column].argmin()))
-        for column, name in enumerate(run.objectives)
+        (_superlative(run, name, beaten=best[column] < low), int(points[:, column].argmin()))
+        for column, (name, low) in enumerate(zip(run.objectives, points.min(axis=0), strict=True))
     ]
     if len(run.objectives) > 1 and len(sure) >= _ENOUGH:
         named.insert(0, (KNEE, _knee(points)))
     whys: dict[int, list[str]] = {}
     for why, index in named:
         whys.setdefault(index, []).append(why)
-    return [_pick(run, sure[index], joined(reasons)) for index, reasons in whys.items()]
+    return [_pick(run, sure[index], "; ".join(reasons)) for index, reasons in whys.items()]
 
 
-def _superlative(run: RunData, name: str) -> str:
+def _superlative(run: RunData, name: str, *, beaten: bool) -> str:
+    """Return such as ``lowest MACs within the bounds``; ``beaten`` by a doubtful member."""
     most = "lowest" if run.objectives[name] == "minimize" else "highest"
     bounded = " within the bounds" if name in run.constraints else ""
-    return f"{most} {short(name, known=run.outline.model)}{bounded}"
+    sure = " that is not in doubt" if beaten else ""
+    return f"{most} {short(name, known=run.outline.model)}{bounded}{sure}"
 
 
 def _knee(points: NDArray[np.float64]) -> int:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from invsearch.report.text import span_seconds, start_of
 from invsearch.runs import RunData
 
-__all__ = ["environment_rows", "near", "repeat_command"]
+__all__ = [
+    "clock_rows",
+    "environment_rows",
+    "near",
+    "planned_trials",
+    "repeat_command",
+    "resume_command",
+]
 
 
 def _option(arguments: Sequence[str], name: str) -> str | None:
@@ -27,15 +36,52 @@ def repeat_command(run: RunData) -> str:
     Trials, seed, executor and mode are those of the recorded command where it gave them, else the
     space file's. The folder's space file has every ``--set`` applied.
     """
+    return _command(run, f"{near(run.path)}-again")
+
+
+def resume_command(run: RunData) -> str:
+    """Return the command that goes on with a run, in its own folder; empty where it is complete.
+
+    A run whose number of trials is not known counts as incomplete while it has none.
+    """
+    planned = planned_trials(run)
+    if not run.objectives or (bool(run.trials) if planned is None else _done(run) >= planned):
+        return ""
+    return f"{_command(run, str(near(run.path)))} --resume"
+
+
+def planned_trials(run: RunData) -> int | None:
+    """Return how many trials a run was to have, None where that is not known."""
+    planned = _option(_given(run), "--trials") or run.outline.search.get("trials", "")
+    return int(planned) if planned.isdecimal() else None
+
+
+def _done(run: RunData) -> int:
+    return sum(trial.state in ("complete", "stopped", "failed") for trial in run.trials)
+
+
+def _given(run: RunData) -> list[str]:
     recorded = run.environment.get("command")
-    given = [str(argument) for argument in recorded] if isinstance(recorded, list) else []
-    folder = near(run.path)
-    words = ["invsearch", "run", str(folder / "space.yaml"), "--out", f"{folder}-again"]
+    return [str(argument) for argument in recorded] if isinstance(recorded, list) else []
+
+
+def _command(run: RunData, out: str) -> str:
+    given = _given(run)
+    words = ["invsearch", "run", str(near(run.path) / "space.yaml"), "--out", out]
     for option, key in (("--trials", "trials"), ("--seed", "seed"), ("--executor", "")):
         value = _option(given, option) or run.outline.search.get(key)
         words += [option, value] if value else []
     words += ["--deterministic"] if "--deterministic" in given else []
     return shlex.join(words)
+
+
+def clock_rows(run: RunData) -> list[tuple[str, str]]:
+    """Return when the first trial began and the last ended, where that is known."""
+    start, seconds = start_of(run.trials), span_seconds(run.trials)
+    if start is None or seconds is None:
+        return []
+    ends = {"first trial began": start, "last trial ended": start + timedelta(seconds=seconds)}
+    return [(what, f"{time:%Y-%m-%d %H:%M:%S %Z}".strip()) for what, time in ends.items()]
 
 
 def near(path: Path) -> Path:

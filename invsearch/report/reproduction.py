@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from invsearch.report.figure import Figure, Trace, heading
+from invsearch.report.grid import Cell, Grid
 from invsearch.report.text import joined, plot_text, rounded
 
 __all__ = ["PaperTable", "paper_figures", "paper_tables", "reproduction_data"]
@@ -21,6 +22,8 @@ _OTHERS = (
     ("square", "run0"), ("diamond", "run2"), ("triangle-up", "run1"),
     ("triangle-down", "run5"), ("pentagon", "muted"), ("hexagon", "muted"),
 )  # fmt: skip
+_MINUS = "\u2212"
+_TONES = {"equal": "good", "within": "good", "differs": "bad"}
 _VERDICTS = {
     "equal": "equal",
     "within": "within",
@@ -37,14 +40,14 @@ class PaperTable:
         name: Its name.
         outcome: How many of its judged numbers were reproduced, in words.
         good: Whether none differs in a way that is not known.
-        lines: Per number its row, quantity, published and own value, difference, tolerance,
-            verdict and a remark, as text.
+        grid: Per number its row, quantity, published and own value, difference, tolerance,
+            verdict and a remark.
     """
 
     name: str
     outcome: str
     good: bool
-    lines: list[dict[str, str]]
+    grid: Grid
 
 
 @lru_cache(maxsize=1)
@@ -68,7 +71,8 @@ def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> PaperTable:
     parts = [f"{passed} of {judged} judged numbers reproduced"] if judged else []
     parts += [f"{counts[word]} {word}" for word in ("differs", "known to differ") if counts[word]]
     parts += [f"{unjudged} without a published number"] if unjudged else []
-    return PaperTable(name, joined(parts), not counts["differs"], [_line(row) for row in rows])
+    grid = Grid(name, _HEADS, [_line(row) for row in rows])
+    return PaperTable(name, joined(parts), not counts["differs"], grid)
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -77,19 +81,32 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return _VERDICTS.get(row["verdict"], str(row["verdict"]))
 
 
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    judged = row["verdict"] != "not_judged"
-    return {
-        "row": row["row"],
-        "quantity": row.get("unit") or row["quantity"],
-        "published": _number(row["published"]),
-        "ours": _number(row["reproduced"], 4),
-        "fvcore": _number(row.get("fvcore"), 4),
-        "difference": f"{row['difference_percent']:+.2f} %" if judged else "",
-        "tolerance": f"{row['tolerance_percent']:.2f} %" if judged else "",
-        "verdict": _verdict(row),
-        "remark": row.get("known") or row["status"],
-    }
+_HEADS = (
+    ("network", "name"), ("quantity", "text"), ("published", "number"), ("ours", "number"),
+    ("fvcore", "number"), ("difference", "number"), ("tolerance", "number"),
+    ("verdict", "text"), ("source or remark", "remark"),
+)  # fmt: skip
+
+
+def _line(row: Mapping[str, Any]) -> list[str | Cell]:
+    judged, verdict = row["verdict"] != "not_judged", _verdict(row)
+    return [
+        row["row"],
+        row.get("unit") or row["quantity"],
+        _number(row["published"]),
+        _number(row["reproduced"], 4),
+        _number(row.get("fvcore"), 4),
+        _signed(row["difference_percent"]) if judged else "",
+        f"{row['tolerance_percent']:.2f} %" if judged else "",
+        Cell(verdict, strong=verdict == "differs", tone=_TONES.get(verdict, "")),
+        row.get("known") or row["status"],
+    ]
+
+
+def _signed(percent: float) -> str:
+    """Return a difference with its sign; none for zero."""
+    text = f"{percent:+.2f} %"
+    return text[1:] if text[1:] == "0.00 %" else text.replace("-", _MINUS)
 
 
 def _number(value: float | None, decimals: int | None = None) -> str:

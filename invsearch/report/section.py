@@ -8,14 +8,16 @@ from typing import Any
 
 from invsearch.report.figure import Figure
 from invsearch.report.front_figure import front_figures
+from invsearch.report.grid import Cell, Grid
 from invsearch.report.hypervolume_figure import hypervolume_figure
 from invsearch.report.importance import ENOUGH, importances
 from invsearch.report.importance_figure import importance_figure, ranked_parameters
+from invsearch.report.latency import latency_figure, latency_remark
 from invsearch.report.layers import layer_costs, layers_figure
 from invsearch.report.paper import PaperPoint, papers_for
 from invsearch.report.parallel import parallel_figure
 from invsearch.report.picks import Pick, picks
-from invsearch.report.repeat import environment_rows, repeat_command
+from invsearch.report.repeat import clock_rows, environment_rows, repeat_command, resume_command
 from invsearch.report.summary import Failure, failures, sentences
 from invsearch.report.table import trial_columns
 from invsearch.runs import RunData
@@ -38,13 +40,17 @@ class Section:
         picks: The recommended members of the front.
         fronts: The front for every pair of objectives.
         search: How the search went.
-        failures: Why trials failed.
+        failures: Why trials failed; None where none did.
         layers: The recommended networks taken apart, for the page's script; None where they cannot
             be.
         layers_figure: The figure that shows them.
+        latency: Predicted against measured latency.
+        latency_remark: Why there is no such figure; empty where there is, or no latency.
         environment: Where it ran.
         command: What repeats it.
         remarks: What cannot be shown yet, and why.
+        began: When the first trial began; empty where that is not known.
+        resume: What goes on with it; empty where nothing is left to do.
     """
 
     index: int
@@ -53,12 +59,16 @@ class Section:
     picks: list[Pick]
     fronts: Named
     search: Named
-    failures: list[Failure]
+    failures: Grid | None
     layers: dict[str, Any] | None
     layers_figure: Named
+    latency: Named
+    latency_remark: str
     environment: list[tuple[str, str]]
     command: str
     remarks: list[str]
+    began: str
+    resume: str
 
     @property
     def id(self) -> str:
@@ -78,7 +88,7 @@ class Section:
     @property
     def figures(self) -> Named:
         """Every figure."""
-        return [*self.fronts, *self.search, *self.layers_figure]
+        return [*self.fronts, *self.search, *self.layers_figure, *self.latency]
 
     def data(self) -> dict[str, Any]:
         """What the page's script needs."""
@@ -98,6 +108,7 @@ def section(run: RunData, index: int, paper: Sequence[PaperPoint] | None) -> Sec
     fronts = front_figures(run, index, papers_for(run, paper))
     searched, remarks = _search_figures(run, index)
     drawn = [layers_figure(index, layers["resolution"])] if layers else []
+    timed = latency_figure(run, index)
     return Section(
         index=index,
         run=run,
@@ -105,13 +116,42 @@ def section(run: RunData, index: int, paper: Sequence[PaperPoint] | None) -> Sec
         picks=chosen,
         fronts=_named(f"run{index}-figure", fronts),
         search=_named(f"run{index}-search", searched),
-        failures=failures(run.trials),
+        failures=_failures(f"run{index}", failures(run.trials)),
         layers=layers,
         layers_figure=_named(f"run{index}-layers", drawn),
-        environment=environment_rows(run.environment),
+        latency=_named(f"run{index}-latency", [timed] if timed else []),
+        latency_remark=latency_remark(run),
+        environment=_environment(run),
         command=repeat_command(run),
         remarks=remarks,
+        began=next((began for _, began in clock_rows(run)), ""),
+        resume=resume_command(run),
     )
+
+
+def _environment(run: RunData) -> list[tuple[str, str]]:
+    return [*clock_rows(run), *environment_rows(run.environment)] if run.environment else []
+
+
+_HEADS = (
+    ("trials", "number"), ("share", "number"), ("state", "text"), ("reason", "reason"),
+    ("which", "links"),
+)  # fmt: skip
+
+
+def _failures(place: str, found: Sequence[Failure]) -> Grid | None:
+    return Grid("Failures", _HEADS, [_cells(place, one) for one in found]) if found else None
+
+
+def _cells(place: str, one: Failure) -> list[str | Cell]:
+    links = tuple((f"#{place}-trial{number}", str(number)) for number in one.numbers)
+    return [
+        Cell(f"{one.count:,}", strong=True),
+        f"{100 * one.part:.0f} %",
+        one.state,
+        one.reason,
+        Cell(links=links, more=one.count > len(one.numbers)),
+    ]
 
 
 def _named(prefix: str, figures: Sequence[Figure]) -> Named:

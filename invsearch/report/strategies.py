@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from invsearch.report.figure import Figure, Trace, heading
+from invsearch.report.grid import Cell, Grid
 from invsearch.report.text import plot_text, rounded
 from invsearch.runs.load import RESULTS
 
@@ -36,6 +37,16 @@ class Contest:
     figure: Figure
     rows: list[tuple[str, list[str]]]
     strategies: list[str]
+
+    @property
+    def grid(self) -> Grid:
+        """The rows as a table of the page, the best of each strong."""
+        heads = [("setting", "name"), *((strategy, "number") for strategy in self.strategies)]
+        return Grid("Strategies", heads, [_cells(name, cells) for name, cells in self.rows])
+
+
+def _cells(name: str, shares: Sequence[str]) -> list[str | Cell]:
+    return [name, *(Cell(share, strong=share == max(shares)) for share in shares)]
 
 
 def find_contests(folder: Path = RESULTS) -> list[Contest]:
@@ -68,7 +79,7 @@ def _contest(name: str, document: Mapping[str, Any]) -> Contest:
 
 def _figure(setting: str, standings: Sequence[Mapping[str, Any]]) -> Figure:
     seeds = len(standings[0]["shares"])
-    figure = Figure(title=f"Hypervolume still missing: {setting}", height=420)
+    figure = Figure(title=f"Hypervolume still missing, {setting}", height=420)
     for place, standing in enumerate(standings):
         colour = _COLOURS[place % len(_COLOURS)]
         missing = [[max(1 - share, _FLOOR) for share in seed] for seed in standing["shares"]]
@@ -77,13 +88,13 @@ def _figure(setting: str, standings: Sequence[Mapping[str, Any]]) -> Figure:
         )
     figure.layout = {
         "xaxis": {"title": {"text": "trials"}, "automargin": True},
-        "yaxis": {"type": "log", "automargin": True, "dtick": 1},
-        "annotations": [heading("1 - hypervolume found / true, \u2193 better", "y domain")],
+        "yaxis": {"type": "log", "automargin": True, "dtick": 1, "tickformat": "~%"},
+        "annotations": [heading("hypervolume missing of the true one, \u2193 better", "y domain")],
     }
     figure.caption = (
         f"Mean over {seeds} seeds. The share is of the hypervolume of the whole space, with the"
         " worst value of each objective as the reference: it depends on the table alone, not on the"
-        f" machine. Less than {_FLOOR:g} is drawn at {_FLOOR:g}."
+        f" machine. Less than {_FLOOR:.2%} is drawn at {_FLOOR:.2%}."
     )
     return figure
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from invsearch.metrics import Direction
+from invsearch.report.repeat import planned_trials, resume_command
 from invsearch.report.text import (
     bounds_text,
     counted_noun,
@@ -18,6 +19,7 @@ from invsearch.report.text import (
     span_seconds,
 )
 from invsearch.runs import RunData, Trial
+from invsearch.runs.columns import parameter_columns
 
 __all__ = ["Failure", "failures", "sentences"]
 
@@ -26,19 +28,34 @@ _NAMED = 8  # trials that are named for each reason
 
 def sentences(run: RunData) -> list[str]:
     """Return the summary: what was searched, what became of the trials, what the front is."""
-    parts = [_searched(run), _trials(run)]
-    return [part for part in [*parts, _front(run)] if part]
+    return [part for part in (_searched(run), _trials(run), _front(run)) if part]
 
 
 def _searched(run: RunData) -> str:
     if not run.objectives:
         return "The run has no readable space file, so its trials cannot be ranked."
     known = run.outline.model
-    by = f", by {run.outline.search['strategy']}," if "strategy" in run.outline.search else ""
-    text = f"This run searched{by} for what would {_aims(run.objectives, known=known)}"
+    text = f"This run {_how(run)} {_aims(run.objectives, known=known)}"
     bounds = bounds_text(run.constraints, known=known)
     text += f" with {joined(bounds)}" if bounds else ""
-    return f"{text}{_accuracy(run)}."
+    return f"{text}{_accuracy(run)}{_machine(run)}."
+
+
+def _how(run: RunData) -> str:
+    if not run.trials:
+        return "is to"
+    count = len(parameter_columns(run.trials))
+    what = f" {counted_noun(count, 'parameter')}" if count else ""
+    by = f" by {run.outline.search['strategy']}" if "strategy" in run.outline.search else ""
+    return f"searched{what}{by} to"
+
+
+def _machine(run: RunData) -> str:
+    """Return the hardware in brackets, where it was recorded."""
+    machine = run.environment.get("machine")
+    facts = machine if isinstance(machine, Mapping) else {}
+    found = [facts[key] for key in ("gpu", "cpu_model", "cpu") if facts.get(key)]
+    return f" ({found[0]})" if found and isinstance(found[0], str) else ""
 
 
 def _aims(objectives: Mapping[str, Direction], *, known: bool) -> str:
@@ -78,20 +95,28 @@ def _trials(run: RunData) -> str:
     total = counted_noun(len(run.trials), "trial")
     counts = Counter[str](trial.state for trial in run.trials)
     parts = [f"{counts[state]:,} {words}" for state, words in _STATES.items() if counts[state]]
-    if len(parts) == 1:
-        parts = [parts[0].replace(parts[0].split()[0], "all", 1)]
-    text = f"Of {total}, {joined(parts)}"
+    if len(parts) == 1 and len(run.trials) > 1:
+        text = f"All {parts[0].replace(' ', ' trials ', 1)}"
+    else:
+        text = f"Of {total}, {joined(parts)}"
+    seconds = span_seconds(run.trials)
+    text += f" in {duration(seconds)}" if seconds else ""
     baselines = sum(trial.origin == "baseline" for trial in run.trials)
     if baselines:
-        text += f"; {baselines} of them {'is a baseline' if baselines == 1 else 'are baselines'}"
-    seconds = span_seconds(run.trials)
-    took = f" From the first start to the last end it took {duration(seconds)}." if seconds else ""
-    return f"{text}.{took}"
+        text += f"; {baselines} {'is a baseline' if baselines == 1 else 'are baselines'}"
+    return f"{text}{_missing(run)}."
+
+
+def _missing(run: RunData) -> str:
+    planned = planned_trials(run)
+    if not planned or not resume_command(run):
+        return ""
+    return f"; the run was to have {counted_noun(planned, 'trial')}"
 
 
 def _front(run: RunData) -> str:
     if not run.members:
-        return "No complete trial has every objective, so there is no front." if run.trials else ""
+        return _no_front(run) if run.trials and run.objectives else ""
     known = run.outline.model
     spans = [_span(run, name, known=known) for name in run.objectives]
     doubtful = sum(member.doubtful for member in run.members)
@@ -103,6 +128,12 @@ def _front(run: RunData) -> str:
         f"{text}; {doubtful} of them {verb} more likely dominated than not, given the intervals,"
         f" and {verb} not recommended."
     )
+
+
+def _no_front(run: RunData) -> str:
+    reasons = failures(run.trials)
+    why = f"; most often the reason was: {reasons[0].reason}" if reasons else ""
+    return f"No complete trial has every objective, so there is no front{why}."
 
 
 def _span(run: RunData, name: str, *, known: bool) -> str:

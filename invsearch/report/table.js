@@ -101,6 +101,7 @@ function extend(table) {
 function headOf(table, column, index) {
   const th = document.createElement("th");
   th.scope = "col";
+  if (column.kind.endsWith("minor")) th.className = "minor";
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = column.label;
@@ -112,7 +113,7 @@ function headOf(table, column, index) {
 function columnFilter(table, column) {
   const input = document.createElement("input");
   input.type = "search";
-  input.placeholder = column.kind === "number" ? "< > .." : "contains";
+  input.placeholder = column.kind.startsWith("number") ? "< > .." : "contains";
   input.setAttribute("aria-label", `Filter the column ${column.label}`);
   input.addEventListener("input", () => filter(table.run));
   table.inputs.push(input);

@@ -26,6 +26,8 @@ _SHORT = {
     "error": "top-1 error",
     "val_loss": "validation loss",
 }
+_BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_SMALLEST, _LARGEST = 1e-4, 1e6  # between these a number is written without a power of ten
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -52,15 +54,37 @@ def axis_title(metric: str, direction: Direction | None, *, known: bool) -> str:
 
 def display(metric: str, value: float, *, known: bool) -> str:
     """Return a value with its unit, such as ``1.733 G`` for MACs or ``21.60 %`` for an error."""
-    if known and metric in ("macs", "params"):
+    form = number_format(metric, known=known)
+    if form["kind"] == "scaled":
         return _scaled(value, "#.4g")
-    if known and metric == "peak_memory_bytes":
-        return f"{value / 2**20:.4g} MiB"
-    if known and metric in ("top1", "error"):
+    if form["kind"] == "bytes":
+        scale, unit = next((pair for pair in _BYTES if abs(value) >= pair[0]), (1, "B"))
+        return f"{_plain(value / scale)} {unit}"
+    if form["kind"] == "percent":
         return f"{value:.2f} %"
-    unit = {"latency_ms": " ms", "energy_mj": " mJ", "val_loss": " nats"}.get(metric, "")
-    text = f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.4g}"
-    return text + (unit if known else "")
+    return _plain(value) + form["unit"]
+
+
+def _plain(value: float) -> str:
+    """Return four significant digits; whole numbers below a million keep all they have."""
+    if _is_whole(value):
+        return f"{value:.0f}"
+    decimals = _decimals(value)
+    if decimals is not None:
+        return f"{value:.{decimals}f}"
+    mantissa, exponent, power = f"{value:.3e}".partition("e")
+    return f"{mantissa}e{int(power)}" if exponent else mantissa
+
+
+def _is_whole(value: float) -> bool:
+    return float(value).is_integer() and abs(value) < 1e6
+
+
+def _decimals(value: float) -> int | None:
+    """Return the decimals that four significant digits take; None where a power of ten is due."""
+    if not _SMALLEST <= abs(value) < _LARGEST:
+        return None
+    return max(0, 3 - int(f"{value:.3e}".partition("e")[2]))
 
 
 def number_format(metric: str, *, known: bool) -> dict[str, str]:
@@ -106,11 +130,22 @@ def interval(metric: Metric, *, known: bool) -> str:
 
 def span(metric: str, low: float, high: float, *, known: bool) -> str:
     """Return two values as ``low to high``, a common unit once; one value where they look alike."""
-    first, last = (display(metric, end, known=known) for end in (low, high))
+    first, last = _ends(metric, low, high, known=known)
     if first == last:
         return first
     number, _, unit = first.partition(" ")
     return f"{number if unit and last.endswith(f' {unit}') else first} to {last}"
+
+
+def _ends(metric: str, low: float, high: float, *, known: bool) -> tuple[str, str]:
+    """Return two values, with as many decimals each where they are of one size."""
+    form = number_format(metric, known=known)
+    small, large = sorted((abs(low), abs(high)))
+    decimals = _decimals(large)
+    alike = form["kind"] == "plain" and not (_is_whole(low) and _is_whole(high))
+    if not alike or decimals is None or small < large / 1e3:
+        return display(metric, low, known=known), display(metric, high, known=known)
+    return f"{low:.{decimals}f}{form['unit']}", f"{high:.{decimals}f}{form['unit']}"
 
 
 def fidelity(spent: Fidelity | None) -> str:

@@ -14,6 +14,8 @@ from synthetic_runs import Writer, make_paper, make_trials, write_run
 from invsearch.metrics import Source
 from invsearch.report import write_report
 
+_FILES = ("space.yaml", "environment.json", "trials.jsonl")
+
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Writer:
@@ -57,9 +59,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     pages: dict[str, Path] = {}
 
     def write(runs: tuple[Path, ...], reproduction: dict[str, Any]) -> Path:
-        files = [run / name for run in runs for name in ("space.yaml", "trials.jsonl")]
+        files = [run / name for run in runs for name in _FILES]
         texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
-        key = "\n".join([*texts, repr(reproduction)])
+        key = "\n".join([*(run.name for run in runs), *texts, repr(reproduction)])
         if key not in pages:
             pages[key] = write_report(
                 runs,
@@ -74,15 +76,29 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def kept() -> dict[str, Opened]:
+    """Pages that stay open for the next test that wants the same one."""
+    return {}
+
+
 @pytest.fixture
-def open_page(browser: Any, written: Callable[..., Path]) -> Iterator[Any]:
-    """A function that writes runs into a page and opens it; at the end it must have been quiet."""
+def open_page(browser: Any, written: Callable[..., Path], kept: dict[str, Opened]) -> Iterator[Any]:
+    """A function that writes runs into a page and opens it; at the end it must have been quiet.
+
+    A page is shared by the tests that open it alike; each finds it as it was at first.
+    """
     opened: list[Opened] = []
 
     def open_(*runs: Path, **options: Any) -> Opened:
         path = written(runs, options.pop("reproduction", {}))
-        opened.append(Opened(browser, path, **options))
-        return opened[-1]
+        key = f"{path} {sorted(options.items())}"
+        if key in kept:
+            kept[key].reset()
+        else:
+            kept[key] = Opened(browser, path, **options)
+        opened.append(kept[key])
+        return kept[key]
 
     yield open_
     for each in opened:
@@ -91,4 +107,3 @@ def open_page(browser: Any, written: Callable[..., Path]) -> Iterator[Any]:
             url for url in each.requests if not url.startswith(("file:", "data:", "blob:"))
         ] == []
         assert len([url for url in each.requests if url.startswith("file:")]) == 1
-        each.page.close()

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from synthetic_runs import PAPER, Writer
 
+from invsearch.metrics import Metric
+from invsearch.runs import RunFolder, Trial
+from invsearch.space.architecture import Architecture
+
 EVIL = "<script>alert(1)</script>"
 
 
@@ -62,7 +66,7 @@ def test_the_key_hides_and_shows_traces(open_page: Any, writer: Writer) -> None:
 
 def test_any_width_and_either_colour_scheme(open_page: Any, writer: Writer) -> None:
     """From a phone to a wall nothing is wider than the screen; a change of scheme redraws."""
-    opened = open_page(writer(28, "error: minimize, macs: minimize, latency_ms: minimize"))
+    opened = open_page(writer(40, "error: minimize, macs: minimize, latency_ms: minimize"))
     page = opened.page
     for width in (390, 1280, 2560):
         page.set_viewport_size({"width": width, "height": 900})
@@ -83,11 +87,12 @@ def test_any_width_and_either_colour_scheme(open_page: Any, writer: Writer) -> N
 
 def test_a_dark_page_prints_light(open_page: Any, writer: Writer) -> None:
     """On paper every figure is drawn, in dark ink, whatever the screen shows."""
-    opened = open_page(writer(12), color_scheme="dark")
+    opened = open_page(writer(30), color_scheme="dark", reproduction=PAPER)
     font = "document.getElementById('run0-figure0').layout.font.color"
     opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     opened.wait_until(f"{font} === '#15181d'")
     opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    opened.page.locator("#run0-figure0").scroll_into_view_if_needed()
     opened.wait_until(f"{font} === '#e8ebf0'")
 
 
@@ -138,3 +143,55 @@ def test_a_network_is_taken_apart(open_page: Any, writer: Writer) -> None:
     opened.wait_until(f"{title} === 'parameters'")
     page.get_by_text("Layer by layer").click()
     assert page.locator("#run0-layer-table tbody tr").count() > 20
+
+
+def test_a_long_name_stays_within_a_phone(open_page: Any, tmp_path: Path) -> None:
+    """Names of metrics and parameters may be long and have no space to break at."""
+    metric, other = "m" * 60, "ß" * 50
+    folder = RunFolder(tmp_path / "run")
+    folder.create(f"name: x\nobjectives: {{{metric}: minimize, {other}: maximize}}\n", None, {})
+    for number in range(12):
+        values = {metric: number**5 + 1.0, other: number**2 + 1.0}
+        metrics = {name: Metric(name, value, "evaluated") for name, value in values.items()}
+        architecture = Architecture((("p" * 70, number), ("q", "v" * 50)))
+        folder.append_trial(Trial(number, "complete", architecture, metrics))
+    opened = open_page(folder.path, viewport={"width": 390, "height": 844})
+    opened.draw_all()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert opened.page.evaluate(
+        """[...document.querySelectorAll(".annotation-text")].every((text) => {
+          const [own, whole] = [text, text.closest(".plot")].map((e) => e.getBoundingClientRect());
+          return own.left >= whole.left - 1 && own.right <= whole.right + 1;
+        })"""
+    )
+
+
+def test_every_control_is_reached_by_the_keyboard(open_page: Any, writer: Writer) -> None:
+    """In the order of the page, each with a visible outline."""
+    page = open_page(writer()).page
+    page.locator(".skip").focus()
+    seen: list[str] = []
+    state = (
+        "(() => { const e = document.activeElement; const s = getComputedStyle(e);"
+        "return [e.id || e.textContent.trim() || e.getAttribute('aria-label') || e.name,"
+        "s.outlineStyle]; })()"
+    )
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate(state)
+        assert outline != "none", name
+        seen.append(name)
+        if "-again" in name:
+            break
+    wanted = ["Summary", "off the front", "run0-figure0", "Download as CSV", "validation loss"]
+    assert set(wanted) <= set(seen), seen
+    places = [seen.index(name) for name in wanted]
+    assert places == sorted(places)
+
+
+def test_commands_are_plain_text_to_copy(open_page: Any, writer: Writer) -> None:
+    """They are broken between words for the eye alone."""
+    page = open_page(writer()).page
+    command = page.locator(".commands code").first
+    assert command.text_content().startswith("invsearch train ")
+    assert command.locator("span").count() == len(command.text_content().split(" "))

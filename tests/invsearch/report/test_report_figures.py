@@ -10,6 +10,7 @@ import pytest
 from synthetic_runs import PAPER, Writer, make_paper, make_trials
 
 from invsearch.metrics import Metric, Source
+from invsearch.report.compared import compared_fronts, comparison
 from invsearch.report.figure import Figure
 from invsearch.report.front_figure import SYMBOLS, front_figures
 from invsearch.report.hypervolume_figure import compared_hypervolume, hypervolume_figure
@@ -215,3 +216,59 @@ def test_the_paper_is_counted_here_by_the_runs_convention() -> None:
     assert {point.convention for point in paper_points()} == {"fvcore"}
     assert convention_of(make_trials(2)) == "fvcore"
     assert convention_of([]) == "fvcore"
+
+
+def test_fronts_of_several_runs_are_drawn_together(writer: Writer) -> None:
+    """Each run in its own shape and colour, doubtful members hollow, every member once."""
+    runs = [load_run(writer(40, folder=name, seed=place)) for place, name in enumerate("ab")]
+    (figure,) = compared_fronts(runs)
+    assert [entry.text for entry in figure.legend] == ["a", "b"]
+    for index, run in enumerate(runs):
+        own = [trace for trace in figure.data if trace.get("meta") == {"run": index}]
+        drawn = sorted(number for trace in own for number in trace["customdata"])
+        assert drawn == sorted(member.trial.number for member in run.members)
+        hollow = [trace for trace in own if "open" in trace["marker"]["symbol"]]
+        doubtful = {member.trial.number for member in run.members if member.doubtful}
+        assert {number for trace in hollow for number in trace["customdata"]} == doubtful
+    found = comparison(runs)
+    assert found is not None
+    assert [len(row) for row in found.grid.rows] == [len(found.grid.heads)] * 2
+
+
+def test_fronts_with_other_sources_say_so(writer: Writer) -> None:
+    """A published accuracy beside a trained one is named in the key."""
+    runs = [
+        load_run(writer(20, folder=source, source=source)) for source in ("trained", "published")
+    ]
+    (figure,) = compared_fronts(runs)
+    texts = [entry.text for entry in figure.legend]
+    assert "validation loss trained" in texts[0]
+    assert "validation loss published" in texts[1]
+
+
+def test_what_spans_much_is_drawn_on_a_logarithmic_axis() -> None:
+    """An evaluator's metric over four decades, and never one that reaches zero."""
+    trials = [
+        Trial(
+            number,
+            "complete",
+            Architecture((("x", number),)),
+            {
+                "a": Metric("a", 10.0**number, "evaluated"),
+                "b": Metric("b", 4.0 - number, "evaluated"),
+            },
+        )
+        for number in range(5)
+    ]
+    space = "objectives: {a: minimize, b: minimize}\nevaluator: x:y\n"
+    (figure,) = front_figures(RunData(Path("x"), tuple(trials), {}, space), 0, [])
+    assert [figure.layout[axis].get("type") for axis in ("xaxis", "yaxis")] == [None, "log"]
+
+
+def test_a_panel_of_the_paper_is_not_repeated(writer: Writer) -> None:
+    """Once for each cost; what holds for all pairs is said below the first."""
+    objectives = "error: minimize, macs: minimize, latency_ms: minimize"
+    figures = draw(writer(objectives=objectives))
+    panels = ["yaxis2" in figure.layout for figure in figures]
+    assert panels == [True, False, False]
+    assert ["95 %" in figure.caption for figure in figures] == [True, False, False]

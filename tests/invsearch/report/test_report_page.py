@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_runs import PAPER, Writer, make_paper, make_trials
+from synthetic_runs import PAPER, Writer, make_trials
 
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
@@ -20,6 +21,7 @@ from invsearch.report.text import rounded
 from invsearch.runs import RunFolder, Trial
 from invsearch.space.architecture import Architecture
 
+PageOf = Callable[..., str]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
@@ -36,12 +38,10 @@ class Outside(HTMLParser):
         self.addresses += [value or "" for key, value in attrs if key in ("src", "href", "action")]
 
 
-def page_of(tmp_path: Path, *runs: Path) -> str:
-    path = tmp_path / "out" / "report.html"
-    output = write_report(
-        runs, path, paper=make_paper(), reproduction={}, benchmarks=(), contests=()
-    )
-    return output.read_text(encoding="utf-8")
+@pytest.fixture
+def page_of(written: Callable[..., Path]) -> PageOf:
+    """A function that returns the page of runs as text."""
+    return lambda *runs: written(runs, {}).read_text(encoding="utf-8")
 
 
 def data_of(html: str) -> dict[str, Any]:
@@ -53,9 +53,9 @@ def data_of(html: str) -> dict[str, Any]:
     return data
 
 
-def test_the_page_is_self_contained(tmp_path: Path, writer: Writer) -> None:
+def test_the_page_is_self_contained(page_of: PageOf, writer: Writer) -> None:
     """One file to mail: plotly.js once, nothing fetched, a policy that forbids fetching."""
-    html = page_of(tmp_path, writer())
+    html = page_of(writer())
     page = Outside()
     page.feed(html)
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
@@ -66,9 +66,9 @@ def test_the_page_is_self_contained(tmp_path: Path, writer: Writer) -> None:
     assert len(html) < 8_000_000
 
 
-def test_every_trial_is_in_the_table_with_all_it_has(tmp_path: Path, writer: Writer) -> None:
+def test_every_trial_is_in_the_table_with_all_it_has(page_of: PageOf, writer: Writer) -> None:
     """Value, source, interval, fidelity, state, seed and reason."""
-    (table,) = data_of(page_of(tmp_path, writer(60)))["runs"]
+    (table,) = data_of(page_of(writer(60)))["runs"]
     assert table["number"] == list(range(60))
     assert {"state", "p_front", "metrics", "parameters", "seed", "seconds", "reason"} <= set(table)
     names = [metric["name"] for metric in table["metrics"]]
@@ -91,21 +91,21 @@ def test_columns_are_coded_and_rounded() -> None:
     assert rounded(float("inf")) is None
 
 
-def test_two_thousand_trials_stay_small(tmp_path: Path, writer: Writer) -> None:
+def test_two_thousand_trials_stay_small(page_of: PageOf, writer: Writer) -> None:
     """Below 8 MB, of which plotly.js is most."""
     trials = make_trials(2000)
     lines = [json.dumps(trial.to_json()) for trial in trials]
     path = writer(1, "error: minimize, macs: minimize, latency_ms: minimize, params: minimize")
     (path / "trials.jsonl").write_text("\n".join([*lines, ""]))
-    html = page_of(tmp_path, path)
+    html = page_of(path)
     data = html[html.index('id="report-data"') :]
     assert len(html.encode()) < 8_000_000
     assert len(data) < len(html) / 3
 
 
-def test_what_to_do_next_is_on_the_page(tmp_path: Path, writer: Writer) -> None:
+def test_what_to_do_next_is_on_the_page(page_of: PageOf, writer: Writer) -> None:
     """Train, measure and export commands, and the knee."""
-    html = page_of(tmp_path, writer(60))
+    html = page_of(writer(60))
     assert "Knee, the best trade-off" in html
     for step in ("train", "measure", "export"):
         assert f"invsearch {step} " in html
@@ -152,7 +152,7 @@ def test_plotlyjs_beside_the_page_or_from_its_maker(tmp_path: Path, writer: Writ
             assert (path.parent / outside[0]).stat().st_size > 1_000_000
 
 
-def test_names_from_files_are_text(tmp_path: Path) -> None:
+def test_names_from_files_are_text(page_of: PageOf, tmp_path: Path) -> None:
     """A space may be called anything printable; none of it is ever markup."""
     folder = RunFolder(tmp_path / "run")
     metric = "m<b>"
@@ -171,7 +171,7 @@ def test_names_from_files_are_text(tmp_path: Path) -> None:
                 error=EVIL if number == 3 else None,
             )
         )
-    html = page_of(tmp_path, folder.path)
+    html = page_of(folder.path)
     page = Outside()
     page.feed(html)
     assert "img" not in page.tags
@@ -183,57 +183,57 @@ def test_names_from_files_are_text(tmp_path: Path) -> None:
     assert "m<b>" not in figure
 
 
-def test_an_empty_run_gives_a_page(tmp_path: Path) -> None:
+def test_an_empty_run_gives_a_page(page_of: PageOf, tmp_path: Path) -> None:
     """A search that was killed before its first trial can be looked at."""
     folder = RunFolder(tmp_path / "run")
     folder.create("name: early\nobjectives: {error: minimize}\n", None, {"id": "x"})
-    html = page_of(tmp_path, folder.path)
+    html = page_of(folder.path)
     assert "No trial has been logged yet." in html
     assert "early" in html
     assert "plotly.js v" not in html
 
 
-def test_a_run_in_which_all_failed_gives_a_page(tmp_path: Path) -> None:
+def test_a_run_in_which_all_failed_gives_a_page(page_of: PageOf, tmp_path: Path) -> None:
     """The reasons are what one wants to see then."""
     folder = RunFolder(tmp_path / "run")
     folder.create("name: bad\nobjectives: {error: minimize, macs: minimize}\n", None, {"id": "x"})
     for number in range(3):
         reason = "cannot import name 'evaluate'"
         folder.append_trial(Trial(number, "failed", Architecture(()), error=reason))
-    html = page_of(tmp_path, folder.path)
+    html = page_of(folder.path)
     assert re.search(r"<b>3</b>.*?failed.*?cannot import name", html, re.S)
     assert "there is no front" in html
 
 
-def test_a_half_made_folder_and_a_torn_log_give_a_page(tmp_path: Path, writer: Writer) -> None:
+def test_a_half_made_folder_and_a_torn_log_give_a_page(page_of: PageOf, writer: Writer) -> None:
     """What was dropped is said on the page."""
     path = writer(6)
     (path / "space.yaml").unlink()
     (path / "environment.json").unlink()
     log = path / "trials.jsonl"
     log.write_bytes(log.read_bytes()[:-30])
-    html = page_of(tmp_path, path)
+    html = page_of(path)
     assert "last line is torn" in html
     assert "no readable space file" in html
     assert html.count("Not recorded.") == 2
     assert len(data_of(html)["runs"][0]["number"]) == 5
 
 
-def test_several_runs_are_compared_on_one_page(tmp_path: Path, writer: Writer) -> None:
+def test_several_runs_are_compared_on_one_page(page_of: PageOf, writer: Writer) -> None:
     """plotly.js is there once, every run has its section, and equal objectives one figure."""
     first, second = writer(folder="a"), writer(folder="b", seed=3)
-    html = page_of(tmp_path, first, second)
+    html = page_of(first, second)
     assert html.count("plotly.js v") == 1
     assert "Runs compared" in html
     other = writer(folder="c", objectives="top1: maximize, macs: minimize")
-    assert "Runs compared" not in page_of(tmp_path, first, other)
+    assert "Runs compared" not in page_of(first, other)
 
 
-def test_no_run_and_a_missing_run(tmp_path: Path) -> None:
+def test_no_run_and_a_missing_run(page_of: PageOf, tmp_path: Path) -> None:
     """Nothing to show is a page; a run that is not there is an error."""
-    assert "There is no run to show." in page_of(tmp_path)
+    assert "There is no run to show." in page_of()
     with pytest.raises(InputError, match="no run"):
-        page_of(tmp_path, tmp_path / "missing")
+        page_of(tmp_path / "missing")
 
 
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, writer: Writer) -> None:

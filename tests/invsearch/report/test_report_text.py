@@ -9,7 +9,7 @@ import pytest
 
 from invsearch.metrics import Fidelity, Metric
 from invsearch.report.picks import KNEE, picks
-from invsearch.report.repeat import environment_rows, repeat_command
+from invsearch.report.repeat import environment_rows, repeat_command, resume_command
 from invsearch.report.summary import failures, sentences
 from invsearch.report.text import (
     axis_title,
@@ -32,6 +32,8 @@ from invsearch.space.architecture import Architecture
         ("params", 25557032.0, "25.56 M"),
         ("macs", 12.0, "12"),
         ("peak_memory_bytes", 3 * 2**20, "3 MiB"),
+        ("peak_memory_bytes", 1500, "1.465 KiB"),
+        ("latency_ms", 3.36, "3.360 ms"),
         ("latency_ms", 4.11619, "4.116 ms"),
         ("error", 21.6, "21.60 %"),
         ("val_loss", 0.06574, "0.06574 nats"),
@@ -45,6 +47,8 @@ def test_values_carry_their_units(metric: str, value: float, text: str) -> None:
 def test_an_evaluators_metrics_are_its_own() -> None:
     """With an evaluator ``macs`` may mean anything: no unit, no scale, no label of ours."""
     assert display("macs", 1733.0, known=False) == "1733"
+    assert display("macs", 9949410.0, known=False) == "9.949e6"
+    assert display("macs", 7.854e-8, known=False) == "7.854e-8"
     assert axis_title("macs", "minimize", known=False) == "macs, \u2193 better"
 
 
@@ -53,6 +57,8 @@ def test_intervals_and_fidelities_are_spelled_out() -> None:
     metric = Metric("top1", 90.0, "trained", 88.5, 91.25)
     assert interval(metric, known=True) == "88.50 to 91.25 %"
     assert interval(Metric("macs", 1.0, "counted"), known=True) == ""
+    loss = Metric("val_loss", 0.1125, "trained", 0.08586, 0.139)
+    assert interval(loss, known=True) == "0.0859 to 0.1390 nats"
     spent = Fidelity(2, 6, 8, width=0.25, data_fraction=0.5, dataset="digits")
     assert fidelity(spent) == "2/6 epochs, 8 px, width 0.25, 50% of the data, digits"
     assert fidelity(None) == ""
@@ -101,11 +107,14 @@ def _run(*trials: Trial, space: str = SPACE) -> RunData:
 def test_the_summary_says_what_was_searched_and_found() -> None:
     """Aims, bounds, strategy, data, states and the front's span, all from the data."""
     failed = Trial(3, "failed", Architecture(()), error="out of memory")
-    text = " ".join(sentences(_run(_trial(0, 0.5, 1e9), _trial(1, 0.2, 2e9), failed)))
+    run = _run(_trial(0, 0.5, 1e9), _trial(1, 0.2, 2e9), failed)
+    run = replace(run, environment={"machine": {"cpu_model": "Example CPU", "gpu": None}})
+    text = " ".join(sentences(run))
     assert text == (
-        "This run searched, by tpe, for what would minimize validation loss and MACs with MACs at"
-        " most 3 G, training on digits. Of 3 trials, 2 completed and 1 failed. The front holds 2"
-        " architectures: validation loss 0.2 to 0.5 nats and MACs 1.000 to 2.000 G."
+        "This run searched 2 parameters by tpe to minimize validation loss and MACs with MACs at"
+        " most 3 G, training on digits (Example CPU). Of 3 trials, 2 completed and 1 failed; the"
+        " run was to have 12 trials. The front holds 2 architectures: validation loss 0.2000 to"
+        " 0.5000 nats and MACs 1.000 to 2.000 G."
     )
 
 
@@ -113,7 +122,10 @@ def test_the_summary_of_little_is_short_and_true() -> None:
     """Empty, failed and unreadable runs are summed up too."""
     assert "No trial has been logged yet." in sentences(_run())
     failed = Trial(0, "failed", Architecture(()), error="x")
-    assert "No complete trial has every objective, so there is no front." in sentences(_run(failed))
+    assert sentences(_run(failed))[-1] == (
+        "No complete trial has every objective, so there is no front; most often the reason was: x."
+    )
+    assert "All 2 trials failed" in sentences(_run(failed, replace(failed, number=1)))[1]
     assert "cannot be ranked" in sentences(_run(space=""))[0]
 
 
@@ -131,6 +143,7 @@ def test_picks_are_the_ends_and_the_balance_and_never_doubtful() -> None:
     assert any(member.doubtful for member in run.members)
     sure = {member.trial.number for member in run.members if not member.doubtful}
     assert {pick.number for pick in picks(run)} <= sure
+    assert any("lowest validation loss that is not in doubt" in pick.why for pick in picks(run))
 
 
 def test_picks_say_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +192,22 @@ def test_the_repeat_command_repeats_the_run(
     )
     folder.environment_path.unlink()
     assert repeat_command(load_run("my run")).endswith("--trials 12 --seed 4")
+
+
+def test_a_run_that_is_not_complete_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same folder, the same settings, with --resume; nothing once all trials have ended."""
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder("results/demo")
+    folder.create(SPACE, None, {"id": "a"}, command=["run", "rednet", "--trials", "2"])
+    assert resume_command(load_run("demo")) == (
+        "invsearch run results/demo/space.yaml --out results/demo --trials 2 --seed 4 --resume"
+    )
+    for number in range(2):
+        assert resume_command(load_run("demo"))
+        folder.append_trial(_trial(number, 0.5, 1e9))
+    assert resume_command(load_run("demo")) == ""
 
 
 def test_environment_is_flattened() -> None:

@@ -1,0 +1,176 @@
+"""Several runs of the same objectives: their fronts in one figure, and a line about each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from invsearch.report.figure import Axis, Figure, Trace, heading, pairs
+from invsearch.report.front_figure import set_scale
+from invsearch.report.grid import Cell, Grid
+from invsearch.report.hypervolume_figure import compared_hypervolume
+from invsearch.report.text import display, duration, short, span_seconds
+from invsearch.runs import FrontMember, RunData, Trial
+from invsearch.runs.front import hypervolume_trace
+
+__all__ = ["Comparison", "compared_fronts", "comparison"]
+
+_COLOURS = 6
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page shows of several runs together.
+
+    Attributes:
+        figures: Their fronts and their hypervolumes, by the id of their element.
+        grid: A row for each run.
+    """
+
+    figures: list[tuple[str, Figure]]
+    grid: Grid
+
+
+def comparison(runs: Sequence[RunData]) -> Comparison | None:
+    """Compare runs; None for less than two runs with objectives, or where these differ."""
+    ranked = [run for run in runs if run.objectives]
+    first = next(iter(ranked), None)
+    if first is None or len(ranked) < 2 or any(_aim(run) != _aim(first) for run in ranked):
+        return None
+    drawn = [*compared_fronts(runs), compared_hypervolume(ranked)]
+    drawn.append(compared_hypervolume(ranked, "time"))
+    figures = [figure for figure in drawn if figure]
+    named = [(f"compared-figure{place}", figure) for place, figure in enumerate(figures)]
+    return Comparison(named, _grid(runs, ranked))
+
+
+def _aim(run: RunData) -> tuple[list[tuple[str, str]], bool]:
+    return list(run.objectives.items()), run.outline.model
+
+
+def compared_fronts(runs: Sequence[RunData]) -> list[Figure]:
+    """Draw the fronts of runs of the same objectives together, a figure per pair of these.
+
+    Args:
+        runs: All runs of the page, in their order; those without a front are left out.
+    """
+    members = [(index, run) for index, run in enumerate(runs) if run.members]
+    if not members or len(members[0][1].objectives) < 2:
+        return []
+    return [_fronts(members, x.metric, y.metric) for x, y in pairs(members[0][1])]
+
+
+def _fronts(runs: Sequence[tuple[int, RunData]], x: str | None, y: str | None) -> Figure:
+    across, up = Axis(runs[0][1], x), Axis(runs[0][1], y)
+    figure = Figure(title=f"Fronts: {up.name} against {across.name}", selectable=True)
+    names, sources = _names([run for _, run in runs]), [_sources(run, x, y) for _, run in runs]
+    for place, (index, run) in enumerate(runs):
+        text = names[place] + (f" ({sources[place]})" if len(set(sources)) > 1 else "")
+        traces = _traces(index, run, Axis(run, x), Axis(run, y), place)
+        figure.add_together(text, _symbol(place), f"run{place % _COLOURS}", traces)
+    figure.layout = {
+        "xaxis": {"title": {"text": across.title}, "automargin": True, "exponentformat": "SI"},
+        "yaxis": {"automargin": True, "exponentformat": "SI"},
+        "annotations": [heading(up.title, "y domain")],
+    }
+    set_scale(figure, "xaxis", across)
+    set_scale(figure, "yaxis", up)
+    figure.caption = "Shapes and colours are runs here. Only members of each run's own front." + (
+        " Hollow ones are more likely dominated than not, given the intervals."
+        if any(member.doubtful for _, run in runs for member in run.members)
+        else ""
+    )
+    return figure
+
+
+def _symbol(place: int) -> str:
+    return _SYMBOLS[place % len(_SYMBOLS)]
+
+
+def _names(runs: Sequence[RunData]) -> list[str]:
+    """Return the folders' names; their paths where two are called the same."""
+    names = [run.path.resolve().name for run in runs]
+    counts = Counter(names)
+    pairs_of = zip(runs, names, strict=True)
+    return [str(run.path) if counts[name] > 1 else name for run, name in pairs_of]
+
+
+def _sources(run: RunData, *metrics: str | None) -> str:
+    known = run.outline.model
+    return ", ".join(
+        f"{short(name, known=known)} {source}"
+        for name in metrics
+        if name
+        for source in sorted({member.trial.metrics[name].source for member in run.members})
+    )
+
+
+def _traces(index: int, run: RunData, x: Axis, y: Axis, place: int) -> list[Trace]:
+    """Return a run's members, the doubtful ones apart, and the border of what they dominate."""
+    colour = f"@run{place % _COLOURS}"
+    ordered = sorted(run.members, key=lambda member: x.values([member.trial]))
+    traces: list[Trace] = []
+    if len(run.objectives) == 2:
+        shape = "vh" if x.maximized else "hv"
+        line = {"color": colour, "width": 1.5, "shape": shape}
+        trials = [member.trial for member in ordered]
+        points = {"x": x.values(trials), "y": y.values(trials)}
+        traces.append({"mode": "lines", **points, "line": line, "hoverinfo": "skip"})
+    for doubtful in (False, True):
+        chosen = [member for member in ordered if member.doubtful == doubtful]
+        if chosen:
+            traces.append(_markers(index, chosen, x, y, place))
+    return traces
+
+
+def _markers(index: int, members: Sequence[FrontMember], x: Axis, y: Axis, place: int) -> Trace:
+    trials, colour = [member.trial for member in members], f"@run{place % _COLOURS}"
+    hollow = members[0].doubtful
+    line = {"width": 2 if hollow else 1, "color": colour if hollow else "@surface"}
+    marker = {"symbol": _symbol(place) + ("-open" if hollow else ""), "size": 10, "line": line}
+    return {
+        "mode": "markers", "x": x.values(trials), "y": y.values(trials),
+        "marker": {**marker, "color": colour}, "customdata": [trial.number for trial in trials],
+        "meta": {"run": index}, "hoverinfo": "text",
+    }  # fmt: skip
+
+
+def _grid(runs: Sequence[RunData], ranked: Sequence[RunData]) -> Grid:
+    first, known = ranked[0], ranked[0].outline.model
+    everything = [trial for run in ranked for trial in run.trials]
+    best = [
+        (f"{'lowest' if aim == 'minimize' else 'highest'} {short(name, known=known)}", "number")
+        for name, aim in first.objectives.items()
+    ]
+    heads = [("run", "name"), ("strategy", "text"), ("seed", "number"), ("trials", "number")]
+    heads += [("time", "number"), ("on the front", "number"), *best, ("hypervolume", "number")]
+    names = _names(runs)
+    rows = [_row(run, place, names[place], everything) for place, run in enumerate(runs)]
+    return Grid("Runs compared", heads, [row for row in rows if row])
+
+
+def _row(run: RunData, place: int, name: str, everything: Sequence[Trial]) -> list[str | Cell]:
+    if not run.objectives:
+        return []
+    seconds, search = span_seconds(run.trials), run.outline.search
+    trace = hypervolume_trace(run.trials, run.objectives, among=everything)
+    return [
+        Cell(links=((f"#run{place}", name),)),
+        search.get("strategy", ""),
+        search.get("seed", ""),
+        f"{len(run.trials):,}",
+        duration(seconds) if seconds else "",
+        str(len(run.members)),
+        *(_best(run, metric) for metric in run.objectives),
+        f"{100 * trace[-1][1]:.1f} %" if trace else "",
+    ]
+
+
+def _best(run: RunData, name: str) -> str:
+    values = [member.trial.metrics[name].value for member in run.members]
+    if not values:
+        return ""
+    value = min(values) if run.objectives[name] == "minimize" else max(values)
+    return display(name, value, known=run.outline.model)
