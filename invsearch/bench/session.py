@@ -13,6 +13,7 @@ import torch
 import ops
 from invsearch._version import __version__
 from invsearch.bench.case import Case, Result, Settings, measure_case, threads
+from invsearch.bench.case_worker import measure_apart
 from invsearch.bench.layers import bare_case, layer_case
 from invsearch.bench.memory import BACKENDS, ExtraMemory, extra_memory
 from invsearch.bench.reach import CLAIMS, Outcome, outcome, reach_cases
@@ -108,6 +109,7 @@ def run(
     Raises:
         InputError: If a name is unknown, or the device is not there.
         CheckError: If a candidate computes something else than its oracle.
+        TrialError: If the process of a composite case fails.
     """
     _require_device(settings.device)
     cases = plan(names, settings)
@@ -117,9 +119,10 @@ def run(
         progress(f"[{number}/{len(cases)}] {name}")
         if name == MEMORY:
             _measure_memory(session)
+        elif name.startswith("reach/"):
+            session.results.append(measure_apart(name, settings.patient()))
         else:
-            patient = settings.patient() if name.startswith("reach/") else settings
-            session.results.append(measure_case(make(), patient))
+            session.results.append(measure_case(make(), settings))
         gc.collect()
     return session
 

@@ -13,15 +13,17 @@ import pytest
 
 from invsearch.bench import Settings, compare_documents, load_document, plan
 from invsearch.bench.case import measure_case
+from invsearch.bench.case_worker import measure_apart
 from invsearch.bench.figure import bars, ceiling, roofline_points
 from invsearch.bench.layers import bare_case
 from invsearch.bench.memory import ExtraMemory, extra_memory
+from invsearch.bench.reach import CLAIMS, outcome
 from invsearch.bench.session import Session
 from invsearch.bench.shapes import LayerShape
 from invsearch.bench.table import changes_table, session_tables
 from invsearch.cli import main
-from invsearch.errors import InputError
-from ops.timing import Roofline
+from invsearch.errors import InputError, TrialError
+from ops.timing import Roofline, Rule
 
 QUICK = Settings().quickly()
 
@@ -194,3 +196,13 @@ def command(
     assert left.value.code == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
+
+
+def test_a_composite_case_is_measured_in_a_process_of_its_own() -> None:
+    settings = Settings(rule=Rule(6, 0.0, 10.0, 0.01, 0.0), quick=True)
+    result = measure_apart("reach/bare/s3", settings)
+    assert result.name == "reach/bare/s3"
+    assert result.comparison.measurements["default"].median > 0
+    assert outcome(next(c for c in CLAIMS if c.case == result.name), result) is not None
+    with pytest.raises(TrialError, match="reach/none"):
+        measure_apart("reach/none", settings)
