@@ -8,20 +8,21 @@ runs them without a kernel tensor; with any other they are compositions of torch
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ops.involution import layout
 from ops.involution.backends import TABLE, choose
 from ops.involution.backends.base import Gradients
 from ops.involution.composition import composed, composed_backward, composed_bottleneck
 from ops.involution.dispatch import Operator, autocast
-from ops.involution.geometry import Geometry, of_span
+from ops.involution.geometry import Geometry, Pair, of_span
 
-__all__ = ["bottleneck", "bottleneck_unrecorded", "fused", "fused_backward", "runs_fused"]
+__all__ = ["at_once", "bottleneck", "fused", "fused_backward", "runs_fused"]
 
 Ints = Sequence[int]
 
@@ -55,6 +56,43 @@ def runs_fused(backend: str | None, x: Tensor) -> bool:
         if known and backend in (None, row.name) and row.missing() is None:
             return True
     return False
+
+
+def at_once(
+    x: Tensor,
+    reduce: nn.Conv2d,
+    norm: nn.BatchNorm2d,
+    span: nn.Conv2d,
+    kernel_size: int,
+    window: tuple[Pair, Pair, Pair, str | None],
+) -> Tensor | None:
+    """What `bottleneck` runs, straight from a layer's modules: where nothing records x.
+
+    Torch's dispatcher and the checks of shapes that the modules guarantee take three times as long
+    as a small kernel. None where the back end is not a CPU's, or something does not fit.
+    """
+    weights, scales, moments = span._parameters, norm._parameters, norm._buffers
+    weight, first = weights["weight"], reduce._parameters["weight"]
+    if weight is None or first is None:
+        return None
+    if x.dim() != 4 or x.shape[1] != first.shape[1] or x.dtype != weight.dtype:
+        return None
+    geometry = _geometry_at(x.shape, weight.shape[0] // kernel_size**2, kernel_size, *window[:3])
+    row = choose(window[3], x, geometry)
+    if row.fused is None or row.fused.device != "cpu":
+        return None
+    return row.fused.bottleneck(
+        *(x, first, moments["running_mean"], moments["running_var"]),
+        *(scales["weight"], scales["bias"], weight, weights["bias"], norm.eps, geometry),
+    )
+
+
+@functools.lru_cache(4096)
+def _geometry_at(
+    shape: torch.Size, groups: int, size: int, stride: Pair, padding: Pair, dilation: Pair
+) -> Geometry:
+    weight = torch.empty(groups, size, size, 1, device="meta")
+    return of_span(torch.empty(shape, device="meta"), weight, stride, padding, dilation)
 
 
 def _geometry(
@@ -108,7 +146,7 @@ def _fused_backward(
     return composed_backward(*tensors, stride, padding, dilation, backend)
 
 
-def bottleneck_unrecorded(
+def _bottleneck(
     x: Tensor,
     reduce: Tensor,
     mean: Tensor,
@@ -123,7 +161,6 @@ def bottleneck_unrecorded(
     dilation: Ints,
     backend: str | None = None,
 ) -> Tensor:
-    """What `bottleneck` runs, without torch's dispatcher: where nothing records or transforms."""
     geometry = of_span(x, weight, stride, padding, dilation)
     chosen = choose(backend, x, geometry).fused
     norm = (mean, variance, gain, offset)
@@ -237,7 +274,7 @@ _KERNELS: tuple[tuple[str, Any, Any, Any, Any], ...] = (
     (
         "bottleneck",
         bottleneck,
-        bottleneck_unrecorded,
+        _bottleneck,
         _fake_bottleneck,
         _composition_autograd(bottleneck, composed_bottleneck),
     ),

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.eager import hooked, recorded
-from ops.involution.dispatch import Operator
-from ops.involution.fused import bottleneck, bottleneck_unrecorded, fused, runs_fused
+from ops.involution.fused import at_once, bottleneck, fused, runs_fused
 from ops.involution.generators import BottleneckGenerator
 from ops.involution.geometry import Pair
 from ops.pointwise import Pointwise
@@ -39,15 +38,19 @@ def parts(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> Par
 def run(generator: BottleneckGenerator, known: Parts, x: Tensor, window: Window) -> Tensor:
     """y of the layer: wholly fused in eval mode, else from the generator's features on."""
     reduce, norm, span = known
+    folds = _folds(generator, norm, x)
+    if folds and not recorded(x):
+        y = at_once(x, reduce, norm, span, generator.kernel_size, window)
+        if y is not None:
+            return y
     weight, bias = span.weight, span.bias
     size = generator.kernel_size
     weight = weight.view(-1, size, size, weight.shape[1])
     bias = None if bias is None else bias.view(-1, size, size)
-    if not _folds(generator, norm, x):
+    if not folds:
         return fused(x, generator.features(x), weight, bias, *window)
-    whole: Operator = bottleneck if recorded(x) else bottleneck_unrecorded
     statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    return whole(x, reduce.weight, *statistics, weight, bias, norm.eps, *window)
+    return bottleneck(x, reduce.weight, *statistics, weight, bias, norm.eps, *window)
 
 
 def _folds(generator: nn.Module, norm: nn.BatchNorm2d, x: Tensor) -> bool:

@@ -78,6 +78,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 4)
         __syncwarp();
         if (next < steps) stage(shared + next % STAGES * STAGE_BYTES, next, p, task, from);
         copy_async_commit();
+        __syncwarp();
         const unsigned char* stage = shared + m % STAGES * STAGE_BYTES;
         move_up(rows);
 #pragma unroll

@@ -4,8 +4,8 @@
 // A warp goes down a column of 8 pixels and 16 (or 8) channels of one group, row by row. Its 8
 // windows together see up to 24 pixels of a row of the other image. For one row of the windows that
 // is the product of a matrix of 16 channels x these positions with a banded one of positions x 8
-// pixels, whose band is made of kernel entries. Entries and pixels come to shared memory several rows ahead,
-// by copies of 16 bytes in the background. Warps need nothing from each other.
+// pixels, whose band is made of kernel entries. Entries and pixels come to shared memory several
+// rows ahead, by copies of 16 bytes in the background. Warps need nothing from each other.
 #ifndef INVOLUTION_BAND_H
 #define INVOLUTION_BAND_H
 
@@ -15,10 +15,10 @@ constexpr int HALVES = CHANNELS / 8;
 static_assert(CHANNELS == 8 || CHANNELS == 16, "the rows of one matrix");
 static_assert(K <= 7 && S <= 2 && S <= K, "a lane has to do with one register of a band");
 
-// Bytes of the entries of a pixel in shared memory: they keep their place within 16 bytes, and no
-// two pixels begin in the same bank.
+// Bytes of the entries of a pixel in shared memory: they keep their place within 16 bytes, and the
+// pixels of a tile are spread over the banks.
 constexpr int ENTRY_PIECES = (TAPS + 14) / 8;
-constexpr int ENTRY_BYTES = ENTRY_PIECES * 16 % 128 ? ENTRY_PIECES * 16 : ENTRY_PIECES * 16 + 16;
+constexpr int ENTRY_BYTES = ENTRY_PIECES * 16 + (ENTRY_PIECES % 4 ? 0 : 16);
 constexpr int BLOCK_BYTES = PIXELS * CHANNELS * 2;  // of 8 pixels of an image
 
 // Bytes by which `address` is behind a multiple of 16.

@@ -45,8 +45,12 @@ struct Share {
     static DEVICE bool has_entry(int i) { return pixel(i) < COUNT && tap(i) < TAPS; }
 };
 
+// The innermost axis has no stride.
+DEVICE int pixel_offset(const int64 (&strides)[4], int column, int channel) {
+    return CHANNELS_LAST ? column * int(strides[3]) + channel : column + channel * int(strides[1]);
+}
 DEVICE int entry_offset(const Problem& p, int column, int tap) {
-    return column * int(p.kernel[5]) + tap * int(p.kernel[3]);
+    return CHANNELS_LAST ? column * int(p.kernel[5]) + tap : column + tap * int(p.kernel[3]);
 }
 
 // The channels of COUNT neighbouring pixels of a row, on the way in the lanes' registers.
@@ -62,8 +66,8 @@ struct Pixels {
         for (int i = 0; i < Mine::CHANNEL_ROUNDS; ++i) {
             const int position = Mine::position(i), column = first + position;
             const bool valid = row_inside && position < COUNT && inside(column, width);
-            number[i] = valid ? row[Mine::channel(i) * int(strides[1]) + column * int(strides[3])]
-                              : narrowed<Storage>(0);
+            number[i] = narrowed<Storage>(0);
+            if (valid) number[i] = row[pixel_offset(strides, column, Mine::channel(i))];
         }
     }
 
@@ -84,11 +88,16 @@ struct Entries {
     Storage number[Mine::ENTRY_ROUNDS];
 
     DEVICE void fetch(const Storage* row, int first, const Problem& p) {
+        const bool column_inside = inside(first + Mine::pixel(0), int(p.columns));
+        row += entry_offset(p, first + Mine::pixel(0), Mine::tap(0));
 #pragma unroll
         for (int i = 0; i < Mine::ENTRY_ROUNDS; ++i) {
-            const int column = first + Mine::pixel(i);
-            const bool valid = Mine::has_entry(i) && inside(column, int(p.columns));
-            number[i] = valid ? row[entry_offset(p, column, Mine::tap(i))] : narrowed<Storage>(0);
+            const bool valid = CHANNELS_LAST ? inside(first + Mine::pixel(i), int(p.columns))
+                                             : column_inside;
+            number[i] = narrowed<Storage>(0);
+            if (valid && Mine::has_entry(i))
+                number[i] = row[entry_offset(p, Mine::pixel(i) - Mine::pixel(0),
+                                             Mine::tap(i) - Mine::tap(0))];
         }
     }
 

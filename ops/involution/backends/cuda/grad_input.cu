@@ -110,6 +110,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 3)
         if (next < steps)
             stage(shared + next % STAGES * STAGE_BYTES, top + next, first, p, gradients, entries);
         copy_async_commit();
+        __syncwarp();
         const unsigned char* stage = shared + m % STAGES * STAGE_BYTES;
         if (inside(i, p.rows)) {
             const uint32 low = 2 * i * uint32(p.kernel[4]);

@@ -40,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 3)
             next_entries.fetch(entries + (n + 1) * p.kernel[4], first, p);
         }
         if (n < top) continue;
-#pragma unroll
+#pragma unroll 2
         for (int back = 0; S * back < K; ++back) {
             const int tap = lowest_tap + S * back, at = position - back;
             if (!present || tap >= K || at < 0 || at >= POSITIONS) continue;

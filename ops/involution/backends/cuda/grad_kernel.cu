@@ -112,6 +112,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
             stage(shared + next % STAGES * STAGE_BYTES, next, first_row, first_column, p, task,
                   x, grad_output);
         copy_async_commit();
+        __syncwarp();
         const unsigned char* stage = shared + m % STAGES * STAGE_BYTES;
         move_up(rows);
 #pragma unroll

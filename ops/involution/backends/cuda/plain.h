@@ -65,6 +65,7 @@ DEVICE float plain_grad_kernel(const Problem& p, const S* grad_output, const S* 
     x += offset(p.x, image, group * count, row, column);
     grad_output += offset(p.y, image, group * count, i, j);
     float sum = 0;
+#pragma unroll 4
     for (int c = 0; c < count; ++c) sum += widen(grad_output[c * p.y[1]]) * widen(x[c * p.x[1]]);
     return sum;
 }
