@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from invsearch.search.evaluation import describe_failure
+from invsearch.search.proposal import Proposal
 from invsearch.search.session import Outcome, Session
-from invsearch.search.study import Proposal
 
 __all__ = ["run_serial"]
 

@@ -16,8 +16,9 @@ from invsearch.runs.trial import Trial
 from invsearch.search.evaluation import Progress, describe_failure
 from invsearch.search.halving import Halving
 from invsearch.search.problem import Problem
+from invsearch.search.proposal import Proposal, infeasible_trial
 from invsearch.search.replication import Replication
-from invsearch.search.study import Proposal, SearchStudy, infeasible_trial
+from invsearch.search.study import SearchStudy
 
 __all__ = ["Outcome", "Session"]
 
@@ -218,10 +219,11 @@ class Session:
 
     def _fill(self, size: int) -> None:
         size = min(size, self.trials_wanted - self.counted - len(self._out))
+        start = self._study.next_number
         if self._deterministic and self._study.orphans:
-            size = self._study.orphans  # the rest of the batch that a kill interrupted
+            start, size = self._interrupted_batch()
         while len(self._ready) < size and not self.exhausted:
-            asked = self._study.ask()
+            asked = self._study.ask(start if self._deterministic else None)
             if asked is None:
                 self.exhausted = True
             elif isinstance(asked, Trial):
@@ -229,7 +231,20 @@ class Session:
             else:
                 self._prepare(asked)
         if self._ready:
-            self._batch_start = self._ready[0].number
+            self._batch_start = start
+
+    def _interrupted_batch(self) -> tuple[int, int]:
+        """Where the batch that a kill interrupted starts, and how many of it are to be evaluated.
+
+        Its proposals were all asked before the first was evaluated.
+        """
+        start, orphans = self._study.interrupted_batch, self._study.orphans
+        if start is None:
+            return self._study.next_number, orphans
+        if any(trial.number >= start and trial.started for trial in self.trials):
+            return start, orphans
+        before = sum(trial.counts for trial in self.trials if trial.number < start)
+        return start, min(self.capacity, self.trials_wanted - before)
 
     def _prepare(self, proposal: Proposal) -> None:
         """Add the costs to a proposal; it ends here where they break a bound."""

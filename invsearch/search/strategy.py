@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import zlib
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ SamplerFactory = Callable[[int], BaseSampler]
 
 ENUMERABLE = 20_000
 _POPULATION = 16
+_REMEMBERED = 50_000
+"""Architectures whose known metrics are kept: what is asked and checked is counted once."""
 
 
 def derive_seed(*parts: object) -> int:
@@ -81,16 +84,17 @@ def _unconditional(space: Space) -> dict[str, BaseDistribution]:
 
 def _cost_aware(problem: Problem) -> CostAwareSampler:
     space, objectives = problem.space, list(problem.objectives)
+    known = functools.lru_cache(_REMEMBERED)(problem.known)
 
     def costs(params: Mapping[str, Any]) -> dict[int, float]:
-        metrics = problem.known(space.canonical(params))
+        metrics = known(space.canonical(params))
         return {i: metrics[name].value for i, name in enumerate(objectives) if name in metrics}
 
     def feasible(params: Mapping[str, Any]) -> bool:
         architecture = space.canonical(params)
         if space.problem(architecture) is not None:
             return False
-        violations = problem.violations(problem.known(architecture))
+        violations = problem.violations(known(architecture))
         return all(excess <= 0 for excess in violations.values())
 
     def draw(rng: random.Random, count: int) -> list[dict[str, Any]]:

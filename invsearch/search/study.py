@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
+import logging
 import random
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
-from invsearch.runs.trial import Origin, Trial
+from invsearch.runs.trial import Trial
+from invsearch.search.journal import JournalFile, mend_journal
 from invsearch.search.problem import Problem
+from invsearch.search.proposal import Proposal, infeasible_trial, proposal_from
 from invsearch.search.strategy import ENUMERABLE, derive_seed, sampler_factory
 from invsearch.space.architecture import Architecture
 
@@ -37,36 +38,14 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """An architecture that is to be evaluated.
-
-    Attributes:
-        number: Its trial's number.
-        architecture: The point of the space.
-        seed: Seed of its evaluation.
-        origin: Who asked for it.
-        handle: Number of the Optuna trial behind it.
-        metrics: What is known or was measured before the evaluation.
-        replicate: Whether it is a further seed of a finished trial (which has no Optuna trial).
-    """
-
-    number: int
-    architecture: Architecture
-    seed: int
-    origin: Origin
-    handle: int
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-    replicate: bool = False
-
-
 class SearchStudy:
     """Asks and tells an Optuna study in a journal file, never the same architecture twice.
 
     The Optuna trial carries everything of ours as user attributes: ``number``, ``seed`` and
-    ``architecture`` when it is asked, ``rung:N`` when it is judged, ``record`` (the line of
-    trials.jsonl) when it ends. A trial that a kill left running keeps its number and its seed and
-    is evaluated again, so that a resumed run ends as an uninterrupted one would.
+    ``architecture`` when it is asked (and ``batch``, if it is asked in one), ``rung:N`` when it is
+    judged, ``record`` (the line of trials.jsonl) when it ends. A trial that a kill left running
+    keeps its number and its seed and is evaluated again; one whose asking was cut short is asked
+    anew, as it was: a resumed run ends as an uninterrupted one would.
 
     Args:
         path: The journal file; the caller holds the lock on its folder.
@@ -81,13 +60,15 @@ class SearchStudy:
     def __init__(self, path: Path, problem: Problem, *, buffered: bool = False) -> None:
         self._problem = problem
         self._search = problem.file.search
-        mend_journal(path)
+        mend_journal(path, "number")
         self._sampler = sampler_factory(problem)
-        self._file = _JournalFile(path)
-        self._journal = self._study = self._open(JournalStorage(self._file))
+        self._file = JournalFile(path)
+        self._storage: BaseStorage = JournalStorage(self._file)
+        self._journal = self._study = self._open(self._storage)
         self._check_space(path)
         if buffered:
-            self._study = self._open(InMemoryStorage())
+            self._storage = InMemoryStorage()
+            self._study = self._open(self._storage)
             self._study.add_trials(t for t in self._journal.trials if t.state.is_finished())
         self._written = self._study_size()
         self._asked: dict[int, optuna.Trial] = {}
@@ -95,6 +76,7 @@ class SearchStudy:
         self._seen: set[Architecture] = set()
         self._orphans: list[Proposal] = []
         self._next_number = 0
+        self.interrupted_batch: int | None = None
         self.finished: list[Trial] = []
         self.rungs: list[tuple[int, int, dict[str, Metric]]] = []
         self._read()
@@ -104,13 +86,19 @@ class SearchStudy:
         """How many trials that a kill left running wait to be evaluated again."""
         return len(self._orphans)
 
+    @property
+    def next_number(self) -> int:
+        """The number of the next new trial."""
+        return self._next_number
+
     def flush(self) -> None:
-        """Write what was buffered to the journal."""
+        """Write what was buffered to the journal, up to the first trial that has not ended."""
         if self._study is not self._journal:
-            trials = self._study.get_trials(deepcopy=False)
+            unwritten = self._study.get_trials(deepcopy=False)[self._written :]
+            ended = list(itertools.takewhile(lambda trial: trial.state.is_finished(), unwritten))
             with self._file.one_sync():
-                self._journal.add_trials(trials[self._written :])
-            self._written = len(trials)
+                self._journal.add_trials(ended)
+            self._written += len(ended)
 
     def enqueue_baselines(self, baselines: Mapping[str, Architecture]) -> None:
         """Queue named architectures, each at most once in the life of the run."""
@@ -121,8 +109,11 @@ class SearchStudy:
                     architecture.to_json(), user_attrs={"baseline": name, "origin": "baseline"}
                 )
 
-    def ask(self) -> Proposal | Trial | None:
+    def ask(self, batch: int | None = None) -> Proposal | Trial | None:
         """Propose the next architecture.
+
+        Args:
+            batch: The number that the first trial of its batch has, where batches are kept.
 
         Returns:
             A proposal; or a Trial where the sampler proposed a known-infeasible architecture, which
@@ -132,12 +123,12 @@ class SearchStudy:
             return self._orphans.pop(0)
         if self._search.strategy != "exhaustive" or self._waiting():
             for _ in range(_SAMPLER_TRIES):
-                asked = self._ask_sampler()
+                asked = self._ask_sampler(batch)
                 if asked is not None:
                     return asked
         for architecture in self._unseen():
             self._study.enqueue_trial(architecture.to_json())
-            asked = self._ask_sampler()
+            asked = self._ask_sampler(batch)
             if asked is not None:
                 return asked
         return None
@@ -159,12 +150,20 @@ class SearchStudy:
             values = [trial.metrics[name].value for name in self._problem.objectives]
         with _quiet():
             asked = self._asked.pop(handle)
+            there = self._study.get_trials(deepcopy=False)[handle].constraints
             for name, excess in trial.constraints.items():
-                asked.set_constraint(name, excess)
+                if name not in there:  # a kill can cut telling short
+                    asked.set_constraint(name, excess)
             for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
                 asked.set_user_attr(name, value)
-            self._study.tell(handle, values, state=None if values else _STATES[trial.state])
+            self._end(handle, _STATES[trial.state], values)
         self.finished.append(trial)
+
+    def _end(self, handle: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """Do what Study.tell does, which would copy the whole trial for its answer."""
+        asked = self._study.get_trials(deepcopy=False)[handle]
+        self._study.sampler.after_trial(self._study, asked, state, values)
+        self._storage.set_trial_state_values(asked._trial_id, state, values)
 
     def _open(self, storage: BaseStorage) -> optuna.Study:
         with _quiet():
@@ -208,7 +207,7 @@ class SearchStudy:
                 if asked.state == TrialState.RUNNING:
                     self._study.tell(asked.number, state=TrialState.FAIL)
                 continue
-            proposal = _proposal_from(asked.number, attributes)
+            proposal = proposal_from(asked.number, attributes)
             self._seen.add(proposal.architecture)
             self._next_number = max(self._next_number, proposal.number + 1)
             for name, data in attributes.items():
@@ -224,9 +223,10 @@ class SearchStudy:
                 self.tell(asked.number, Trial.from_json(attributes["record"]))
             else:
                 self._orphans.append(proposal)
+                self.interrupted_batch = attributes.get("batch")
         self._orphans.sort(key=lambda proposal: proposal.number)
 
-    def _ask_sampler(self) -> Proposal | Trial | None:
+    def _ask_sampler(self, batch: int | None) -> Proposal | Trial | None:
         """Ask once; None when the architecture is not new or not possible."""
         seed = derive_seed(self._search.seed, self._next_number, self._study_size())
         with _quiet():
@@ -254,7 +254,9 @@ class SearchStudy:
         self._next_number += 1
         asked.set_user_attr("architecture", architecture.to_json())
         asked.set_user_attr("seed", proposal.seed)
-        asked.set_user_attr("number", proposal.number)
+        if batch is not None:
+            asked.set_user_attr("batch", batch)
+        asked.set_user_attr("number", proposal.number)  # the last: it settles that it was asked
         violations = self._problem.violations(metrics)
         if any(excess > 0 for excess in violations.values()):
             return self._infeasible(proposal, violations)
@@ -288,22 +290,6 @@ class SearchStudy:
         return len(self._study.get_trials(deepcopy=False))
 
 
-def infeasible_trial(proposal: Proposal, violations: Mapping[str, float]) -> Trial:
-    """The record of a proposal that breaks a bound before it is evaluated."""
-    broken = {name: excess for name, excess in violations.items() if excess > 0}
-    text = ", ".join(f"{name} exceeds its bound by {excess:g}" for name, excess in broken.items())
-    return Trial(
-        number=proposal.number,
-        state="infeasible",
-        architecture=proposal.architecture,
-        metrics=proposal.metrics,
-        constraints=dict(violations),
-        origin=proposal.origin,
-        seed=proposal.seed,
-        error=text,
-    )
-
-
 def _values(metrics: Mapping[str, Metric], names: Sequence[str]) -> list[float]:
     return [metrics[name].value for name in names]
 
@@ -314,77 +300,24 @@ def _fidelity(metrics: Mapping[str, Metric]) -> float:
     return min(spent, default=1.0)
 
 
-def mend_journal(path: Path) -> None:
-    """Cut a journal back to its last whole line.
-
-    A kill can tear the last line. Optuna would load the file, glue its next record onto the torn
-    line and lose the study.
-    """
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-
-
-def _proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
-    origin = attributes.get("origin", "sampler")
-    return Proposal(
-        number=attributes["number"],
-        architecture=Architecture(tuple(attributes["architecture"].items())),
-        seed=attributes["seed"],
-        origin=origin if origin == "baseline" else "retry",
-        handle=handle,
-    )
-
-
-class _JournalFile(JournalFileBackend):
-    """Optuna's journal file, which can wait for the disk once for many records."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lock_obj=_FolderIsLocked(str(path)))
-        self._path = path
-        self._waits = True
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        if self._waits:
-            super().append_logs(logs)
-            return
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-
-    @contextmanager
-    def one_sync(self) -> Iterator[None]:
-        """Wait for the disk once, at the end."""
-        self._waits = False
-        try:
-            yield
-        finally:
-            self._waits = True
-            with self._path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-class _FolderIsLocked(JournalFileOpenLock):
-    """No lock of Optuna's: the run folder's lock is held, and a stale link would stall 30 s."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        """Nothing to release."""
+class _ErrorsAlone(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Optuna's log, and its notes on experimental features that were chosen knowingly."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    """Silence Optuna's log, and its notes on experimental features that were chosen knowingly.
+
+    The level of the log is left alone: changing it costs more than asking.
+    """
+    handlers, errors = list(logging.getLogger("optuna").handlers), _ErrorsAlone()
+    for handler in handlers:
+        handler.addFilter(errors)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
     finally:
-        optuna.logging.set_verbosity(level)
+        for handler in handlers:
+            handler.removeFilter(errors)

@@ -3,13 +3,18 @@
 ======================  =========================================================================
 ``sampler``             :class:`CostAwareSampler`, the Optuna side
 ``proposer``            from a study's history to the next point
+``catalogue``           the points of the space, with all that is known of them
 ``encoding``            points as rows, rows as kernel features
 ``candidates``          the whole space, or a pool around the front
-``costs``, ``history``  what is known beforehand; what the trials say
+``costs``               what is known beforehand
+``reader``, ``history`` what the trials say
 ``start``, ``counted``  proposals without a model
-``gp``, ``surrogate``   the Gaussian process; an objective on its scale
+``models``              from a history to the models and the acquisition
+``kernel``, ``gp``      the Gaussian process
+``surrogate``           an objective on its scale
 ``boxes``, ``ehvi``     exact hypervolumes and their expected improvement
 ``acquisition``         the score of a candidate
+``threads``             one thread for the linear algebra
 ======================  =========================================================================
 """
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +12,17 @@ from scipy.special import ndtr
 
 from invsearch.search.sampler.boxes import Boxes, non_dominated
 from invsearch.search.sampler.ehvi import Prediction, expected_gain
-from invsearch.search.sampler.gp import Features, GaussianProcess
+from invsearch.search.sampler.gp import GaussianProcess
+from invsearch.search.sampler.kernel import Features
 from invsearch.search.sampler.surrogate import Surrogate
 
 __all__ = ["Acquisition", "undominated_region"]
 
 Array = NDArray[np.float64]
 
-_WORK = 2.5e8
-_EXACT = 768
-_MOST_BOXES, _COARSE = 200, 25
+# Trials that deviations are given, boxes of the region, candidates kept; for one model.
+_STAGES = ((48, 256, 2048), (192, 1024, 256))
+_MOST_BOXES = 2000
 
 
 @dataclass(frozen=True)
@@ -38,45 +40,53 @@ class Acquisition:
     surrogates: Mapping[int, Surrogate]
     pending: Features
     limits: Sequence[Surrogate]
+    _regions: dict[int, Boxes] = field(default_factory=dict, init=False, repr=False)
 
     def scores(self, at: Features, known: Mapping[int, Array]) -> Array:
         """Score every candidate: (n,), higher is better.
 
-        Where n is large beside many trials or a complex front, scores are first bounded: deviations
-        by those given a part of the trials (fewer observations never narrow a Gaussian process),
-        the region by that of a part of the front. Only the leading candidates get exact scores; the
-        rest get -1.
+        Many candidates are first scored by bounds: deviations by those given a part of the trials
+        (fewer observations never narrow a Gaussian process), the region by that of a part of the
+        front. Stage by stage the bounds get tighter and the candidates fewer; the last few get
+        exact scores, and the rest -1.
 
         Args:
             at: The n candidates.
             known: By known objective, their values (n,).
         """
-        processes = {m: s.with_pending(self.pending) for m, s in self.surrogates.items()}
-        most = max(int(np.sqrt(_WORK / max(len(at), 1))), 50)
-        many = any(len(process.x) > 1.2 * most for process in processes.values())
-        coarse = self.boxes if len(self.boxes) <= _MOST_BOXES else self.boxes.coarse(_COARSE)
-        bounded = len(at) > _EXACT and (many or coarse is not self.boxes)
-        rough = {
-            m: _bounded(p, at, most) if bounded and many else p.predict(at)
-            for m, p in processes.items()
-        }
-        weight = self._weights(at)
-        region = coarse if bounded else self.boxes
-        scores = _gain(region, known, rough) * weight
-        if not bounded:
-            return scores
-        leaders = np.argsort(-scores, kind="stable")[:_EXACT]
-        exact = {m: p.predict(at[leaders]) for m, p in processes.items()}
-        costs = {m: cost[leaders] for m, cost in known.items()}
-        final = np.full(len(at), -1.0)
-        final[leaders] = _gain(self.boxes, costs, exact) * weight[leaders]
-        return final
+        rows = np.arange(len(at))
+        count = max(len(self.surrogates), 1)
+        for points, boxes, most in _STAGES:
+            keep = int(most / count**0.5)
+            if len(rows) > keep:
+                region = self._region(boxes // count)
+                bounds = self._score(region, at[rows], _part(known, rows), points)
+                rows = rows[np.argsort(-bounds, kind="stable")[:keep]]
+        scores = np.full(len(at), -1.0)
+        scores[rows] = self._score(self.boxes, at[rows], _part(known, rows))
+        return scores
 
-    def _weights(self, at: Features) -> Array:
+    @cached_property
+    def _processes(self) -> dict[int, GaussianProcess]:
+        return {m: s.with_pending(self.pending) for m, s in self.surrogates.items()}
+
+    def _region(self, most: int) -> Boxes:
+        if most not in self._regions:
+            self._regions[most] = self.boxes.coarse(most)
+        return self._regions[most]
+
+    def _score(
+        self, region: Boxes, at: Features, known: Mapping[int, Array], points: int | None = None
+    ) -> Array:
+        """Scores (n,); upper bounds from deviations given ``points`` trials, if that is given."""
+        raw = {m: _predict(process, at, points) for m, process in self._processes.items()}
+        return _gain(region, known, raw) * self._weights(at, points)
+
+    def _weights(self, at: Features, points: int | None) -> Array:
         """Probability that a point succeeds and meets the constraints: (n,)."""
         weight = np.ones(len(at))
         for limit in self.limits:
-            mean, sd = limit.process.predict(at)
+            mean, sd = _predict(limit.process, at, points)
             edge = limit.scale.forward(np.zeros(1))[0]
             weight = weight * ndtr((edge - mean) / sd)
         return np.asarray(np.maximum(weight, 1e-12))
@@ -93,24 +103,23 @@ def _gain(
     return gain
 
 
-def _bounded(process: GaussianProcess, at: Features, most: int) -> tuple[Array, Array]:
-    return process.mean(at), process.part(most).predict(at)[1]
+def _part(known: Mapping[int, Array], rows: NDArray[np.intp]) -> dict[int, Array]:
+    return {m: values[rows] for m, values in known.items()}
 
 
-def undominated_region(
-    models: Mapping[int, Surrogate], at: Features, known: Mapping[int, Array], reference: Array
-) -> Boxes:
+def _predict(process: GaussianProcess, at: Features, points: int | None) -> tuple[Array, Array]:
+    """Means, and deviations given about ``points`` of the trials where they are many more."""
+    if points is None or len(process.x) <= 1.2 * points:
+        return process.predict(at)
+    return process.mean(at), process.part(points).predict(at)[1]
+
+
+def undominated_region(incumbents: Mapping[int, Array], reference: Array) -> Boxes:
     """The region that incumbents leave below ``reference``.
 
     Args:
-        models: Of the objectives not known: an incumbent counts by its posterior mean, so that
-        noise
-            does not make it look better than it is.
-        at: The n incumbents.
-        known: By known objective, their values (n,).
+        incumbents: By objective, their values (n,).
         reference: (objectives,), the worst corner.
     """
-    count = len(reference)
-    columns = [known[m] if m in known else models[m].process.mean(at) for m in range(count)]
-    points = np.stack(columns, axis=1)
-    return Boxes(reference, points[non_dominated(points)])
+    points = np.stack([incumbents[m] for m in range(len(reference))], axis=1)
+    return Boxes(reference, points[non_dominated(points)], _MOST_BOXES)

@@ -38,11 +38,15 @@ class Boxes:
         upper: (boxes, objectives).
     """
 
-    def __init__(self, reference: Array, members: Array | None = None) -> None:
+    def __init__(
+        self, reference: Array, members: Array | None = None, most: float = np.inf
+    ) -> None:
         """Args:
         reference: (objectives,), the worst corner.
         members: (n, objectives), the front; dominated rows and rows beyond the reference
             change nothing.
+        most: How many boxes are enough: the members that dominate the least are then left out,
+            and the region is a little larger than it should be.
         """
         self.reference = np.asarray(reference, dtype=float)
         self.lower = np.full((1, len(self.reference)), -np.inf)
@@ -52,11 +56,13 @@ class Boxes:
         volume = np.prod(np.maximum(self.reference - given, 0.0), axis=1)
         self._members = given[np.argsort(-volume, kind="stable")]
         for member in self._members:
+            if len(self) >= most:
+                break
             self.cut(member)
 
     def coarse(self, most: int) -> Boxes:
-        """The larger region that the ``most`` central members leave; gains there are no smaller."""
-        return self if len(self._members) <= most else Boxes(self.reference, self._members[:most])
+        """The larger region of about ``most`` boxes; gains there are no smaller."""
+        return self if len(self) <= most else Boxes(self.reference, self._members, most)
 
     def __len__(self) -> int:
         return len(self.upper)

@@ -27,12 +27,15 @@ WHOLE = 20_000
 POOL = 2_100
 _FAMILY = 16
 _NEIGHBOURS = 6
+_MANY = 150
 
 
 def unique_rows(rows: Array) -> Array:
     """``rows`` without repetitions, in order of first appearance (NaN equals NaN)."""
-    seen = {row.tobytes(): i for i, row in reversed(list(enumerate(rows)))}
-    return rows[sorted(seen.values())]
+    if not rows.size:
+        return rows[:1]
+    keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows[0].nbytes))).ravel()
+    return np.asarray(rows[np.sort(np.unique(keys, return_index=True)[1])])
 
 
 def _draw(distribution: BaseDistribution, rng: np.random.Generator, n: int) -> Array:
@@ -85,6 +88,7 @@ class CandidateSpace:
         self._canonical, self._feasible, self._candidates = canonical, feasible, candidates
         self._limit = whole
         self._valid: dict[bytes, Array | None] = {}
+        self._possible: dict[bytes, bool] = {}
         self._whole: Array | None = None
         self._enumerated = False
 
@@ -98,6 +102,7 @@ class CandidateSpace:
             return unique_rows(rows)
         if len(self._valid) > 200_000:
             self._valid.clear()
+            self._possible.clear()
         kept = []
         for row in rows:
             key = row.tobytes()
@@ -113,7 +118,10 @@ class CandidateSpace:
         if self._canonical is not None:
             params = dict(self._canonical(params))
             row = self.encoder.row(params)
-        return row if self._feasible is None or self._feasible(params) else None
+        key = row.tobytes()
+        if self._feasible is not None and key not in self._possible:
+            self._possible[key] = self._feasible(params)
+        return row if self._possible.get(key, True) else None
 
     def whole(self) -> Array | None:
         """Every valid point, where they can be listed: (n, parameters)."""
@@ -144,7 +152,8 @@ class CandidateSpace:
 
         Args:
             seed: Of the sampler.
-            number: Of the trial; the random third changes every few trials only.
+            number: Of the trial; the random third changes every few trials only, and of the others
+                there are half as many once the trials are many.
             parents: (m, parameters), the front.
             n: Points before invalid and repeated ones are dropped.
         """
@@ -152,11 +161,18 @@ class CandidateSpace:
         drawn = self.sample([seed, number // _FAMILY, 1], third if len(parents) else n)
         if not len(parents):
             return drawn
-        rng = np.random.default_rng([seed, number, 2])
-        mothers = parents[rng.integers(len(parents), size=2 * third)]
-        crossed = self._cross(mothers[:third], parents, rng)
-        mutated = self._mutate(mothers[third:], rng)
-        return unique_rows(np.concatenate([drawn, self.valid(np.concatenate([crossed, mutated]))]))
+        bred = third if number < _MANY else third // 2
+        return unique_rows(
+            np.concatenate([drawn, self.offspring([seed, number, 2], parents, bred)])
+        )
+
+    def offspring(self, seed: Sequence[int], parents: Array, n: int) -> Array:
+        """About ``n`` valid points crossed and ``n`` mutated from ``parents`` (m, parameters)."""
+        rng = np.random.default_rng(seed)
+        mothers = parents[rng.integers(len(parents), size=2 * n)]
+        crossed = self._cross(mothers[:n], parents, rng)
+        mutated = self._mutate(mothers[n:], rng)
+        return self.valid(np.concatenate([crossed, mutated]))
 
     def _filled(self, rows: Array, rng: np.random.Generator) -> Array:
         """``rows`` with random values for inactive parameters, which a change may activate."""

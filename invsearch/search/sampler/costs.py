@@ -80,7 +80,7 @@ class CostTable:
         costs = self._costs(params) if self._costs is not None else {}
         if self._known is None:
             self._known = self._checked(tuple(sorted(costs)))
-        if tuple(sorted(costs)) != self._known:
+        if len(costs) != len(self._known) or any(m not in costs for m in self._known):
             raise ValueError(
                 f"costs gave the objectives {sorted(costs)} for {params} and "
                 f"{list(self._known)} before: it must always give the same"

@@ -8,11 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invsearch.search.sampler.boxes import Boxes, non_dominated
+from invsearch.search.sampler.candidates import unique_rows
+from invsearch.search.sampler.catalogue import Catalogue
+from invsearch.search.sampler.history import History
 
-__all__ = ["best_first"]
+__all__ = ["Counted", "best_first"]
 
 Array = NDArray[np.float64]
 
+_BLOCK = 100
+_GENERATIONS, _BROOD, _PARENTS = 4, 100, 24
 _MOST_BOXES = 4_000
 _CHUNK = 2_000_000
 
@@ -21,6 +26,72 @@ def _gains(boxes: Boxes, points: Array) -> Array:
     step = max(1, _CHUNK // len(boxes))
     parts = [boxes.gain(points[i : i + step]) for i in range(0, len(points), step)]
     return np.concatenate(parts) if parts else np.empty(0)
+
+
+class Counted:
+    """Orders the candidates of a block of trials at a time, from the trials before the block.
+
+    Costs are cheap beside trials, so where a space cannot be listed each block breeds several
+    generations of its own.
+
+    Args:
+        catalogue: Of a space whose every objective is known.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._order: tuple[int, Array, Iterator[int]] | None = None
+
+    def next(self, history: History, number: int) -> Array | None:
+        """The row for trial ``number``; None where every point has been proposed."""
+        for block in (number // _BLOCK, -1 - number):  # an order of its own once that is used up
+            if self._order is None or self._order[0] != block:
+                self._order = self._ordered(history, block)
+            _, rows, order = self._order
+            for i in order:
+                if rows[i].tobytes() not in history.seen:
+                    return np.asarray(rows[i])
+            if self._catalogue.whole is not None:
+                break
+        return None
+
+    def _ordered(self, history: History, block: int) -> tuple[int, Array, Iterator[int]]:
+        start = block * _BLOCK if block >= 0 else -1 - block
+        earlier = [r for r in history.everything if 0 <= r.number < start]
+        before = unique_rows(self._catalogue.stack(earlier))
+        whole = self._catalogue.whole
+        rows = self._bred(before, abs(block)) if whole is None else whole[0].rows
+        taken = {row.tobytes() for row in before}
+        rows = rows[[i for i, row in enumerate(rows) if row.tobytes() not in taken]]
+        return block, rows, best_first(self._values(rows), self._values(before))
+
+    def _bred(self, before: Array, block: int) -> Array:
+        catalogue = self._catalogue
+        space, seed = catalogue.space, catalogue.seed
+        drawn = space.sample([seed, block, 1], _BLOCK)
+        rows = unique_rows(np.concatenate([catalogue.reference[:2], before, drawn]))
+        values = self._values(rows)
+        for generation in range(_GENERATIONS):
+            parents = rows[_leading(values, _PARENTS)]
+            bred = space.offspring([seed, block, 2, generation], parents, _BROOD)
+            both = unique_rows(np.concatenate([rows, bred]))
+            values = np.concatenate([values, self._values(both[len(rows) :])])
+            rows = both
+        return rows
+
+    def _values(self, rows: Array) -> Array:
+        """(n, objectives), on the scale of the hypervolume."""
+        warped = self._catalogue.warped(self._catalogue.points(rows))
+        return np.stack([warped[m] for m in sorted(warped)], axis=1)
+
+
+def _leading(values: Array, count: int) -> NDArray[np.intp]:
+    """The first fronts of ``values`` (n, objectives), about ``count`` rows in all."""
+    rest, found = np.arange(len(values)), np.empty(0, dtype=np.intp)
+    while len(rest) and len(found) < count:
+        front = non_dominated(values[rest])
+        found, rest = np.concatenate([found, rest[front]]), rest[~front]
+    return found
 
 
 def best_first(values: Array, seen: Array) -> Iterator[int]:

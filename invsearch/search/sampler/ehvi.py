@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx, ndtr
+from scipy.special import erfcx
 
 from invsearch.search.sampler.boxes import Boxes
 
@@ -29,8 +29,8 @@ _CHUNK = 2_000_000
 
 
 def _mills(u: Array) -> Array:
-    """``Phi(u) / phi(u)``, without underflow for negative ``u``."""
-    return np.asarray(0.5 * _SQRT_2PI * erfcx(-u / np.sqrt(2.0)))
+    """``Phi(-u) / phi(u)``, without underflow for positive ``u``."""
+    return np.asarray(0.5 * _SQRT_2PI * erfcx(u * np.sqrt(0.5)))
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,17 @@ class Prediction:
     def improvement(self, levels: Array) -> Array:
         """``E[max(0, level - Y)]`` for every candidate and level: (n, levels).
 
-        It is ``sigma (phi(u) + u Phi(u))``, ``u = (level - mean) / sigma``; below the mean it is
-        written ``sigma phi(u) (1 + u Phi(u) / phi(u))``, where a tiny expectation keeps its digits
-        (Ament et al. 2023, Unexpected improvements to expected improvement).
+        It is ``sigma h(u)``, ``u = (level - mean) / sigma``, with ``h(u) = phi(u) + u Phi(u)``;
+        below the mean that is written ``phi(u) (1 + u Phi(u) / phi(u))``, where a tiny expectation
+        keeps its digits (Ament et al. 2023, Unexpected improvements to expected improvement), and
+        above it ``u + h(-u)``.
         """
         sigma = self.deviation[:, None]
         u = (levels - self.mean[:, None]) / sigma
-        density = np.exp(-0.5 * u * u) / _SQRT_2PI
-        low = np.minimum(u, 0.0)
-        tail = np.maximum(1.0 + low * _mills(low), 0.0)
-        return np.asarray(sigma * np.where(u < 0, density * tail, density + u * ndtr(u)))
+        away = np.abs(u)
+        below = np.exp(-0.5 * away * away) / _SQRT_2PI
+        below *= np.maximum(1.0 - away * _mills(away), 0.0)
+        return np.asarray(sigma * (below + np.maximum(u, 0.0)))
 
 
 def _predicted_sides(prediction: Prediction, lower: Array, upper: Array) -> Array:

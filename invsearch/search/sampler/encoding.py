@@ -6,7 +6,7 @@ of a range) and NaN where the parameter is inactive, so equal points have equal 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,7 @@ class Encoder:
         self.names = tuple(space)
         self.distributions = tuple(space.values())
         self._cache: list[dict[tuple[type, Any], float]] = [{} for _ in self.names]
+        self._externals = [_external(distribution) for distribution in self.distributions]
         self.groups = self._groups()
 
     def row(self, params: Mapping[str, Any]) -> Array:
@@ -104,9 +105,9 @@ class Encoder:
     def params(self, row: Array) -> dict[str, Any]:
         """The active parameters of ``row`` with their values."""
         return {
-            name: distribution.to_external_repr(float(value))
-            for name, distribution, value in zip(self.names, self.distributions, row, strict=True)
-            if not np.isnan(value)
+            name: external(value)
+            for name, external, value in zip(self.names, self._externals, row.tolist(), strict=True)
+            if value == value
         }
 
     def _groups(self) -> NDArray[np.intp]:
@@ -145,6 +146,12 @@ class Encoder:
                 unit = np.where(absent, 0.5, _unit(distribution, value))
                 blocks.append(np.stack([unit, 0.5 * absent], axis=1))
         return np.concatenate(blocks, axis=1) if blocks else np.empty((len(rows), 0))
+
+
+def _external(distribution: BaseDistribution) -> Callable[[float], Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return {float(i): choice for i, choice in enumerate(distribution.choices)}.__getitem__
+    return distribution.to_external_repr
 
 
 def _internal(distribution: BaseDistribution, value: Any) -> float:

@@ -1,39 +1,20 @@
-"""What a study's trials say, as arrays.
-
-User attributes that a trial may carry (all optional):
-
-``sigma``
-    Standard error of each objective's value, a list in the order of the directions (None: unknown).
-``partial``
-    On a stopped (pruned) trial, ``{"fidelity": 0.25, "values": [...]}``: its values when it was
-    stopped. On a complete trial, ``rungs``: ``{"0.25": [...]}``, its values at that fidelity. A
-    stopped trial informs the models through the mean change between its rung and the end on the
-    complete trials that recorded the same rung; without any such trial its values are left aside.
-``orphan``
-    True on a trial that failed because its process was killed: it says nothing about its point.
-``retry_of``
-    The number of the trial that this one repeats, which is an orphan then.
-"""
+"""What a study's trials say, as arrays (:mod:`~invsearch.search.sampler.reader` reads them)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from invsearch.errors import InputError
-
-__all__ = ["HYPERPARAMETERS", "History", "Reader", "Record"]
+__all__ = ["History", "Record"]
 
 Array = NDArray[np.float64]
-
-HYPERPARAMETERS = "invsearch:hyperparameters"
 
 
 @dataclass(frozen=True)
@@ -152,97 +133,3 @@ class History:
         if log:
             return np.array([math.log(end / at) for end, at in pairs if end > 0 and at > 0])
         return np.array([end - at for end, at in pairs])
-
-
-class Reader:
-    """Reads trials, each finished one once."""
-
-    def __init__(self, row: Callable[[Mapping[str, Any]], Array], width: int, signs: Array) -> None:
-        """Args:
-        row: Gives the canonical row of a trial's parameters.
-        width: Parameters in a row.
-        signs: (objectives,), 1 where minimised and -1 where maximised.
-        """
-        self._row, self._width, self._signs = row, width, signs
-        self._finished: dict[int, tuple[FrozenTrial, Record]] = {}
-
-    def read(
-        self, trials: Iterable[FrozenTrial], proposed: Mapping[int, Array], skip: int = -1
-    ) -> History:
-        """Sort out ``trials``.
-
-        Args:
-            trials: Of the study.
-            proposed: Points handed out, by trial number: a running trial may not have stored its
-                parameters yet.
-            skip: The number of the trial that asks.
-        """
-        trials = list(trials)
-        orphans = {t.user_attrs["retry_of"] for t in trials if "retry_of" in t.user_attrs}
-        evaluated, failed, stopped, pending = [], [], [], []
-        for trial in trials:
-            if trial.number == skip:
-                continue
-            record = self._record(trial, proposed)
-            if not record.placed:
-                continue
-            if not trial.state.is_finished():
-                pending.append(record)
-            elif record.evaluated:
-                evaluated.append(record)
-            elif trial.state == TrialState.PRUNED:
-                stopped.append(record)
-            elif trial.number not in orphans and not trial.user_attrs.get("orphan"):
-                failed.append(record)
-        kept = [t for t in trials if HYPERPARAMETERS in t.system_attrs and t.number != skip]
-        latest = max(kept, key=lambda t: t.number, default=None)
-        hyperparameters = latest.system_attrs[HYPERPARAMETERS] if latest is not None else {}
-        everything = evaluated + failed + stopped + pending
-        return History(
-            evaluated,
-            failed,
-            stopped,
-            np.array([r.row for r in pending]).reshape(len(pending), self._width),
-            everything,
-            {r.key for r in everything},
-            hyperparameters,
-        )
-
-    def _record(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Record:
-        cached = self._finished.get(trial.number)
-        if cached is not None and cached[0] is trial:
-            return cached[1]
-        record = self._parse(trial, proposed)
-        if trial.state.is_finished():
-            self._finished[trial.number] = (trial, record)
-        return record
-
-    def _parse(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Record:
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        if not trial.state.is_finished() and trial.number in proposed:
-            row = proposed[trial.number]
-        else:
-            try:
-                row = self._row(params)
-            except (KeyError, ValueError, InputError):
-                row = np.full(self._width, np.nan)
-        attrs = trial.user_attrs
-        partial = attrs.get("partial")
-        return Record(
-            trial.number,
-            trial.state,
-            row,
-            self._minimised(trial.values),
-            np.nan_to_num(np.abs(self._minimised(attrs.get("sigma")))),
-            trial.constraints,
-            None
-            if not partial
-            else (float(partial["fidelity"]), self._minimised(partial.get("values"))),
-            {float(f): self._minimised(v) for f, v in attrs.get("rungs", {}).items()},
-        )
-
-    def _minimised(self, values: Sequence[float | None] | None) -> Array:
-        if values is None or len(values) != len(self._signs):
-            return np.full(len(self._signs), np.nan)
-        found = np.array([math.nan if v is None else float(v) for v in values])
-        return np.asarray(self._signs * found)

@@ -15,8 +15,8 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from invsearch.search.sampler.candidates import WHOLE, Candidates
-from invsearch.search.sampler.history import HYPERPARAMETERS
 from invsearch.search.sampler.proposer import Proposal, Proposer, SpaceExhaustedError
+from invsearch.search.sampler.reader import HYPERPARAMETERS
 
 __all__ = ["CostAwareSampler"]
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.search.sampler.gp import Features, GaussianProcess, Hyperparameters, fit
+from invsearch.search.sampler.gp import GaussianProcess, fit
+from invsearch.search.sampler.kernel import Features, Hyperparameters
 
 __all__ = ["FIT_POINTS", "Scale", "Surrogate", "log_offset"]
 
 Array = NDArray[np.float64]
 
 FIT_POINTS = 300
+_FINISH, _LEAST = 5, 60
 
 
 @dataclass(frozen=True)
@@ -84,36 +86,40 @@ class Surrogate:
         values: (n,) values, minimised.
         variances: (n,) known noise variances in the values' own unit.
         offset: Model ``log(value - offset)`` where every value exceeds it; None models the value.
-        start: Hyperparameters to begin from.
+        start: Hyperparameters to begin from; None finds them on few of the points first.
         iterations: Most iterations of the fit; 0 keeps ``start``, where there is one.
         fit_points: Most points that the hyperparameters are fitted to.
         """
         self.scale = Scale.of(values, offset)
         self._x, self._y = x, self.scale.forward(values)
         self._noise = self.scale.variances(values, variances)
-        rows = _spread_rows(self._y, fit_points)
-        self.hyperparameters = (
-            start
-            if start is not None and not iterations
-            else fit(x[rows], self._y[rows], self._noise[rows], start=start, iterations=iterations)
-        )
+        self.hyperparameters = self._fitted(start, iterations, fit_points)
         self.process = GaussianProcess(self.hyperparameters, x, self._y, self._noise)
+
+    def _fitted(
+        self, start: Hyperparameters | None, iterations: int, fit_points: int
+    ) -> Hyperparameters:
+        if start is not None and not iterations:
+            return start
+        few = fit_points // 3
+        if start is None and min(len(self._y), fit_points) > 2 * few > _LEAST:
+            start, iterations = self._fitted(None, iterations, few), _FINISH
+        rows = _spread_rows(self._y, fit_points)
+        x, y, noise = self._x[rows], self._y[rows], self._noise[rows]
+        return fit(x, y, noise, start=start, iterations=iterations)
 
     @property
     def worst(self) -> float:
         """The worst value seen, on the model's scale."""
         return float(self._y.max())
 
+    def estimates(self) -> Array:
+        """Posterior means at the points themselves: (n,)."""
+        return self.process.fitted()
+
     def with_pending(self, pending: Features) -> GaussianProcess:
         """The process with ``pending`` points observed at their posterior means (fantasies)."""
-        if not len(pending):
-            return self.process
-        return GaussianProcess(
-            self.hyperparameters,
-            self._x.joined(pending),
-            np.concatenate([self._y, self.process.mean(pending)]),
-            np.concatenate([self._noise, np.zeros(len(pending))]),
-        )
+        return self.process.imagined(pending) if len(pending) else self.process
 
 
 def _spread_rows(y: Array, most: int) -> NDArray[np.intp]:

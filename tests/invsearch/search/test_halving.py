@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import pytest
+from curves import Curves, session
 from hypothesis import given
 from hypothesis import strategies as st
 
 from invsearch.metrics import Metric
 from invsearch.search.halving import Halving, dominance_rank
+from invsearch.search.sampler.boxes import hypervolume
+from invsearch.search.serial import run_serial
 
 OBJECTIVES = {"val_loss": "minimize", "top1": "maximize"}
 
@@ -57,3 +64,28 @@ def test_a_trial_that_nothing_dominates_never_stops(points: list[tuple[int, int]
     for number, point in enumerate(signed):
         if dominance_rank(point, signed) == 0:
             assert not halving.stops(number, 1)
+
+
+def spent_and_found(folder: Path, rungs: tuple[int, ...]) -> tuple[int, float]:
+    """Epochs, and the share of the true hypervolume, after thirty trials of at most 9 epochs."""
+    problem = Curves(folder, rungs=rungs)
+    (folder / "run").mkdir()
+    run = session(problem, folder / "run", 30)
+    run_serial(run)
+    run.close()
+    complete = [trial for trial in run.trials if trial.state == "complete"]
+    found = np.array([problem.row(trial.architecture)[:2] for trial in complete])
+    everything = np.array([row[:2] for row in problem.table.values()])
+    worst = everything.max(axis=0)
+    return problem.epochs, hypervolume(found, worst) / hypervolume(everything, worst)
+
+
+def test_what_halving_saves(tmp_path: Path) -> None:
+    """A quarter of the epochs and more, for little of the front; what stopped is not on it."""
+    (tmp_path / "all").mkdir()
+    (tmp_path / "halved").mkdir()
+    epochs, found = spent_and_found(tmp_path / "all", ())
+    fewer, kept = spent_and_found(tmp_path / "halved", (1, 3))
+    assert epochs == 30 * 9
+    assert fewer < 0.75 * epochs
+    assert kept == pytest.approx(found, abs=0.05)

@@ -74,6 +74,20 @@ def test_known_infeasible_architectures_are_never_evaluated(tmp_path: Path) -> N
             assert "size exceeds its bound" in trial["error"]
 
 
+def test_constraint_that_was_not_evaluated_is_an_error(tmp_path: Path) -> None:
+    """Nothing passes for feasible whose bound could not be checked."""
+    space = write_space(
+        tmp_path,
+        objectives="{error: minimize}",
+        constraints="{size: {max: 4}}",
+        evaluator="toy_evaluator:error_alone",
+    )
+    passed(invsearch(tmp_path, "run", space, "--trials", 3, "--executor", "serial"))
+    trials = trial_lines(tmp_path / "results" / "toy")
+    assert [trial["state"] for trial in trials] == ["failed"] * 3
+    assert all("size was not evaluated" in trial["error"] for trial in trials)
+
+
 @pytest.mark.parametrize(
     "strategy", ["cost_aware", "nsga2", "tpe", "evolution", "random", "exhaustive"]
 )
@@ -184,6 +198,24 @@ def test_what_a_stopped_trial_reached_reaches_the_sampler(tmp_path: Path) -> Non
     assert all(t.user_attrs["sigma"][0] > 0 for t in complete)
     assert all(t.user_attrs["sigma"][1] == 0 for t in complete), "MACs are exact"
     assert all("0.5" in t.user_attrs["rungs"] for t in complete)
+
+
+def test_counted_search_in_batches_can_be_resumed(tmp_path: Path) -> None:
+    """Where nothing is evaluated the study is written now and then: only ever what has ended."""
+    run = ("run", "rednet", "--deterministic", "--set", "search.rungs=[]", "--set",
+           "search.strategy=random", "--set", "search.parallel=3", "--set",
+           "objectives={macs: minimize, params: minimize}")  # fmt: skip
+    limit = ("--set", "constraints={params: {max: 2.0e+7}}")
+    runs = []
+    for name, parts in (("split", (70, 90)), ("whole", (90,))):
+        for trials in parts:
+            arguments = (*run, *limit, "--trials", trials, "--out", name, "--resume")
+            passed(invsearch(tmp_path, *arguments))
+        runs.append(without_times(trial_lines(tmp_path / name)))
+    assert {trial["state"] for trial in runs[0]} == {"complete", "infeasible"}
+    assert len({str(trial["architecture"]) for trial in runs[0]}) == len(runs[0])
+    assert sorted(t["number"] for t in runs[0]) == list(range(len(runs[0])))
+    assert sum(t["state"] == "complete" for t in runs[0]) == 90
 
 
 NOISY = """

@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
+from invsearch.search.sampler.acquisition import Acquisition, undominated_region
 from invsearch.search.sampler.boxes import Boxes, hypervolume, non_dominated
 from invsearch.search.sampler.counted import best_first
 from invsearch.search.sampler.ehvi import Prediction, expected_gain
-from invsearch.search.sampler.gp import (
-    Features,
-    GaussianProcess,
-    Hyperparameters,
-    _negative_log_posterior,
-    fit,
-)
+from invsearch.search.sampler.gp import GaussianProcess, Posterior, fit
+from invsearch.search.sampler.kernel import Features, Hyperparameters, Kernel
 from invsearch.search.sampler.surrogate import Scale, Surrogate, log_offset
 
 
@@ -46,6 +42,16 @@ def test_gain_is_the_difference_of_hypervolumes(objectives: int) -> None:
     before = hypervolume(members, reference)
     gains = [hypervolume(np.vstack([members, p]), reference) - before for p in new]
     np.testing.assert_allclose(Boxes(reference, members).gain(new), gains, atol=1e-12)
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_fewer_boxes_bound_the_gain_from_above(objectives: int) -> None:
+    """A region of few boxes contains the exact one: no candidate looks worse than it is."""
+    members, reference = front(objectives, 200), np.ones(objectives)
+    exact, coarse = Boxes(reference, members), Boxes(reference, members).coarse(4)
+    new = np.random.default_rng(2).random((50, objectives))
+    assert len(coarse) < len(exact)
+    assert np.all(coarse.gain(new) >= exact.gain(new) - 1e-12)
 
 
 def test_hypervolume_of_known_shapes() -> None:
@@ -98,16 +104,10 @@ def features(n: int, seed: int = 0) -> Features:
 def test_gradient_of_the_posterior() -> None:
     """The analytic gradient agrees with finite differences."""
     rng = np.random.default_rng(0)
-    x, y = features(25), rng.standard_normal(25)
-    start = Hyperparameters.prior(4).pack()
-    args = (x, y, 0.1 * rng.random(25), start, np.ones(len(start)))
-    at = start + 0.3 * rng.standard_normal(len(start))
-    error = check_grad(
-        lambda v: _negative_log_posterior(v, *args)[0],
-        lambda v: _negative_log_posterior(v, *args)[1],
-        at,
-    )
-    assert error < 1e-4 * np.linalg.norm(_negative_log_posterior(at, *args)[1])
+    posterior = Posterior(features(25), rng.standard_normal(25), 0.1 * rng.random(25))
+    at = posterior.prior + 0.3 * rng.standard_normal(len(posterior.prior))
+    error = check_grad(lambda v: posterior(v)[0], lambda v: posterior(v)[1], at)
+    assert error < 1e-4 * np.linalg.norm(posterior(at)[1])
 
 
 def test_posterior_interpolates_and_narrows() -> None:
@@ -120,6 +120,58 @@ def test_posterior_interpolates_and_narrows() -> None:
     new = features(20, seed=5)
     assert np.all(process.part(10).predict(new)[1] >= process.predict(new)[1] - 1e-9)
     assert sd.mean() < process.predict(new)[1].mean()
+
+
+def test_imagined_points_are_as_if_observed_at_their_means() -> None:
+    """The extended factor is that of a process given the points with their predictions."""
+    x, new, at = features(30), features(4, seed=7), features(20, seed=8)
+    y, noise = np.random.default_rng(1).standard_normal(30), 0.1 * np.ones(30)
+    process = GaussianProcess(fit(x, y, noise), x, y, noise)
+    np.testing.assert_allclose(process.fitted(), process.mean(x), atol=1e-9)
+    both = np.concatenate([y, process.mean(new)])
+    whole = GaussianProcess(
+        process.h, x.joined(new), both, np.concatenate([noise, np.zeros(len(new))])
+    )
+    for found, expected in zip(process.imagined(new).predict(at), whole.predict(at), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+def test_covariance_in_parts_is_the_covariance() -> None:
+    """Products over chunks, and the variance, agree with the matrix written out."""
+    x, at = features(40), features(3000, seed=1)
+    h = Hyperparameters.prior(4)
+    kernel, vector = Kernel(h, x), np.random.default_rng(0).standard_normal(40)
+    weights = np.exp(h.weights)[x.groups]
+    distance = (weights * (at.columns[:, None] - x.columns) ** 2).sum(axis=2)
+    expected = np.exp(h.signal - distance) + np.exp(h.linear) * at.linear @ x.linear.T
+    expected += np.exp(h.additive) * at.columns @ x.columns.T + 1.0
+    np.testing.assert_allclose(kernel(at), expected, atol=1e-12)
+    np.testing.assert_allclose(kernel.times(at, vector), expected @ vector, atol=1e-10)
+    np.testing.assert_allclose(Kernel(h, x).variance(x), np.diag(kernel(x)), atol=1e-12)
+
+
+@pytest.mark.parametrize("unknown", [1, 2])
+def test_staged_scores_find_the_best_candidate(unknown: int) -> None:
+    """Of many candidates few get exact scores, and the best of all is among them."""
+    x, at = features(250), features(4000, seed=3)
+    rng = np.random.default_rng(0)
+    effects = rng.standard_normal((12, 2))
+    y = np.exp(0.3 * (x.columns @ effects) + 0.1 * rng.standard_normal((250, 2)))
+    start = Hyperparameters.prior(4)
+    models = {
+        m: Surrogate(x, y[:, m], np.zeros(250), offset=0.0, start=start, iterations=0)
+        for m in range(unknown)
+    }
+    incumbents = {m: models[m].estimates() if m in models else x.linear[:, 0] for m in range(2)}
+    reference = np.array([values.max() for values in incumbents.values()])
+    acquisition = Acquisition(undominated_region(incumbents, reference), models, at[:0], limits=[])
+    known = dict.fromkeys(range(unknown, 2), at.linear[:, 0])
+    raw = {m: Prediction(*model.process.predict(at)) for m, model in models.items()}
+    exact = expected_gain(acquisition.boxes, known, raw)
+    scores = acquisition.scores(at, known)
+    assert (scores >= 0).sum() < 300
+    assert np.argmax(scores) == np.argmax(exact)
+    assert scores.max() == pytest.approx(exact.max())
 
 
 def test_known_noise_is_not_followed() -> None:

@@ -126,6 +126,53 @@ def test_resume_continues_as_if_uninterrupted(
     assert resumed == whole
 
 
+@pytest.mark.parametrize("cut", [60, 100, 118])
+def test_counted_search_resumes_within_and_between_blocks(cut: int) -> None:
+    """Where everything is counted, too, the next point depends on the study alone."""
+
+    def costs(params: Params) -> dict[int, float]:
+        return dict(enumerate(both(params)))
+
+    whole = run(create(CostAwareSampler(BIG, costs=costs, seed=2)), BIG, 125)
+    assert len(set(whole)) == 125
+    study = create(CostAwareSampler(BIG, costs=costs, seed=2))
+    for params in whole[:cut]:
+        study.add_trial(
+            create_trial(params=dict(params), distributions=BIG, values=both(dict(params)))
+        )
+    assert run(study, BIG, 125 - cut) == whole
+
+
+def test_reading_again_is_reading_anew() -> None:
+    """What is kept of finished trials is what a fresh reading gives, whatever finishes first."""
+    sampler = CostAwareSampler(SPACE, costs=known, seed=0)
+    study = create(sampler)
+    rng = np.random.default_rng(0)
+    running: list[optuna.Trial] = []
+    for number in range(40):
+        running.append(study.ask(SPACE))
+        if number > 3:
+            trial = running.pop(rng.integers(len(running)))
+            attributes: dict[str, Any] = [{"orphan": True}, {"retry_of": number - 3}, {}][
+                number % 3
+            ]
+            for name, value in attributes.items():
+                trial.set_user_attr(name, value)
+            if number % 4 == 0:
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                study.tell(trial, both(trial.params))
+        trials = study.get_trials(deepcopy=False)
+        kept = sampler._prepared(study, SPACE).read(trials, {})
+        anew = CostAwareSampler(SPACE, costs=known)._prepared(study, SPACE).read(trials, {})
+        for name in ("evaluated", "failed", "stopped", "everything"):
+            numbers = [[r.number for r in getattr(h, name)] for h in (kept, anew)]
+            assert numbers[0] == numbers[1]
+        assert kept.seen == anew.seen
+        assert kept.hyperparameters == anew.hyperparameters
+        np.testing.assert_array_equal(kept.pending, anew.pending)
+
+
 def test_never_a_known_infeasible_point() -> None:
     """``feasible`` is a promise, in listed spaces and in pools."""
     for space in (SPACE, BIG):

@@ -1,0 +1,121 @@
+"""From what the trials say to the models, and from these to the acquisition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invsearch.search.sampler.acquisition import Acquisition, undominated_region
+from invsearch.search.sampler.catalogue import Catalogue, Points
+from invsearch.search.sampler.history import History, Record
+from invsearch.search.sampler.kernel import Hyperparameters
+from invsearch.search.sampler.surrogate import FIT_POINTS, Surrogate, log_offset
+
+__all__ = ["Models"]
+
+Array = NDArray[np.float64]
+
+_COLD, _WARM, _WARM_MANY = 30, 10, 5
+_MANY, _FEW = 150, 100
+_MARGIN, _MARGIN_BLIND = 1e-3, 0.5
+
+
+class Models:
+    """A model of each objective not known beforehand, fitted to a history.
+
+    The hyperparameters start from those of the latest proposal and are kept where no trial ended
+    since, so that a batch of proposals shares them.
+
+    Attributes:
+        surrogates: By objective.
+    """
+
+    def __init__(self, catalogue: Catalogue, history: History) -> None:
+        self._catalogue, self._history = catalogue, history
+        self._evaluated = catalogue.points(catalogue.stack(history.evaluated))
+        values = np.array([r.values for r in history.evaluated])
+        variances = np.array([r.sigma for r in history.evaluated]) ** 2
+        self.surrogates = {
+            m: self._surrogate(m, values[:, m], variances[:, m]) for m in catalogue.unknown
+        }
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The fitted hyperparameters, JSON-able."""
+        kept = {str(m): s.hyperparameters.pack().tolist() for m, s in self.surrogates.items()}
+        return {**kept, "count": [float(len(self._history.evaluated))]}
+
+    def acquisition(self, free: Points) -> Acquisition:
+        """What scores the candidates ``free``."""
+        catalogue, history = self._catalogue, self._history
+        feasible = np.array([r.feasible for r in history.evaluated], dtype=bool)
+        pending = catalogue.points(history.pending)
+        incumbents = {}
+        for m, cost in catalogue.warped(self._evaluated).items():
+            incumbents[m] = np.concatenate([cost[feasible], catalogue.warped(pending)[m]])
+        for m, model in self.surrogates.items():
+            # by posterior means, so that noise does not make an incumbent look better than it is
+            known = model.estimates()[: len(feasible)][feasible]
+            incumbents[m] = np.concatenate([known, model.process.mean(pending.features)])
+        return Acquisition(
+            undominated_region(incumbents, self._reference(incumbents, free)),
+            self.surrogates,
+            pending.features,
+            self._limits(),
+        )
+
+    def _surrogate(self, m: int, values: Array, variances: Array) -> Surrogate:
+        catalogue, history = self._catalogue, self._history
+        kept = history.hyperparameters.get(str(m))
+        start = Hyperparameters.unpack(np.array(kept)) if kept else None
+        same = history.hyperparameters.get("count") == [float(len(values))]
+        warm = _WARM if len(values) < _MANY else _WARM_MANY
+        offset = log_offset(values, maximised=catalogue.signs[m] < 0)
+        rows, found, variance = history.stopped_values(m, log=offset is not None)
+        x = self._evaluated.features
+        return Surrogate(
+            x.joined(catalogue.points(rows).features) if len(rows) else x,
+            np.concatenate([values, found]),
+            np.concatenate([variances, variance]),
+            offset=offset,
+            start=start,
+            fit_points=int(FIT_POINTS / len(catalogue.unknown) ** 0.5),
+            iterations=_COLD if start is None else 0 if same else warm,
+        )
+
+    def _reference(self, incumbents: Mapping[int, Array], free: Points) -> Array:
+        """The worst corner of the hypervolume: (objectives,)."""
+        catalogue = self._catalogue
+        reference = np.empty(len(catalogue.signs))
+        ends = catalogue.warped(catalogue.points(catalogue.reference[:2]))
+        for m, costs in catalogue.warped(free).items():
+            seen = np.concatenate([incumbents[m], ends[m]])
+            reference[m] = max(seen.max(), costs.max()) + _MARGIN
+        for m, model in self.surrogates.items():
+            # beyond the worst seen where the ends of the front may not have been seen yet
+            reference[m] = model.worst + (_MARGIN if catalogue.known else _MARGIN_BLIND)
+        return reference
+
+    def _limits(self) -> list[Surrogate]:
+        """Models of every measured constraint that some trial violated, and of failure.
+
+        Failure is regressed on as a label: -0.5 where a trial was evaluated, 0.5 where it failed
+        (least-squares classification, Rasmussen and Williams, section 6.5).
+        """
+        history, limits = self._history, []
+        broken = {n for r in history.evaluated for n, v in r.violations.items() if v > 0}
+        for name in sorted(broken):
+            records = [r for r in history.evaluated if name in r.violations]
+            limits.append(self._limit(records, [r.violations[name] for r in records]))
+        if history.failed:
+            alive = history.evaluated + history.stopped
+            labels = [-0.5] * len(alive) + [0.5] * len(history.failed)
+            limits.append(self._limit(alive + history.failed, labels))
+        return limits
+
+    def _limit(self, records: Sequence[Record], values: Sequence[float]) -> Surrogate:
+        x = self._catalogue.points(self._catalogue.stack(records)).features
+        noise = np.zeros(len(values))
+        return Surrogate(x, np.array(values), noise, iterations=_WARM, fit_points=_FEW)

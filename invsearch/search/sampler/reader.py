@@ -1,0 +1,174 @@
+"""Reads a study's trials, each finished one once.
+
+User attributes that a trial may carry (all optional):
+
+``sigma``
+    Standard error of each objective's value, a list in the order of the directions (None: unknown).
+``partial``
+    On a stopped (pruned) trial, ``{"fidelity": 0.25, "values": [...]}``: its values when it was
+    stopped. On a complete trial, ``rungs``: ``{"0.25": [...]}``, its values at that fidelity. A
+    stopped trial informs the models through the mean change between its rung and the end on the
+    complete trials that recorded the same rung; without any such trial its values are left aside.
+``orphan``
+    True on a trial that failed because its process was killed: it says nothing about its point.
+``retry_of``
+    The number of the trial that this one repeats, which is an orphan then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
+
+from invsearch.errors import InputError
+from invsearch.search.sampler.history import History, Record
+
+__all__ = ["HYPERPARAMETERS", "Reader"]
+
+Array = NDArray[np.float64]
+
+HYPERPARAMETERS = "invsearch:hyperparameters"
+
+
+class Reader:
+    """Reads the trials of one study again and again, each finished one once.
+
+    A finished trial never changes, so what the leading finished trials say is kept; only the trials
+    behind the first one that still runs are sorted out anew.
+    """
+
+    def __init__(self, row: Callable[[Mapping[str, Any]], Array], width: int, signs: Array) -> None:
+        """Args:
+        row: Gives the canonical row of a trial's parameters.
+        width: Parameters in a row.
+        signs: (objectives,), 1 where minimised and -1 where maximised.
+        """
+        self._row, self._width, self._signs = row, width, signs
+        self._forget()
+
+    def _forget(self) -> None:
+        self._settled = _Sorted()
+        self._count = 0
+        self._last: FrozenTrial | None = None
+        self._parsed: dict[int, tuple[FrozenTrial, Record]] = {}
+
+    def read(
+        self, trials: Sequence[FrozenTrial], proposed: Mapping[int, Array], skip: int = -1
+    ) -> History:
+        """Sort out ``trials``.
+
+        Args:
+            trials: Of the study, in order.
+            proposed: Points handed out, by trial number: a running trial may not have stored its
+                parameters yet.
+            skip: The number of the trial that asks.
+        """
+        if self._last is not None and (
+            len(trials) < self._count or trials[self._count - 1] is not self._last
+        ):
+            self._forget()  # another study
+        while self._count < len(trials) and trials[self._count].state.is_finished():
+            self._last = trials[self._count]
+            self._settled.add(self._last, self._record(self._last, proposed))
+            self._parsed.pop(self._last.number, None)
+            self._count += 1
+        found = self._settled.copy()
+        for trial in trials[self._count :]:
+            found.note_retry(trial)
+            if trial.number != skip:
+                found.add(trial, self._record(trial, proposed))
+        return found.history(self._width)
+
+    def _record(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Record:
+        parsed = self._parsed.get(trial.number)
+        if parsed is not None and parsed[0] is trial:
+            return parsed[1]
+        record = self._parse(trial, proposed)
+        if trial.state.is_finished():
+            self._parsed[trial.number] = (trial, record)
+        return record
+
+    def _parse(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Record:
+        attrs = trial.user_attrs
+        partial = attrs.get("partial")
+        return Record(
+            trial.number,
+            trial.state,
+            self._point(trial, proposed),
+            self._minimised(trial.values),
+            np.nan_to_num(np.abs(self._minimised(attrs.get("sigma")))),
+            trial.constraints,
+            None
+            if not partial
+            else (float(partial["fidelity"]), self._minimised(partial.get("values"))),
+            {float(f): self._minimised(v) for f, v in attrs.get("rungs", {}).items()},
+        )
+
+    def _point(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Array:
+        if not trial.state.is_finished() and trial.number in proposed:
+            return proposed[trial.number]
+        try:
+            return self._row({**trial.system_attrs.get("fixed_params", {}), **trial.params})
+        except (KeyError, ValueError, InputError):
+            return np.full(self._width, np.nan)
+
+    def _minimised(self, values: Sequence[float | None] | None) -> Array:
+        if values is None or len(values) != len(self._signs):
+            return np.full(len(self._signs), np.nan)
+        found = np.array([math.nan if v is None else float(v) for v in values])
+        return np.asarray(self._signs * found)
+
+
+class _Sorted:
+    """Records by what became of them, while trials are added."""
+
+    def __init__(self) -> None:
+        self._evaluated: list[Record] = []
+        self._failed: list[Record] = []
+        self._stopped: list[Record] = []
+        self._pending: list[Record] = []
+        self._orphans: set[int] = set()
+        self._hyperparameters: Mapping[str, Any] = {}
+
+    def copy(self) -> _Sorted:
+        twin = _Sorted()
+        twin._evaluated, twin._failed = self._evaluated.copy(), self._failed.copy()
+        twin._stopped, twin._pending = self._stopped.copy(), self._pending.copy()
+        twin._orphans, twin._hyperparameters = self._orphans.copy(), self._hyperparameters
+        return twin
+
+    def note_retry(self, trial: FrozenTrial) -> None:
+        if "retry_of" in trial.user_attrs:
+            self._orphans.add(trial.user_attrs["retry_of"])
+
+    def add(self, trial: FrozenTrial, record: Record) -> None:
+        self.note_retry(trial)
+        self._hyperparameters = trial.system_attrs.get(HYPERPARAMETERS, self._hyperparameters)
+        if not record.placed:
+            return
+        if not trial.state.is_finished():
+            self._pending.append(record)
+        elif record.evaluated:
+            self._evaluated.append(record)
+        elif trial.state == TrialState.PRUNED:
+            self._stopped.append(record)
+        elif not trial.user_attrs.get("orphan"):
+            self._failed.append(record)
+
+    def history(self, width: int) -> History:
+        failed = [r for r in self._failed if r.number not in self._orphans]
+        everything = self._evaluated + failed + self._stopped + self._pending
+        return History(
+            self._evaluated,
+            failed,
+            self._stopped,
+            np.array([r.row for r in self._pending]).reshape(len(self._pending), width),
+            everything,
+            {r.key for r in everything},
+            self._hyperparameters,
+        )
