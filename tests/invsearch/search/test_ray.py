@@ -101,15 +101,22 @@ def stop(nodes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def test_both_nodes_evaluate(tmp_path: Path, cluster: dict[str, str]) -> None:
-    """Without --address the environment's cluster is used; two trials run at a time."""
+    """Without --address the environment's cluster is used; two trials run at a time.
+
+    The first trial waits for one on the other node, however long that takes to start.
+    """
     space = write_space(tmp_path, evaluator="toy_evaluator:located")
     (tmp_path / "toy_evaluator.py").write_text(
-        "import os, time\n"
+        "import pathlib, time\n"
         "def located(values):\n"
         "    import ray\n"
-        "    time.sleep(0.5)\n"
-        "    node = int(ray.get_runtime_context().get_node_id()[:8], 16)\n"
-        "    return {'error': values['x'], 'size': -values['x'], 'node': node}\n"
+        "    node = ray.get_runtime_context().get_node_id()[:8]\n"
+        f"    seen = pathlib.Path({str(tmp_path)!r})\n"
+        "    (seen / f'{node}.seen').touch()\n"
+        "    end = time.monotonic() + 90\n"
+        "    while len(list(seen.glob('*.seen'))) < 2 and time.monotonic() < end:\n"
+        "        time.sleep(0.05)\n"
+        "    return {'error': values['x'], 'size': -values['x'], 'node': int(node, 16)}\n"
     )
     passed(invsearch(tmp_path, "run", space, **cluster))
     trials = trial_lines(tmp_path / "results" / "toy")
