@@ -1,4 +1,4 @@
-"""The 1x1 convolution by oneDNN on a CPU, on one thread as on several."""
+"""The 1x1 convolution: by oneDNN on a CPU, on one thread as on several; on a GPU with its bias."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ops.eager import recorded
 
-__all__ = ["Pointwise"]
+__all__ = ["Pointwise", "adds_bias_late", "over_pixels"]
 
 _UNUSED_DILATION = 2
 _SMALL = 20480
@@ -25,6 +25,7 @@ class Pointwise(nn.Conv2d):
     MKL, which takes twice oneDNN's time on processors that MKL has no AVX-512 code for. So without
     gradients and channels-last this calls oneDNN's matrix product; otherwise it asks for a
     dilation, which a window of one pixel has no use for but sends torch to oneDNN's convolution.
+    On a GPU a bias is added by the matrix product; see `adds_bias_late`.
 
     Args:
         in_channels: Channels of x (B, C_in, H, W).
@@ -39,6 +40,8 @@ class Pointwise(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, stride=stride, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.bias is not None and self.stride == (1, 1) and adds_bias_late(x):
+            return over_pixels(x, self.weight, self.bias)
         if x.device.type != "cpu" or recorded(x):
             return super().forward(x)
         if self._multiplies(x):
@@ -70,6 +73,31 @@ class Pointwise(nn.Conv2d):
         rows = pixels.view(-1, x.shape[1])
         result = product(rows, self.weight.flatten(1), self.bias, "none", [], "")
         return result.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
+
+
+def adds_bias_late(x: Tensor) -> bool:
+    """Whether torch's 1x1 convolution of x adds a bias in a second pass over its result.
+
+    cuDNN does for channels-last images: for a span convolution that is one more pass over a kernel
+    tensor, as long as the first.
+    """
+    return x.is_cuda and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def over_pixels(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 1x1 convolution as one matrix product over the pixels, which adds the bias as it writes.
+
+    Args:
+        x: (B, C_in, H, W), channels-last.
+        weight: (C_out, C_in, 1, 1).
+        bias: (C_out,).
+
+    Returns:
+        (B, C_out, H, W), channels-last.
+    """
+    pixels = x.permute(0, 2, 3, 1)
+    rows = torch.addmm(bias, pixels.reshape(-1, x.shape[1]), weight.flatten(1).t())
+    return rows.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ops.involution import library
 from ops.involution.backends.base import Gradients
+from ops.pointwise import adds_bias_late, over_pixels
 
 __all__ = ["composed", "composed_backward", "composed_bottleneck"]
 
@@ -84,6 +85,9 @@ def composed_bottleneck(
 def _span(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     groups, size, _, hidden = weight.shape
     matrix = weight.reshape(-1, hidden, 1, 1)
-    span = F.conv2d(features, matrix, None if bias is None else bias.reshape(-1))
+    if bias is not None and adds_bias_late(features):
+        span = over_pixels(features, matrix, bias.reshape(-1))
+    else:
+        span = F.conv2d(features, matrix, None if bias is None else bias.reshape(-1))
     kernel: Tensor = span.unflatten(1, (groups, size, size))
     return kernel

@@ -20,6 +20,8 @@ MARGIN = 1.5
 ATTEMPTS = 4
 WARMUP_CALLS = 3
 _CALIBRATION_CYCLES = 1_000_000
+_WARM_SECONDS = 0.3
+"""How long the GPU spins before it is calibrated: an idle one clocks at a fifth of its speed."""
 
 
 class CudaClock:
@@ -41,7 +43,7 @@ class CudaClock:
         self._device = device
         self._start, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         self.samples, self.exposed, self.held_s = 0, 0, 0.0
-        self._cycles_per_s = _CALIBRATION_CYCLES / min(self._spin() for _ in range(3))
+        self._cycles_per_s = _CALIBRATION_CYCLES / min(self._spins(_WARM_SECONDS))
 
     def __call__(self, run: Run, calls: int) -> float:
         """Seconds that so many calls take together, on the current stream."""
@@ -79,6 +81,13 @@ class CudaClock:
             self._end.record(stream)
         self._end.synchronize()
         return float(self._start.elapsed_time(self._end)) / 1e3, queueing_s, hidden
+
+    def _spins(self, at_least: float) -> list[float]:
+        """Seconds of spins one after the other, for so long."""
+        spins: list[float] = []
+        while sum(spins) < at_least:
+            spins.append(self._spin())
+        return spins
 
     def _spin(self) -> float:
         stream = torch.cuda.current_stream(self._device)

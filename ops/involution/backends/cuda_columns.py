@@ -2,8 +2,7 @@
 
 Two kinds: "band", on tensor cores, for fp16 and bf16 in channels-last; and "fma", in fp32
 arithmetic, for the rest. They are compiled for K, stride, dtype, layout and 8 or 16 channels a
-warp. What each reads and keeps where is said in their sources; none of the choices here, nor the
-numbers of stages and registers there, has been measured on a GPU.
+warp. What each reads and keeps where is said in their sources.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import torch
 from ops.involution.backends.cuda_launch import Launch
 from ops.involution.geometry import Geometry
 
-__all__ = ["STORAGE", "Strides", "fits", "launch", "parts"]
+__all__ = ["STORAGE", "Strides", "fits", "launch", "parts", "strip_of"]
 
 STORAGE = {torch.float32: "float", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 """Storage type of each dtype that the kernels take."""
@@ -21,13 +20,30 @@ SIZES = (3, 5, 7)
 STRIDES = (1, 2)
 WARPS, PIXELS = 4, 8
 """As in cuda/tasks.h."""
-ENOUGH_WARPS = {"aggregate": 8192, "grad_input": 2048, "grad_kernel": 8192}
-"""From so many on, a warp goes down all rows: two to three times what a large GPU has at once.
-
-Fewer for the gradient of the input, where two strips of rows read entries twice.
-"""
-LEAST_STRIP = {"aggregate": 7, "grad_input": 14, "grad_kernel": 7}
+RESIDENT = {
+    "aggregate": (5, 4),
+    "grad_input": (3, 3),
+    "grad_kernel": (5, 3),
+    "aggregate_fma": (3, 3),
+    "grad_input_fma": (3, 3),
+    "grad_kernel_fma": (3, 3),
+}
+"""Blocks that an SM holds of each kernel, at stride 1 and 2: the sources' launch bounds."""
+LEAST_STRIP = 4
 """Rows of a warp, at least, where the image has them."""
+AGAIN = {"aggregate": 0.25, "grad_input": 1.0, "grad_kernel": 0.25}
+"""What a strip costs beyond its rows, in rows for each of the (K - 1) / stride it reads again.
+
+The output and the gradient of the kernel read only the input again, a quarter of a row's bytes;
+the gradient of the input reads entries again.
+"""
+BUSY = {"aggregate": 0.6, "grad_input": 0.6, "grad_kernel": 1.0}
+"""From what share of the warps that a GPU holds on more of them share what it does in a time.
+
+Measured on an H200, RedNet-50's stages 1 and 2 with 64 images: at .65 to .78 of them one strip took
+as long as four of the output (50 us), and less of the gradient of the input (51 us, two strips 68);
+the gradient of the kernel, which has twice the instructions, took 102 us, and 90 with four.
+"""
 
 Strides = tuple[int, ...]
 
@@ -49,7 +65,13 @@ def fits(operator: str, geometry: Geometry, x: Strides, y: Strides, kernel: Stri
 
 
 def launch(
-    operator: str, kind: str, geometry: Geometry, dtype: torch.dtype, native: bool
+    operator: str,
+    kind: str,
+    geometry: Geometry,
+    dtype: torch.dtype,
+    native: bool,
+    keep_place: bool,
+    processors: int,
 ) -> tuple[Launch, int]:
     """The launch, and how many rows of the result each warp has.
 
@@ -59,21 +81,51 @@ def launch(
         geometry: Of the involution; `fits` it.
         dtype: Of every tensor.
         native: Whether channels, and the entries of a pixel, are innermost; else columns are.
+        keep_place: Whether all rows of entries begin at the same place within 16 bytes.
+        processors: SMs of the GPU.
     """
+    band = kind == "band"
     name, order = (
-        (operator, {}) if kind == "band" else (f"{operator}_fma", {"CHANNELS_LAST": native})
+        (operator, {"KEEP_PLACE": keep_place})
+        if band
+        else (f"{operator}_fma", {"CHANNELS_LAST": native})
     )
     size, stride, channels = geometry.kernel_size, geometry.stride[0], _slice(geometry)
     numbers = {"KERNEL_SIZE": size, "STRIDE": stride, "SLICE": channels, **order}
     defines = ("STORAGE", STORAGE[dtype]), *((key, str(int(n))) for key, n in numbers.items())
-    shared = (_band_bytes if kind == "band" else _fma_bytes)(operator, size, stride, channels)
+    shared = (_band_bytes if band else _fma_bytes)(operator, size, stride, channels)
     width = 2 * PIXELS if name == "grad_input" else PIXELS
     rows, columns = geometry.input_size if operator == "grad_input" else geometry.output_size
     tasks = geometry.batch * parts(columns, width) * geometry.channels // channels
-    most = parts(rows, LEAST_STRIP[operator])
-    strip = parts(rows, min(parts(ENOUGH_WARPS[operator], tasks), most))
+    again = AGAIN[operator] * (size - 1) / stride
+    resident = processors * RESIDENT[name][stride - 1] * WARPS
+    strip = strip_of(rows, tasks, resident, again, BUSY[operator])
     grid = parts(tasks * parts(rows, strip), WARPS), 1, 1
     return Launch(f"{name}.cu", name, defines, grid, 32 * WARPS, WARPS * shared), strip
+
+
+def strip_of(rows: int, tasks: int, resident: int, again: float, busy: float) -> int:
+    """How many rows a warp has: so many that all of them take the least time.
+
+    The GPU runs whole waves of warps, then a last one. With up to `busy` of a wave each row takes
+    its latency; more warps share what the GPU does in a time. So more strips fill the last wave,
+    but each has rows to read again.
+
+    Args:
+        rows: Of the result.
+        tasks: Warps if each had all rows.
+        resident: Warps of a wave.
+        again: What a strip costs beyond its own rows, in rows.
+        busy: Share of a wave, see `BUSY`.
+    """
+
+    def time(strip: int) -> float:
+        waves, last = divmod(tasks * parts(rows, strip), resident)
+        of_last = max(1.0, last / resident / busy) if last else 0.0
+        return (waves / busy + of_last) * (strip + again)
+
+    strips = {parts(rows, count) for count in range(1, max(1, rows // LEAST_STRIP) + 1)}
+    return min(sorted(strips, reverse=True), key=time)
 
 
 def parts(whole: int, part: int) -> int:
@@ -94,15 +146,14 @@ def _reach(geometry: Geometry, x: Strides, y: Strides, kernel: Strides) -> int:
 
 
 def _band_bytes(operator: str, size: int, stride: int, channels: int) -> int:
-    """Shared memory of a warp: STAGES * STAGE_BYTES, and for grad_kernel the entries' words."""
+    """Shared memory of a warp: STAGES * STAGE_BYTES, and for grad_kernel a row of entries."""
     pieces = (size * size + 14) // 8
-    entries = 16 * pieces + (0 if pieces % 4 else 16)
+    entries = 16 * (pieces | 1)
     blocks = parts((PIXELS - 1) * stride + size, 8)
     if operator == "aggregate":
-        return 4 * (16 * channels * stride * blocks + 32 + PIXELS * entries)
+        return 4 * (16 * channels * stride * blocks + PIXELS * entries)
     if operator == "grad_kernel":
-        words = (2 * size * size + 5) // 4
-        return 4 * 16 * channels * (stride * blocks + 1) + PIXELS * 4 * words
+        return 4 * 16 * channels * (stride * blocks + 1) + PIXELS * entries
     positions, shift = (PIXELS + size - 2) // stride + 1, PIXELS // stride
     blocks = parts(shift + 8 * parts(positions, 8), 8)
     return 3 * (16 * channels * blocks + (shift + positions) * entries)

@@ -115,7 +115,7 @@ def packed(
 def _prepared(launch: Launch, index: int) -> _Kernel:
     """The kernel on device `index`, compiled and loaded if need be, allowed its shared memory."""
     key = (launch.source, launch.entry, launch.defines, index)
-    with _lock, _outside_capture():
+    with _lock, _outside_capture(index):
         kernel = _kernels.get(key) or _loaded(launch, index)
         if launch.shared_bytes > kernel.shared_bytes:
             limit = (_MAX_DYNAMIC_SHARED_SIZE_BYTES, launch.shared_bytes)
@@ -127,7 +127,6 @@ def _prepared(launch: Launch, index: int) -> _Kernel:
 
 
 def _loaded(launch: Launch, index: int) -> _Kernel:
-    _enter_context(index)
     file = (launch.source, launch.defines, index)
     if file not in _modules:
         capability = torch.cuda.get_device_capability(index)
@@ -158,12 +157,14 @@ def _context(index: int) -> ctypes.c_void_p:
 
 
 @contextmanager
-def _outside_capture() -> Iterator[None]:
-    """Lets this thread load kernels while a stream is being captured.
+def _outside_capture(index: int) -> Iterator[None]:
+    """Lets this thread load kernels on device `index` while a stream is being captured.
 
+    Within the device's context, which a thread in which nothing has used CUDA yet does not have.
     Loading is among the calls that a strict capture forbids to its thread, because they might order
     themselves with the stream; as torch's allocator does for its own, this says that it is meant.
     """
+    _enter_context(index)
     mode = ctypes.c_int(_CAPTURE_RELAXED)
     exchange = _driver().cuThreadExchangeStreamCaptureMode
     _require(exchange(ctypes.byref(mode)), "the mode of capture")

@@ -10,6 +10,8 @@ at stride 2. That these numbers, and those of the plan below, are the best is un
 from __future__ import annotations
 
 import ctypes
+import functools
+import math
 from typing import NamedTuple
 
 import torch
@@ -28,11 +30,12 @@ STORAGE = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
 WARPS = 4
 UNIT_ROWS, UNIT_COLUMNS = 4, 8
 """Output pixels of a unit of work, which a warp does for one group."""
-ROWS_AHEAD = 6
-"""Rows of x that a warp asks for before it makes a unit's kernel entries."""
 FOLD_THREADS = 128
-ENOUGH_BLOCKS = 1024
-"""A warp does several units only if at least so many blocks remain: about eight for each SM."""
+MANY_FEATURES = 64
+"""From so many features on, a block has one group; see `_Units.of_block`."""
+ENOUGH_BLOCKS = 2112
+"""A warp does several units only if at least so many blocks remain, 16 for each SM: on an H200 that
+took 39 us where 8 took 44 (stage 1, 64 images), and the same as 8 at the other stages."""
 
 
 class Problem(ctypes.Structure):
@@ -42,7 +45,7 @@ class Problem(ctypes.Structure):
         (name, ctypes.c_int64)
         for name in (
             *("images", "height", "width", "out_height", "out_width", "pad_rows", "pad_columns"),
-            *("block_rows_log", "block_columns_log", "block_groups_log"),
+            *("block_images_log", "block_rows_log", "block_columns_log", "block_groups_log"),
             *("blocks_rows", "blocks_columns", "blocks_groups"),
         )
     ]
@@ -121,6 +124,7 @@ def bottleneck(
     return _run(x, features, weight, bias, geometry, relu=True)
 
 
+@functools.lru_cache(4096)
 def plan(
     geometry: Geometry, dtype: torch.dtype, hidden: int, relu: bool = False
 ) -> tuple[Launch, Problem]:
@@ -132,7 +136,7 @@ def plan(
         hidden: C_features, a multiple of 4.
         relu: Whether negative features count as zeros.
     """
-    stride, units = geometry.stride[0], _Units.of_block(geometry)
+    stride, units = geometry.stride[0], _Units.of_block(geometry, hidden)
     input_rows = (UNIT_ROWS - 1) * stride + geometry.kernel_size
     defines = {
         "STORAGE": STORAGE[dtype],
@@ -143,44 +147,72 @@ def plan(
         "HIDDEN": hidden,
         "RELU": str(relu).lower(),
         "ROWS": UNIT_ROWS,
-        "AHEAD": min(ROWS_AHEAD, input_rows),
-        "BLOCKS": 4 if stride == 1 else 3,
+        "AHEAD": min(_rows_ahead(stride, hidden), input_rows),
+        "BLOCKS": 3 if stride == 2 or hidden >= MANY_FEATURES else 4,
     }
-    blocks = units.blocks(geometry)
-    count = geometry.batch * blocks[0] * blocks[1] * blocks[2]
+    images, *blocks = units.blocks(geometry)
+    count = images * math.prod(blocks)
     macros = tuple((name, str(value)) for name, value in defines.items())
     launch = Launch("fused.cu", "fused", macros, (count, 1, 1), 32 * WARPS, 0)
     sizes = (geometry.batch, *geometry.input_size, *geometry.output_size, *geometry.padding)
     return launch, Problem(*sizes, *units, *blocks)
 
 
+def _rows_ahead(stride: int, hidden: int) -> int:
+    """Rows of x that a warp asks for before it makes a unit's kernel entries.
+
+    As many as registers hold: fewer at stride 2, whose rows are twice as long, and with many
+    features, whose steps of 32 need them and take longer than any row to arrive.
+    """
+    if hidden >= MANY_FEATURES:
+        return 2
+    return 6 if stride == 1 else 4
+
+
 class _Units(NamedTuple):
     """Logarithms, to base 2, of how many units a block does along each axis."""
 
+    images: int
     rows: int
     columns: int
     groups: int
 
     @staticmethod
-    def of_block(geometry: Geometry) -> _Units:
-        """Groups side by side in memory first; then neighbours, whose windows overlap, in L1."""
-        groups = min(2, (geometry.groups - 1).bit_length())
-        units = _Units(0, 2 - groups, groups)
-        for larger in (_Units(1, max(1, units.columns), groups), _Units(2, 1, groups)):
-            rows, columns, blocks = larger.blocks(geometry)
-            if geometry.batch * rows * columns * blocks >= ENOUGH_BLOCKS:
+    def of_block(geometry: Geometry, hidden: int) -> _Units:
+        """So many that the block's warps read the same things from L1.
+
+        With few features, groups side by side in memory first, then neighbours, whose windows
+        overlap. With many, one group: its weights, K K C_features numbers, are more than all else
+        that a unit reads, and all units of a group read the same.
+        """
+        groups = 0 if hidden >= MANY_FEATURES else min(2, (geometry.groups - 1).bit_length())
+        units = _Units._filled(geometry, groups, 2)
+        for bits in (3, 4, 5):
+            larger = _Units._filled(geometry, groups, bits)
+            if math.prod(larger.blocks(geometry)) >= ENOUGH_BLOCKS:
                 units = larger
         return units
 
-    def blocks(self, geometry: Geometry) -> tuple[int, int, int]:
-        """Blocks along the rows, columns and groups of an image."""
+    @staticmethod
+    def _filled(geometry: Geometry, groups: int, bits: int) -> _Units:
+        """2^bits units: columns before rows, and of further images only what an image lacks."""
         height, width = geometry.output_size
-        sizes = (UNIT_ROWS << self.rows, UNIT_COLUMNS << self.columns, 1 << self.groups)
-        rows, columns, groups = (
-            -(-total // size)
-            for total, size in zip((height, width, geometry.groups), sizes, strict=True)
+        across = (-(-width // UNIT_COLUMNS) - 1).bit_length()
+        down = (-(-height // UNIT_ROWS) - 1).bit_length()
+        columns = min(1, across, bits - groups)
+        rows = min(2, down, bits - groups - columns)
+        columns += min(across - columns, bits - groups - columns - rows)
+        images = bits - groups - columns - rows if groups == 0 else 0
+        return _Units(images, rows, columns, groups)
+
+    def blocks(self, geometry: Geometry) -> tuple[int, int, int, int]:
+        """Blocks along the images, and along the rows, columns and groups of an image."""
+        totals = (geometry.batch, *geometry.output_size, geometry.groups)
+        sizes = (1, UNIT_ROWS, UNIT_COLUMNS, 1)
+        images, rows, columns, groups = (
+            -(-total // (size << log)) for total, size, log in zip(totals, sizes, self, strict=True)
         )
-        return rows, columns, groups
+        return images, rows, columns, groups
 
 
 def _folded(reduce: Tensor, norm: tuple[Tensor, ...], epsilon: float) -> tuple[Tensor, Tensor]:

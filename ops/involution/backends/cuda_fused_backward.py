@@ -22,6 +22,7 @@ Occupancy and speed are unmeasured, and so are the numbers of blocks that work i
 from __future__ import annotations
 
 import ctypes
+import functools
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ from torch import Tensor
 from ops.involution import layout
 from ops.involution.backends import cuda_launch
 from ops.involution.backends.base import Gradients
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda_launch import PROCESSORS, Launch, processors
 from ops.involution.geometry import Geometry
 
 __all__ = [
@@ -51,8 +52,6 @@ MOST_HIDDEN = 256
 """Beyond this sums would not stay in registers."""
 X_BLOCKS, TILE_BLOCKS = 2, 3
 """Blocks an SM that work is cut into where it can be: what is resident at once; unmeasured."""
-PROCESSORS = 132
-"""SMs of a plan that is told no other number: an H100's."""
 
 _TILE, _GAP = 8, 8
 _X_WARPS, _X_PIXELS, _TILE_THREADS = 8, 80, 128
@@ -80,6 +79,7 @@ class SumProblem(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("rows", "columns", "first_columns")]
 
 
+@functools.lru_cache(4096)
 def refuses(geometry: Geometry, dtype: torch.dtype, hidden: int) -> str | None:
     """Why these kernels cannot serve a call, so that the composition must, or None."""
     size, group_channels = geometry.kernel_size, geometry.channels // geometry.groups
@@ -149,6 +149,7 @@ def backward(
     return results
 
 
+@functools.lru_cache(4096)
 def plan_x(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan:
@@ -183,6 +184,7 @@ def plan_x(
     return Launch(source, "fused_grad_x", defines, grid, 32 * _X_WARPS, shared), problem
 
 
+@functools.lru_cache(4096)
 def plan_weight(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan:
@@ -207,6 +209,7 @@ def plan_weight(
     return launch, problem
 
 
+@functools.lru_cache(4096)
 def plan_features(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan:
@@ -228,6 +231,7 @@ def plan_features(
     return Launch(source, "fused_grad_features", defines, grid, _TILE_THREADS, shared), problem
 
 
+@functools.lru_cache(4096)
 def plan_sum(
     rows: int, columns: int, first_columns: int, dtype: torch.dtype
 ) -> tuple[Launch, SumProblem]:
@@ -246,8 +250,8 @@ def _run_x(
     grad_x: Tensor,
     geometry: Geometry,
 ) -> None:
-    processors = _processors(features.device)
-    launch, problem = plan_x(geometry, features.dtype, features.shape[1], processors)
+    dtype, hidden, count = features.dtype, features.shape[1], processors(features.device)
+    launch, problem = plan_x(geometry, dtype, hidden, count)
     cuda_launch.run(launch, problem, (grad_output, features, weight, bias, grad_x))
 
 
@@ -259,8 +263,7 @@ def _run_weight(
     grad_bias: Tensor,
     geometry: Geometry,
 ) -> None:
-    processors = _processors(x.device)
-    launch, problem = plan_weight(geometry, x.dtype, features.shape[1], processors)
+    launch, problem = plan_weight(geometry, x.dtype, features.shape[1], processors(x.device))
     columns = grad_weight.numel() + grad_bias.numel()
     sums = x.new_empty(problem.parts, columns, dtype=torch.float32)
     biased = grad_bias if grad_bias.numel() else None
@@ -272,8 +275,7 @@ def _run_weight(
 def _run_features(
     grad_output: Tensor, x: Tensor, weight: Tensor, grad_features: Tensor, geometry: Geometry
 ) -> None:
-    processors = _processors(x.device)
-    launch, problem = plan_features(geometry, x.dtype, weight.shape[3], processors)
+    launch, problem = plan_features(geometry, x.dtype, weight.shape[3], processors(x.device))
     if problem.parts == 1:
         cuda_launch.run(launch, problem, (grad_output, x, weight, grad_features, None))
         return
@@ -323,12 +325,6 @@ def _multiple(number: int, of: int) -> int:
 def _aligned(tensor: Tensor) -> Tensor:
     """`tensor` where 16 bytes can be copied at once."""
     return tensor.clone() if tensor.data_ptr() % 16 else tensor
-
-
-def _processors(device: torch.device) -> int:
-    if device.type != "cuda":
-        return PROCESSORS
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def _zeros(*results: Tensor) -> Gradients:

@@ -7,13 +7,18 @@ the driver's unless a test puts another there.
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-__all__ = ["Executor", "Launch", "run"]
+__all__ = ["PROCESSORS", "Executor", "Launch", "processors", "run"]
+
+PROCESSORS = 132
+"""SMs of a plan that is told no other number: an H100's."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,16 @@ def run(
         scalars: Further arguments, as instances of ctypes types such as `ctypes.c_float(1e-5)`.
     """
     executor(launch, problem, tensors, scalars)
+
+
+def processors(device: torch.device) -> int:
+    """How many SMs a device has; off a GPU, `PROCESSORS`."""
+    return PROCESSORS if device.type != "cuda" else _processors(device.index or 0)
+
+
+@functools.cache
+def _processors(index: int) -> int:
+    return int(torch.cuda.get_device_properties(index).multi_processor_count)
 
 
 def _drive(

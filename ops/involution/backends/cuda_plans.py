@@ -14,7 +14,7 @@ from torch import Tensor
 from ops.involution import layout
 from ops.involution.backends import cuda_columns, cuda_launch
 from ops.involution.backends.cuda_columns import STORAGE, Strides, parts
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda_launch import PROCESSORS, Launch, processors
 from ops.involution.geometry import Geometry
 
 __all__ = [
@@ -111,6 +111,7 @@ def plan(
     y: Strides,
     kernel: Strides,
     aligned: bool,
+    processors: int = PROCESSORS,
 ) -> Plan:
     """How `operator` is launched.
 
@@ -122,13 +123,17 @@ def plan(
         y: Strides of the output, or its gradient: (B, C, H_out, W_out).
         kernel: Strides of the kernel, or its gradient: (B, G, K, K, H_out, W_out).
         aligned: Whether the first number of both images is at a multiple of 16 bytes.
+        processors: SMs of the GPU.
     """
     native, strip = kernel[3] == 1, 0
     if cuda_columns.fits(operator, geometry, x, y, kernel):
         steps = (step for image in (x, y) for step in (image[0], *image[2:]))
         whole = aligned and not any(step % 8 for step in steps)
         kind = "band" if dtype.itemsize == 2 and native and whole else "fma"
-        launch, strip = cuda_columns.launch(operator, kind, geometry, dtype, native)
+        keep_place = kernel[4] % 8 == 0
+        launch, strip = cuda_columns.launch(
+            operator, kind, geometry, dtype, native, keep_place, processors
+        )
     else:
         launch = _any_strides(operator, geometry, dtype, native)
     return launch, Problem(*_numbers(geometry), x, y, kernel, strip, native)
@@ -142,9 +147,8 @@ def _run(
 ) -> None:
     x, y, kernel = places
     aligned = not (x.data_ptr() | y.data_ptr()) % 16
-    launch, problem = plan(
-        operator, geometry, x.dtype, x.stride(), y.stride(), kernel.stride(), aligned
-    )
+    strides = x.stride(), y.stride(), kernel.stride()
+    launch, problem = plan(operator, geometry, x.dtype, *strides, aligned, processors(x.device))
     cuda_launch.run(launch, problem, arguments)
 
 

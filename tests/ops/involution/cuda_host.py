@@ -41,6 +41,10 @@ sanitizers = tuple(os.environ.get(SANITIZERS, "").split())
 
 backwards = False
 """Runs the threads of a block from the last to the first: a missing barrier changes the result."""
+fill = 0xFF
+"""Byte that shared memory is full of before a block runs; 0xff makes NaN."""
+slow_calls = 0
+"""Threads that took a slow path, in all launches so far."""
 
 
 def execute(
@@ -62,9 +66,11 @@ def execute(
     kernel = library(SOURCES / launch.source, launch.entry, launch.defines, sanitizers)
     function = kernel.run_on_host
     function.restype = ctypes.c_char_p
-    trouble = function(
-        grid, launch.block, ctypes.c_size_t(launch.shared_bytes), arguments, int(backwards)
-    )
+    slow = ctypes.c_long()
+    modes = int(backwards), fill, ctypes.byref(slow)
+    trouble = function(grid, launch.block, ctypes.c_size_t(launch.shared_bytes), arguments, *modes)
+    global slow_calls
+    slow_calls += slow.value
     if trouble is not None:
         raise RuntimeError(f"{launch.entry}: {trouble.decode()}")
 

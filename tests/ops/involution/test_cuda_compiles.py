@@ -16,7 +16,7 @@ from cuda_layers import launches, layer
 from ops.involution.backends import cuda_compiler, cuda_plans
 from ops.involution.backends.cuda_launch import Launch
 
-ARCHITECTURES = (80, 90, 100)
+ARCHITECTURES = (80, 90, 100, 120)
 STRICT = ("--warn-on-local-memory-usage", "--warning-as-error")
 """Of the assembler: an error if anything is spilled, or else on the stack."""
 SINGLE, HALF, BFLOAT = cuda_plans.STORAGE

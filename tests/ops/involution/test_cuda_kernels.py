@@ -97,6 +97,50 @@ def test_tensor_cores(
         assert_close(family(problem, *tensors), reference(problem, *tensors), dtype)
 
 
+@pytest.mark.parametrize("fill", [0x00, 0xFF])
+@pytest.mark.parametrize("size", [(7, 7), (14, 14), (9, 28), (5, 9)])
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "group_channels"), [(7, 1, 16), (7, 2, 8), (3, 1, 8), (5, 2, 16)]
+)
+def test_finite_numbers_never_take_the_slow_path(
+    kernel_size: int,
+    stride: int,
+    group_channels: int,
+    size: tuple[int, int],
+    fill: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever an earlier block left in shared memory, where a tile of columns is partial too."""
+    monkeypatch.setattr(cuda_host, "fill", fill)
+    before = cuda_host.slow_calls
+    problem = layer(kernel_size, stride, size=size, group_channels=group_channels)
+    tensors = problem.tensors(HALF)
+    assert_close(family(problem, *tensors), reference(problem, *tensors), HALF)
+    assert cuda_host.slow_calls == before
+
+
+def test_the_slow_path_is_counted() -> None:
+    """Or the test above could not fail."""
+    before = cuda_host.slow_calls
+    problem = layer(3, 1)
+    x, kernel, grad = problem.tensors(HALF)
+    x[0, 0, 0, 0] = torch.inf
+    family(problem, x, kernel, grad)
+    assert cuda_host.slow_calls > before
+
+
+@pytest.mark.parametrize("group_channels", [8, 16])
+@pytest.mark.parametrize(("groups", "width"), [(1, 7), (3, 5), (1, 8), (8, 3)])
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (7, 1), (7, 2)])
+def test_rows_of_entries_begin_anywhere_within_16_bytes(
+    kernel_size: int, stride: int, groups: int, width: int, group_channels: int
+) -> None:
+    problem = replace(layer(kernel_size, stride, size=(6, width)), groups=groups)
+    problem = replace(problem, group_channels=group_channels)
+    tensors = problem.tensors(BFLOAT)
+    assert_close(family(problem, *tensors), reference(problem, *tensors), BFLOAT)
+
+
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "group_channels", "form", "dtype"),
     [
@@ -149,7 +193,7 @@ def test_layers_of_rednet_are_fast_and_share_kernels(
     problem = replace(
         layer(kernel_size, stride, form, (size, size)), groups=channels // 16, batch=1
     )
-    small = replace(problem, size=(3, 5), batch=3, groups=1)
+    small = replace(problem, size=(3, 5), batch=3, groups=8)
     for of_layer, of_small, name in zip(
         launches(problem, dtype),
         launches(small, dtype),

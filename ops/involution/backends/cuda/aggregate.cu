@@ -5,110 +5,119 @@
 constexpr int STAGES = 4;
 constexpr int POSITIONS = (PIXELS - 1) * S + K, BLOCKS = (POSITIONS + 7) / 8;
 constexpr int STEPS_AHEAD = (K - 1) / S;  // of S rows of the input each, before the first output
-// a lane reads pairs of entries, also one that begins before the first or ends after the last
-constexpr int ENTRIES_AT = S * BLOCKS * BLOCK_BYTES + 16;
-constexpr int STAGE_BYTES = ENTRIES_AT + PIXELS * ENTRY_BYTES + 16;
+constexpr int ENTRIES_AT = S * BLOCKS * BLOCK_BYTES, STAGE_BYTES = ENTRIES_AT + PIXELS * ENTRY_BYTES;
 
-// The lane's part of the band: two taps next to each other, and where they stand in its registers.
+// The lane's part of the band. Lane column t has positions t + 4 j, so of its pixel, lane / 4, the
+// taps t + 4 j - S pixel, of which the window has one or two: s and s + 4. That all lanes read the
+// same tap but for its remainder by 4 keeps pixels in banks of their own.
 struct Band {
-    int at;
+    int at, next;     // behind the entries of a row, and from there to the other
+    uint32 selector;  // which of the two is the first in a register
     uint32 mask[BLOCKS];
-};
 
-DEVICE Band band_of_lane() {
-    const int pixel = lane() / 4;
-    int tap = lane() % 4 * 2 - S * pixel, block = 0;
-    if (tap < -1) block = (6 - tap) / 8, tap += 8 * block;
-    Band band;
-    band.at = pixel * ENTRY_BYTES + 2 * tap;
-    const uint32 mask = (tap >= 0 && tap < K ? 0xffffu : 0) | (tap + 1 < K ? 0xffff0000u : 0);
-    if (tap > K - 1) band.at = pixel * ENTRY_BYTES;
+    DEVICE explicit Band(bool column_inside) {
+        const int column = lane() % 4, pixel = lane() / 4, s = (column - S * pixel) & 3;
+        const int j = (s + S * pixel - column) / 4;  // of tap s
+        at = ENTRIES_AT + pixel * ENTRY_BYTES + 2 * s;
+        next = s + 4 < K ? 8 : 0;
+        selector = j % 2 ? 0x1054 : 0x5410;
 #pragma unroll
-    for (int i = 0; i < BLOCKS; ++i) band.mask[i] = i == block ? mask : 0;
-    return band;
-}
-
-struct Rows {
-    const Storage *x, *kernel;  // of the image and its channels and group
-    int first_row, first_column;
-};
-
-// Step m brings S rows of the input, and from STEPS_AHEAD on a row of entries.
-DEVICE void stage(unsigned char* to, int m, const Problem& p, const Task& task, const Rows& from) {
+        for (int i = 0; i < BLOCKS; ++i) {
+            mask[i] = 0;
 #pragma unroll
-    for (int s = 0; s < S; ++s) {
-        const int row = from.first_row + m * S + s;
-        const bool row_inside = row >= 0 && row < p.height;
-        stage_pixels<BLOCKS>(to + s * BLOCKS * BLOCK_BYTES,
-                             row_inside ? from.x + row * p.x[2] : from.x, row_inside,
-                             from.first_column, POSITIONS, int(p.width), p.x[3]);
+            for (int half = 0; half < 2; ++half) {
+                const int tap = s + 4 * (2 * i + half - j);
+                if (column_inside && tap >= 0 && tap < K) mask[i] |= 0xffffu << 16 * half;
+            }
+        }
     }
-    const int i = task.row + m - STEPS_AHEAD;
-    if (m >= STEPS_AHEAD)
-        stage_entries<PIXELS>(to + ENTRIES_AT, from.kernel + i * p.kernel[4], task.column,
-                              int(p.columns), p.kernel[5]);
-}
+    DEVICE void factor(uint32 (&b)[BLOCKS], const unsigned char* taps) const {
+        const uint32 pair = select_bytes(bits_at(taps), bits_at(taps + next), selector);
+#pragma unroll
+        for (int i = 0; i < BLOCKS; ++i) b[i] = pair & mask[i];
+    }
+};
 
 extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 4)
     aggregate(const Problem p, const Storage* __restrict__ x, const Storage* __restrict__ kernel,
               Storage* __restrict__ y) {
     Task task;
     if (!take(task, p, int(p.rows), int(p.columns), PIXELS)) return;
-    Rows from;
-    from.x = x + task.image * p.x[0] + task.channel;
-    from.kernel = kernel + task.image * p.kernel[0] + task.group * p.kernel[1];
     // the last row that step STEPS_AHEAD brings is the last of the first windows
-    from.first_row = task.row * S - int(p.padding_y) + K - S - STEPS_AHEAD * S;
-    from.first_column = task.column * S - int(p.padding_x);
-    unsigned char* shared = shared_memory<unsigned char>() + warp() * STAGES * STAGE_BYTES;
-    const Band band = band_of_lane();
-    const int steps = STEPS_AHEAD + task.rows, column = task.column + lane() / 4;
+    int row = task.row * S - int(p.padding_y) + K - S - STEPS_AHEAD * S;
+    const int height = int(p.height), column = task.column + lane() / 4;
     const bool column_inside = column < p.columns;
+    PixelCopier<BLOCKS> pixels(x + task.image * p.x[0] + task.channel + row * p.x[2], p.x[2],
+                               task.column * S - int(p.padding_x), POSITIONS, int(p.width), p.x[3]);
+    const Storage* entries =
+        kernel + task.image * p.kernel[0] + task.group * p.kernel[1] + task.row * p.kernel[4];
+    EntryCopier<PIXELS> copier(entries, p.kernel[4], task.column, int(p.columns), p.kernel[5]);
+    const Band band(column_inside);
+    entries += column * p.kernel[5];  // of the lane's pixel
+    unsigned char* shared = shared_memory<unsigned char>() + warp() * STAGES * STAGE_BYTES;
+#pragma unroll
+    for (int i = 0; i < STAGES * S; ++i)
+        pixels.clear(shared + i / S * STAGE_BYTES + i % S * BLOCKS * BLOCK_BYTES);
 
+    // Step m brings S rows of the input, and from STEPS_AHEAD on a row of entries.
+    const int steps = STEPS_AHEAD + task.rows;
+    int copied = 0, filling = 0;
+    const auto copy = [&]() {
+        if (copied < steps) {
 #pragma unroll
-    for (int m = 0; m < STAGES - 1; ++m) {
-        if (m < steps) stage(shared + m * STAGE_BYTES, m, p, task, from);
-        copy_async_commit();
-    }
-    uint32 rows[K][BLOCKS][HALVES] = {};
-    float poison = 0;
-    for (int m = 0; m < steps; ++m) {
-        const int next = m + STAGES - 1;
-        copy_async_wait<STAGES - 2>();
-        __syncwarp();
-        if (next < steps) stage(shared + next % STAGES * STAGE_BYTES, next, p, task, from);
-        copy_async_commit();
-        __syncwarp();
-        const unsigned char* stage = shared + m % STAGES * STAGE_BYTES;
-        move_up(rows);
-#pragma unroll
-        for (int s = 0; s < S; ++s)
-            load_pixels<true>(rows[K - S + s], stage + s * BLOCKS * BLOCK_BYTES);
-        if (m < STEPS_AHEAD) continue;
-        const int i = task.row + m - STEPS_AHEAD;
-        const Storage* entries = from.kernel + i * p.kernel[4] + column * p.kernel[5];
-        const unsigned char* taps = stage + ENTRIES_AT + band.at + misalignment(entries);
-        float d[4] = {};
-#pragma unroll
-        for (int u = 0; u < K; ++u) {
-            const uint32 pair =
-                bits_at(taps + 2 * K * u) | bits_at(taps + 2 * K * u + 2) << 16;
-            uint32 b[BLOCKS];
-#pragma unroll
-            for (int block = 0; block < BLOCKS; ++block) b[block] = pair & band.mask[block];
-            multiply(d, rows[u], b);
+            for (int s = 0; s < S; ++s, ++row)
+                pixels.copy(shared + filling + s * BLOCKS * BLOCK_BYTES,
+                            uint32(row) < uint32(height));
+            if (copied >= STEPS_AHEAD) copier.copy(shared + filling + ENTRIES_AT);
+            advance<STAGES, STAGE_BYTES>(filling);
+            ++copied;
         }
-        poison = poisoned(poison, d);
-        store_product(y + task.image * p.y[0] + task.channel + i * p.y[2] + column * p.y[3],
-                      column_inside, d);
+        copy_async_commit();
+    };
+#pragma unroll 1
+    for (int i = 0; i < STAGES - 1; ++i) copy();
+
+    Storage* to = y + task.image * p.y[0] + task.channel + task.row * p.y[2] + column * p.y[3];
+    const int64 y_step = p.y[2], entries_step = p.kernel[4];
+    uint32 ring[RING][BLOCKS][HALVES] = {};
+    float poison = 0;
+    int m = 0, reading = 0, behind = band.at + misalignment(entries);
+#pragma unroll 1
+    while (m < steps) {
+#pragma unroll
+        for (int turn = 0; turn < TURN; ++turn) {
+            if (m == steps) break;
+            copy_async_wait<STAGES - 2>();
+            __syncwarp();
+            copy();
+            const unsigned char* stage = shared + reading;
+            advance<STAGES, STAGE_BYTES>(reading);
+#pragma unroll
+            for (int s = 0; s < S; ++s)
+                load_pixels<true, true>(ring[turn * S + s], stage + s * BLOCKS * BLOCK_BYTES);
+            if (m++ < STEPS_AHEAD) continue;
+            if (!KEEP_PLACE) behind = band.at + misalignment(entries), entries += entries_step;
+            float d[4] = {};
+#pragma unroll
+            for (int u = 0; u < K; ++u) {
+                uint32 b[BLOCKS];
+                band.factor(b, stage + behind + 2 * K * u);
+                multiply(d, ring[(turn * S + S - K + u + RING) % RING], b);
+            }
+            poison = poisoned(poison, d);
+            store_product(to, column_inside, d);
+            to += y_step;
+        }
     }
     // a zero of the band times infinity: sum again what is not finite, without the others' taps
     if (!__any_sync(0xffffffffu, poison != poison)) return;
+    slow_path();
     __syncwarp();
     for (int index = lane(); index < task.rows * PIXELS * CHANNELS; index += 32) {
-        int row = index;
-        const int channel = task.channel + digit(row, CHANNELS);
-        const int j = task.column + digit(row, PIXELS), i = task.row + row;
+        int i = index;
+        const int channel = task.channel + digit(i, CHANNELS);
+        const int j = task.column + digit(i, PIXELS);
+        i += task.row;
         if (j < p.columns)
             narrow(plain_output(p, x, kernel, task.image, channel, i, j),
                    y[offset(p.y, task.image, channel, i, j)]);

@@ -9,16 +9,17 @@
 #ifndef INVOLUTION_BAND_H
 #define INVOLUTION_BAND_H
 
+#include "fragment.h"
 #include "tasks.h"
 
 constexpr int HALVES = CHANNELS / 8;
 static_assert(CHANNELS == 8 || CHANNELS == 16, "the rows of one matrix");
 static_assert(K <= 7 && S <= 2 && S <= K, "a lane has to do with one register of a band");
 
-// Bytes of the entries of a pixel in shared memory: they keep their place within 16 bytes, and the
-// pixels of a tile are spread over the banks.
+// Bytes of the entries of a pixel in shared memory: they keep their place within 16 bytes, and an odd
+// number of pieces from one pixel to the next spreads a tile over the banks.
 constexpr int ENTRY_PIECES = (TAPS + 14) / 8;
-constexpr int ENTRY_BYTES = ENTRY_PIECES * 16 + (ENTRY_PIECES % 4 ? 0 : 16);
+constexpr int ENTRY_BYTES = (ENTRY_PIECES | 1) * 16;
 constexpr int BLOCK_BYTES = PIXELS * CHANNELS * 2;  // of 8 pixels of an image
 
 // Bytes by which `address` is behind a multiple of 16.
@@ -32,40 +33,104 @@ DEVICE int place(int position, int half) {
     return position * 32 + ((half ^ (position >> 2 & 1)) << 4);
 }
 
-// The channels of `count` pixels of a row from column `first` on; zeros outside the image and up to
-// 8 BLOCKS positions.
+// Brings one row of an image after another to shared memory: the channels of `count` of up to
+// 8 BLOCKS positions, from column `first` on. Where a lane reads and writes is found once; a row
+// then costs an addition a piece of 16 bytes. Columns outside the image are never copied to: they
+// are zeros from `clear` on, so that a product with a zero of the band stays zero.
 template <int BLOCKS>
-DEVICE void stage_pixels(unsigned char* to, const Storage* row, bool row_inside, int first,
-                         int count, int width, int64 step) {
-    constexpr int PIECES = 8 * BLOCKS * HALVES;
-#pragma unroll
-    for (int round = 0; round < (PIECES + 31) / 32; ++round) {
-        const int piece = lane() + 32 * round, position = piece / HALVES, half = piece % HALVES;
-        if (piece >= PIECES) break;
-        const int column = first + position;
-        const bool valid = row_inside && position < count && inside(column, width);
-        copy_async_part(to + place(position, half), valid ? row + column * step + 8 * half : row,
-                        valid ? 16 : 0);
-    }
-}
+struct PixelCopier {
+    static constexpr int PIECES = 8 * BLOCKS * HALVES, ROUNDS = (PIECES + 31) / 32;
+    const Storage* from[ROUNDS];
+    bool valid[ROUNDS];
+    int to;
+    int64 step;  // from a row to the next
 
-// The K K entries of `count` pixels of a row from column `first` on, for one group.
-template <int COUNT>
-DEVICE void stage_entries(unsigned char* to, const Storage* row, int first, int columns,
-                          int64 step) {
-    constexpr int PIECES = COUNT * ENTRY_PIECES;
+    // `row` is the one to begin with, inside the image or not.
+    DEVICE PixelCopier(const Storage* row, int64 row_step, int first, int count, int width,
+                       int64 column_step)
+        : to(place(lane() / HALVES, lane() % HALVES)), step(row_step) {
 #pragma unroll
-    for (int round = 0; round < (PIECES + 31) / 32; ++round) {
-        const int piece = lane() + 32 * round, pixel = piece / ENTRY_PIECES;
-        const int part = piece % ENTRY_PIECES, column = first + pixel;
-        if (piece >= PIECES || column < 0 || column >= columns) continue;
-        const Storage* entries = row + column * step;
-        const int back = misalignment(entries), left = back + 2 * TAPS - 16 * part;
-        if (left <= 0) continue;
-        copy_async_part(to + pixel * ENTRY_BYTES + 16 * part,
-                        reinterpret_cast<const unsigned char*>(entries) - back + 16 * part,
-                        left < 16 ? left : 16);
+        for (int round = 0; round < ROUNDS; ++round) {
+            const int piece = lane() + 32 * round, position = piece / HALVES;
+            const int column = first + position;
+            valid[round] = piece < PIECES && position < count && inside(column, width);
+            from[round] = row + column * column_step + 8 * (lane() % HALVES);
+        }
     }
+    // 32 pieces further on are 32 / HALVES positions, which `place` puts 512 bytes on.
+    DEVICE void clear(unsigned char* pixels) const {
+#pragma unroll
+        for (int round = 0; round < ROUNDS; ++round)
+            if (lane() + 32 * round < PIECES && !valid[round])
+                *reinterpret_cast<Words*>(pixels + to + 512 * round) = Words{};
+    }
+    // The next row; zeros if it is outside the image.
+    DEVICE void copy(unsigned char* pixels, bool row_inside) {
+#pragma unroll
+        for (int round = 0; round < ROUNDS; ++round) {
+            if (valid[round]) copy_async(pixels + to + 512 * round, from[round], row_inside);
+            from[round] += step;
+        }
+    }
+};
+
+// Brings one row of kernel entries after another: the K K of `COUNT` pixels from column `first` on,
+// for one group. KEEP_PLACE says that all rows begin at the same place within 16 bytes.
+template <int COUNT>
+struct EntryCopier {
+    static constexpr int PIECES = COUNT * ENTRY_PIECES, ROUNDS = (PIECES + 31) / 32;
+    const unsigned char* from[ROUNDS];
+    int bytes[ROUNDS], to[ROUNDS];
+    int64 step;
+
+    // `row` is the one to begin with.
+    DEVICE EntryCopier(const Storage* row, int64 row_step, int first, int columns,
+                       int64 column_step)
+        : step(2 * row_step) {
+#pragma unroll
+        for (int round = 0; round < ROUNDS; ++round) {
+            const int piece = lane() + 32 * round, pixel = piece / ENTRY_PIECES;
+            const int part = piece % ENTRY_PIECES, column = first + pixel;
+            const bool valid = piece < PIECES && inside(column, columns);
+            to[round] = pixel * ENTRY_BYTES + 16 * part;
+            from[round] = reinterpret_cast<const unsigned char*>(row + column * column_step);
+            if (KEEP_PLACE) {
+                const int back = misalignment(from[round]);
+                bytes[round] = valid ? part_bytes(back, part) : 0;
+                from[round] += 16 * part - back;
+            } else {
+                bytes[round] = valid ? part : -1;
+            }
+        }
+    }
+    // The next row, which is left as it was if it is outside.
+    DEVICE void copy(unsigned char* entries, bool row_inside = true) {
+#pragma unroll
+        for (int round = 0; round < ROUNDS; ++round) {
+            if (KEEP_PLACE) {
+                if (row_inside && bytes[round])
+                    copy_async_part(entries + to[round], from[round], bytes[round]);
+            } else if (row_inside && bytes[round] >= 0) {  // it is the part
+                const int back = misalignment(from[round]), part = bytes[round];
+                const int here = part_bytes(back, part);
+                if (here) copy_async_part(entries + to[round], from[round] + 16 * part - back, here);
+            }
+            from[round] += step;
+        }
+    }
+
+   private:
+    // How many bytes of entries that begin `back` bytes behind a multiple of 16 are in a part.
+    static DEVICE int part_bytes(int back, int part) {
+        const int left = back + 2 * TAPS - 16 * part;
+        return left <= 0 ? 0 : left < 16 ? left : 16;
+    }
+};
+
+// The stages of a warp in turn: how many bytes behind the first the next one is.
+template <int STAGES, int STAGE_BYTES>
+DEVICE void advance(int& stage) {
+    stage = stage == (STAGES - 1) * STAGE_BYTES ? 0 : stage + STAGE_BYTES;
 }
 
 // A number of shared memory.
@@ -82,14 +147,16 @@ DEVICE void load(uint32 (&to)[N], const void* row) {
 }
 
 // Of BLOCKS x 8 positions from `first` on, a register for each 8 positions and 8 channels; with
-// TRANSPOSED a lane has a channel and two positions, else a position and two channels.
-template <bool TRANSPOSED, int BLOCKS>
+// TRANSPOSED a lane has a channel and two positions, else a position and two channels. The two are
+// neighbours, or with APART four from each other: of each 8 lane column t has t and t + 4.
+template <bool TRANSPOSED, bool APART = false, int BLOCKS>
 DEVICE void load_pixels(uint32 (&to)[BLOCKS][HALVES], const unsigned char* pixels, int first = 0) {
+    const int line = APART ? lane() % 8 / 2 + lane() % 2 * 4 : lane() % 8;
 #pragma unroll
     for (int block = 0; block < BLOCKS; block += 2) {
         const bool pair = block + 1 < BLOCKS;
         const int next = pair ? block + 1 : block;
-        const int row = first + 8 * block + lane() % 8, further = pair ? 8 : 0;
+        const int row = first + 8 * block + line, further = pair ? 8 : 0;
         if (HALVES == 2 && pair) {
             uint32 four[4];
             load<TRANSPOSED>(four, pixels + place(row + lane() / 16 * further, lane() / 8 % 2));
@@ -107,18 +174,9 @@ DEVICE void load_pixels(uint32 (&to)[BLOCKS][HALVES], const unsigned char* pixel
     }
 }
 
-// Forgets the first S of K rows of pixels, to make room at the end.
-template <int BLOCKS>
-DEVICE void move_up(uint32 (&rows)[K][BLOCKS][HALVES]) {
-#pragma unroll
-    for (int u = 0; u + S < K; ++u) {
-#pragma unroll
-        for (int block = 0; block < BLOCKS; ++block) {
-            rows[u][block][0] = rows[u + S][block][0];
-            rows[u][block][HALVES - 1] = rows[u + S][block][HALVES - 1];
-        }
-    }
-}
+// How many rows stay in registers: a ring, and the loops are unrolled over a turn of it, so that the
+// compiler knows which registers a row is in and none is ever moved.
+constexpr int RING = (K + S - 1) / S * S, TURN = RING / S;
 
 // d += pixels x band: CHANNELS x 8 pixels, in the lower rows if there are 8 of them.
 template <int BLOCKS>

@@ -31,9 +31,13 @@ DEVICE uint32 load_pair(const void* from, int index, int count) {
 DEVICE uint32 load_half(const void* from, bool valid) {
     return valid ? *static_cast<const uint16*>(from) : 0;
 }
-DEVICE void load_four(uint32 (&to)[2], const void* from, bool valid) {
+DEVICE void load_some(uint32 (&to)[2], const void* from, bool valid) {
     const TwoWords words = valid ? *static_cast<const TwoWords*>(from) : TwoWords{};
     to[0] = words.word[0], to[1] = words.word[1];
+}
+DEVICE void load_some(uint32 (&to)[4], const void* from, bool valid) {
+    const Words words = valid ? *static_cast<const Words*>(from) : Words{};
+    for (int i = 0; i < 4; ++i) to[i] = words.word[i];
 }
 template <class S>
 DEVICE uint32 relu_pair(uint32 pair) {
@@ -78,10 +82,16 @@ DEVICE uint32 load_half(const void* from, bool valid) {
         : "l"(from), "r"(uint32(valid)));
     return half;
 }
-DEVICE void load_four(uint32 (&to)[2], const void* from, bool valid) {
+DEVICE void load_some(uint32 (&to)[2], const void* from, bool valid) {
     asm("{\n.reg .pred p;\nsetp.ne.u32 p, %3, 0;\nmov.u32 %0, 0;\nmov.u32 %1, 0;\n"
         "@p ld.global.nc.v2.u32 {%0, %1}, [%2];\n}"
         : "=&r"(to[0]), "=&r"(to[1])
+        : "l"(from), "r"(uint32(valid)));
+}
+DEVICE void load_some(uint32 (&to)[4], const void* from, bool valid) {
+    asm("{\n.reg .pred p;\nsetp.ne.u32 p, %5, 0;\nmov.u32 %0, 0;\nmov.u32 %1, 0;\n"
+        "mov.u32 %2, 0;\nmov.u32 %3, 0;\n@p ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
+        : "=&r"(to[0]), "=&r"(to[1]), "=&r"(to[2]), "=&r"(to[3])
         : "l"(from), "r"(uint32(valid)));
 }
 // The larger of each of two numbers and zero; NaN stays NaN.

@@ -29,8 +29,8 @@
 struct Problem {
     int64 images, height, width, out_height, out_width, pad_rows, pad_columns;
     // A block does 2^n units along each axis, warps taking them in turn, groups innermost.
-    int64 block_rows_log, block_columns_log, block_groups_log;
-    // Blocks along each axis.
+    int64 block_images_log, block_rows_log, block_columns_log, block_groups_log;
+    // Blocks along each axis of an image.
     int64 blocks_rows, blocks_columns, blocks_groups;
 };
 
@@ -219,6 +219,13 @@ DEVICE void run(const Problem& p, const Unit& unit, const Band& band, const Scal
     }
 }
 
+// Takes the lowest `bits` off `index`.
+DEVICE int digit_of(int& index, int bits) {
+    const int digit = index & ((1 << bits) - 1);
+    index >>= bits;
+    return digit;
+}
+
 // The first unit of the block's; blocks are in the order of x, groups innermost.
 DEVICE Unit first_of_block(const Problem& p) {
     uint32 block = blockIdx.x;
@@ -230,7 +237,7 @@ DEVICE Unit first_of_block(const Problem& p) {
     unit.column = int(block % across << p.block_columns_log) * 8;
     block /= across;
     unit.row = int(block % down << p.block_rows_log) * ROWS;
-    unit.image = int(block / down);
+    unit.image = int(block / down << p.block_images_log);
     return unit;
 }
 
@@ -240,15 +247,18 @@ fused(const Problem p, const Scalar* x, const Scalar* features, const Scalar* we
     const Band band;
     const Unit first = first_of_block(p);
     const int group_bits = int(p.block_groups_log), column_bits = int(p.block_columns_log);
-    const int count = 1 << (group_bits + column_bits + int(p.block_rows_log));
+    const int row_bits = int(p.block_rows_log);
+    const int count = 1 << (group_bits + column_bits + row_bits + int(p.block_images_log));
     const int warp = __shfl_sync(0xffffffffu, int(threadIdx.x / 32), 0);
     for (int i = warp; i < count; i += WARPS) {
-        const int at = i >> group_bits;
-        const Unit unit = {first.image, first.group + (i & ((1 << group_bits) - 1)),
-                           first.row + (at >> column_bits) * ROWS,
-                           first.column + (at & ((1 << column_bits) - 1)) * 8};
+        int at = i;
+        Unit unit = first;
+        unit.group += digit_of(at, group_bits);
+        unit.column += digit_of(at, column_bits) * 8;
+        unit.row += digit_of(at, row_bits) * ROWS;
+        unit.image += at;
         if (unit.group < GROUPS && unit.row < int(p.out_height) &&
-            unit.column < int(p.out_width))
+            unit.column < int(p.out_width) && unit.image < int(p.images))
             run(p, unit, band, x, features, weight, bias, y);
     }
 }

@@ -7,7 +7,7 @@ constexpr int STAGES = 4;
 constexpr int POSITIONS = (PIXELS - 1) * S + K, BLOCKS = (POSITIONS + 7) / 8;
 constexpr int STEPS_AHEAD = (K - 1) / S;  // of S rows of the input each, before the first output
 constexpr int GRADIENTS_AT = S * BLOCKS * BLOCK_BYTES, STAGE_BYTES = GRADIENTS_AT + BLOCK_BYTES;
-constexpr int WORDS = (2 * TAPS + 5) / 4;  // of the entries of a pixel, wherever they begin
+constexpr int OUT_BYTES = PIXELS * ENTRY_BYTES;  // entries of a row, on their way out
 
 // The lane's part of the band, for one of its two pixels: a tap, or K for none, and which block
 // has it, if any: where the column is outside the image the entry is zero.
@@ -28,21 +28,6 @@ DEVICE Band band_of_lane(int half, int first, int width) {
     return band;
 }
 
-DEVICE void stage(unsigned char* to, int m, int first_row, int first_column, const Problem& p,
-                  const Task& task, const Storage* x, const Storage* grad_output) {
-#pragma unroll
-    for (int s = 0; s < S; ++s) {
-        const int row = first_row + m * S + s;
-        const bool row_inside = row >= 0 && row < p.height;
-        stage_pixels<BLOCKS>(to + s * BLOCKS * BLOCK_BYTES, row_inside ? x + row * p.x[2] : x,
-                             row_inside, first_column, POSITIONS, int(p.width), p.x[3]);
-    }
-    const int i = task.row + m - STEPS_AHEAD;
-    if (m >= STEPS_AHEAD)
-        stage_pixels<1>(to + GRADIENTS_AT, grad_output + i * p.y[2], true, task.column, PIXELS,
-                        int(p.columns), p.y[3]);
-}
-
 // products[b] = positions of block b x pixels; a lane has of each position lane / 4 for two pixels.
 DEVICE void multiply(float (&products)[BLOCKS][2], const uint32 (&x)[BLOCKS][HALVES],
                      const uint32 (&gradients)[HALVES]) {
@@ -61,20 +46,35 @@ DEVICE void multiply(float (&products)[BLOCKS][2], const uint32 (&x)[BLOCKS][HAL
     }
 }
 
-// Writes the entries of 8 pixels, at multiples of 4 bytes but for the first or last of a pixel.
-DEVICE void write_entries(Storage* row, const unsigned char* from, int pixels, int64 step) {
-    for (int index = lane(); index < PIXELS * WORDS; index += 32) {
-        const int pixel = index / WORDS;
+// Writes the entries of 8 pixels from shared memory, where they are at the same place within 16
+// bytes: whole pieces at once, of the first and last of a pixel what is its own.
+DEVICE void write_entries(unsigned char* row, const unsigned char* from, int pixels, int64 step) {
+#pragma unroll
+    for (int round = 0; round < (PIXELS * ENTRY_PIECES + 31) / 32; ++round) {
+        const int piece = lane() + 32 * round, pixel = piece / ENTRY_PIECES;
         if (pixel >= pixels) break;
-        Storage* entries = row + pixel * step;
-        const int back = misalignment(entries) & 2, byte = index % WORDS * 4 - back;
-        const uint32 word = *reinterpret_cast<const uint32*>(from + index * 4);
-        unsigned char* to = reinterpret_cast<unsigned char*>(entries) + byte;
-        if (byte >= 0 && byte + 4 <= 2 * TAPS) {
-            *reinterpret_cast<uint32*>(to) = word;
-        } else {
-            if (byte >= 0 && byte < 2 * TAPS) *reinterpret_cast<uint16*>(to) = uint16(word);
-            if (byte < 0) *reinterpret_cast<uint16*>(to + 2) = uint16(word >> 16);
+        const int part = piece % ENTRY_PIECES;
+        unsigned char* entries = row + pixel * step;
+        const int back = misalignment(entries);
+        // bytes of the piece that are not the pixel's, at its beginning, and those that are or are
+        // before: all even
+        const int before = part == 0 ? back : 0, until = back + 2 * TAPS - 16 * part;
+        const Words words = *reinterpret_cast<const Words*>(from + pixel * ENTRY_BYTES + 16 * part);
+        unsigned char* to = entries + 16 * part - back;
+        if (before == 0 && until >= 16) {
+            store_words(to, words);
+            continue;
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const bool first = 4 * i >= before && 4 * i < until;
+            const bool second = 4 * i + 2 >= before && 4 * i + 2 < until;
+            if (first && second)
+                *reinterpret_cast<uint32*>(to + 4 * i) = words.word[i];
+            else if (first)
+                *reinterpret_cast<uint16*>(to + 4 * i) = uint16(words.word[i]);
+            else if (second)
+                *reinterpret_cast<uint16*>(to + 4 * i + 2) = uint16(words.word[i] >> 16);
         }
     }
 }
@@ -84,70 +84,103 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
                 const Storage* __restrict__ x, Storage* __restrict__ result) {
     Task task;
     if (!take(task, p, int(p.rows), int(p.columns), PIXELS)) return;
-    x += task.image * p.x[0] + task.channel;
-    grad_output += task.image * p.y[0] + task.channel;
-    result += task.image * p.kernel[0] + task.group * p.kernel[1] + task.column * p.kernel[5];
-    const int first_row = task.row * S - int(p.padding_y) + K - S - STEPS_AHEAD * S;
+    int row = task.row * S - int(p.padding_y) + K - S - STEPS_AHEAD * S;  // as in aggregate.cu
     const int first_column = task.column * S - int(p.padding_x);
+    const int height = int(p.height), width = int(p.width), columns = int(p.columns);
+    const int pixels = columns - task.column < PIXELS ? columns - task.column : PIXELS;
+    PixelCopier<BLOCKS> images(x + task.image * p.x[0] + task.channel + row * p.x[2], p.x[2],
+                               first_column, POSITIONS, width, p.x[3]);
+    PixelCopier<1> gradients(
+        grad_output + task.image * p.y[0] + task.channel + task.row * p.y[2], p.y[2], task.column,
+        PIXELS, columns, p.y[3]);
+    unsigned char* entries = reinterpret_cast<unsigned char*>(
+        result + task.image * p.kernel[0] + task.group * p.kernel[1] + task.row * p.kernel[4] +
+        task.column * p.kernel[5]);
+    const int64 next_row = 2 * p.kernel[4], next_pixel = 2 * p.kernel[5];
     unsigned char* out =
-        shared_memory<unsigned char>() + warp() * (STAGES * STAGE_BYTES + PIXELS * WORDS * 4);
-    unsigned char* shared = out + PIXELS * WORDS * 4;
-    const int steps = STEPS_AHEAD + task.rows;
-    const int pixels = int(p.columns) - task.column < PIXELS ? int(p.columns) - task.column : PIXELS;
-    const Band bands[2] = {band_of_lane(0, first_column, int(p.width)),
-                           band_of_lane(1, first_column, int(p.width))};
-
+        shared_memory<unsigned char>() + warp() * (STAGES * STAGE_BYTES + OUT_BYTES);
+    unsigned char* shared = out + OUT_BYTES;
+    const Band bands[2] = {band_of_lane(0, first_column, width),
+                           band_of_lane(1, first_column, width)};
+    int own[2];  // where the lane's taps go, but for where entries begin within 16 bytes
+    const unsigned char* addresses[2];
 #pragma unroll
-    for (int m = 0; m < STAGES - 1; ++m) {
-        if (m < steps)
-            stage(shared + m * STAGE_BYTES, m, first_row, first_column, p, task, x, grad_output);
-        copy_async_commit();
+    for (int half = 0; half < 2; ++half) {
+        const int pixel = lane() % 4 * 2 + half;
+        own[half] = pixel * ENTRY_BYTES + 2 * bands[half].tap;
+        addresses[half] = entries + pixel * next_pixel;
+        if (KEEP_PLACE) own[half] += misalignment(addresses[half]);
     }
-    uint32 rows[K][BLOCKS][HALVES] = {};
-    for (int m = 0; m < steps; ++m) {
-        const int next = m + STAGES - 1;
-        copy_async_wait<STAGES - 2>();
-        __syncwarp();
-        if (next < steps)
-            stage(shared + next % STAGES * STAGE_BYTES, next, first_row, first_column, p, task,
-                  x, grad_output);
-        copy_async_commit();
-        __syncwarp();
-        const unsigned char* stage = shared + m % STAGES * STAGE_BYTES;
-        move_up(rows);
 #pragma unroll
-        for (int s = 0; s < S; ++s)
-            load_pixels<false>(rows[K - S + s], stage + s * BLOCKS * BLOCK_BYTES);
-        if (m < STEPS_AHEAD) continue;
-        const int i = task.row + m - STEPS_AHEAD;
-        Storage* row = result + i * p.kernel[4];
-        uint32 gradients[1][HALVES];
-        load_pixels<false>(gradients, stage + GRADIENTS_AT);
-        unsigned char* to[2];
+    for (int i = 0; i < STAGES * S; ++i)
+        images.clear(shared + i / S * STAGE_BYTES + i % S * BLOCKS * BLOCK_BYTES);
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const int pixel = lane() % 4 * 2 + half;
-            to[half] = out + pixel * WORDS * 4 + (misalignment(row + pixel * p.kernel[5]) & 2) +
-                       2 * bands[half].tap;
+    for (int i = 0; i < STAGES; ++i) gradients.clear(shared + i * STAGE_BYTES + GRADIENTS_AT);
+
+    const int steps = STEPS_AHEAD + task.rows;
+    int copied = 0, filling = 0;
+    const auto copy = [&]() {
+        if (copied < steps) {
+#pragma unroll
+            for (int s = 0; s < S; ++s, ++row)
+                images.copy(shared + filling + s * BLOCKS * BLOCK_BYTES,
+                            uint32(row) < uint32(height));
+            if (copied >= STEPS_AHEAD) gradients.copy(shared + filling + GRADIENTS_AT, true);
+            advance<STAGES, STAGE_BYTES>(filling);
+            ++copied;
         }
+        copy_async_commit();
+    };
+#pragma unroll 1
+    for (int i = 0; i < STAGES - 1; ++i) copy();
+
+    uint32 ring[RING][BLOCKS][HALVES] = {};
+    int m = 0, reading = 0, window_row = task.row * S - int(p.padding_y);
+#pragma unroll 1
+    while (m < steps) {
 #pragma unroll
-        for (int u = 0; u < K; ++u) {
-            float products[BLOCKS][2];
-            multiply(products, rows[u], gradients[0]);
-            const bool row_inside = inside(i * S - int(p.padding_y) + u, p.height);
+        for (int turn = 0; turn < TURN; ++turn) {
+            if (m == steps) break;
+            copy_async_wait<STAGES - 2>();
+            __syncwarp();
+            copy();
+            const unsigned char* stage = shared + reading;
+            advance<STAGES, STAGE_BYTES>(reading);
+#pragma unroll
+            for (int s = 0; s < S; ++s)
+                load_pixels<false>(ring[turn * S + s], stage + s * BLOCKS * BLOCK_BYTES);
+            if (m++ < STEPS_AHEAD) continue;
+            uint32 gradient[1][HALVES];
+            load_pixels<false>(gradient, stage + GRADIENTS_AT);
+            unsigned char* to[2];
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                uint32 value = 0;
-#pragma unroll
-                for (int block = 0; block < BLOCKS; ++block)
-                    value |= bits_of(products[block][half]) & bands[half].mask[block];
-                if (!row_inside) value = 0;
-                if (bands[half].tap < K)
-                    *reinterpret_cast<Storage*>(to[half] + 2 * K * u) =
-                        narrowed<Storage>(float_of(value));
+                to[half] = out + own[half];
+                if (KEEP_PLACE) continue;
+                to[half] += misalignment(addresses[half]);
+                addresses[half] += next_row;
             }
+#pragma unroll
+            for (int u = 0; u < K; ++u) {
+                float products[BLOCKS][2];
+                multiply(products, ring[(turn * S + S - K + u + RING) % RING], gradient[0]);
+                const bool row_inside = uint32(window_row + u) < uint32(height);
+#pragma unroll
+                for (int half = 0; half < 2; ++half) {
+                    uint32 value = 0;
+#pragma unroll
+                    for (int block = 0; block < BLOCKS; ++block)
+                        value |= bits_of(products[block][half]) & bands[half].mask[block];
+                    if (!row_inside) value = 0;
+                    if (bands[half].tap < K)
+                        *reinterpret_cast<Storage*>(to[half] + 2 * K * u) =
+                            narrowed<Storage>(float_of(value));
+                }
+            }
+            __syncwarp();
+            write_entries(entries, out, pixels, next_pixel);
+            entries += next_row;
+            window_row += S;
         }
-        __syncwarp();
-        write_entries(row, out, pixels, p.kernel[5]);
     }
 }

@@ -15,7 +15,7 @@
 // lane / 4 and lane / 4 + 8 of the tile begin, and there[...] whether they are to be read; of a
 // pixel that is not there features are zeros, entries the bias. The four lanes of a pixel give the
 // same. weight is (K, K, FEATURES) and bias (K, K) or null, of the group, dense. FEATURES is a
-// multiple of 4; features and weight begin at multiples of 8 bytes. If CLAMPED, negative features
+// multiple of 4; features and weight begin at multiples of 16 bytes. If CLAMPED, negative features
 // are zeros.
 //
 // h[tile][u][0] and [1] are columns 2 (lane % 4) and the next of pixel lane / 4 of the tile, [2]
@@ -49,29 +49,39 @@ DEVICE void span_begin(const S* bias, float (&h)[TILES][K][4]) {
     }
 }
 
-// Adds 16 features' part, of which this lane has four, if `inside`: from pixels and row (of window
-// row 0) on.
+// Features of a step, of which a lane has a quarter: 32 where that divides them. Which feature is
+// which of a product's is free if both factors agree, and loads of 16 bytes touch half as many lines.
+template <int FEATURES>
+struct Step {
+    static constexpr int WIDTH = FEATURES % 32 == 0 ? 32 : 16, OWN = WIDTH / 4, WORDS = WIDTH / 8;
+};
+
+// Adds a step's part, if `inside`: from pixels and row (of window row 0) on.
 template <class S, int K, int FEATURES, bool CLAMPED, int TILES>
 DEVICE void span_step(const S* const (&pixels)[2 * TILES], const bool (&there)[2 * TILES],
                       const S* row, bool tap, bool inside, float (&h)[TILES][K][4]) {
-    uint32 features[2 * TILES][2];
+    constexpr int WORDS = Step<FEATURES>::WORDS;
+    uint32 features[2 * TILES][WORDS];
 #pragma unroll
     for (int i = 0; i < 2 * TILES; ++i) {
-        load_four(features[i], pixels[i], inside && there[i]);
-        if (CLAMPED) {
-            features[i][0] = relu_pair<S>(features[i][0]);
-            features[i][1] = relu_pair<S>(features[i][1]);
-        }
+        load_some(features[i], pixels[i], inside && there[i]);
+#pragma unroll
+        for (int word = 0; CLAMPED && word < WORDS; ++word)
+            features[i][word] = relu_pair<S>(features[i][word]);
     }
 #pragma unroll
     for (int u = 0; u < K; ++u) {
-        uint32 b[2];
-        load_four(b, row + u * K * FEATURES, inside && tap);
+        uint32 weights[WORDS];
+        load_some(weights, row + u * K * FEATURES, inside && tap);
 #pragma unroll
-        for (int tile = 0; tile < TILES; ++tile) {
-            const uint32(&low)[2] = features[2 * tile], (&high)[2] = features[2 * tile + 1];
-            const uint32 a[4] = {low[0], high[0], low[1], high[1]};
-            mma_m16n8k16<S>(h[tile][u], a, b);
+        for (int word = 0; word < WORDS; word += 2) {
+            const uint32 b[2] = {weights[word], weights[word + 1]};
+#pragma unroll
+            for (int tile = 0; tile < TILES; ++tile) {
+                const uint32(&low)[WORDS] = features[2 * tile], (&high)[WORDS] = features[2 * tile + 1];
+                const uint32 a[4] = {low[word], high[word], low[word + 1], high[word + 1]};
+                mma_m16n8k16<S>(h[tile][u], a, b);
+            }
         }
     }
 }
@@ -80,19 +90,20 @@ template <class S, int K, int FEATURES, class Order, bool CLAMPED, int TILES>
 DEVICE void span(const S* const (&pixels)[2 * TILES], const bool (&there)[2 * TILES],
                  const S* weight, const S* bias, float (&h)[TILES][K][4]) {
     static_assert(K <= 7, "a window's row has 8 columns");
-    static_assert(FEATURES % 4 == 0, "a lane reads four at a time");
+    static_assert(FEATURES % 4 == 0, "a lane reads four at a time, or eight");
     span_begin<S, K, Order>(bias, h);
-    const int tap = Order::tap(lane_row()), own = lane_column() * 4;
+    const int tap = Order::tap(lane_row()), own = lane_column() * Step<FEATURES>::OWN;
+    constexpr int WIDTH = Step<FEATURES>::WIDTH;
     const S *row = kept(weight + tap * FEATURES + own), *from[2 * TILES];
 #pragma unroll
     for (int i = 0; i < 2 * TILES; ++i) from[i] = pixels[i] + own;
 #pragma unroll 1
-    for (int at = 0; at < FEATURES; at += 16) {
-        const bool inside = FEATURES % 16 == 0 || at + own < FEATURES;
+    for (int at = 0; at < FEATURES; at += WIDTH) {
+        const bool inside = FEATURES % WIDTH == 0 || at + own < FEATURES;
         span_step<S, K, FEATURES, CLAMPED>(from, there, row, tap < K, inside, h);
-        row += 16;
+        row += WIDTH;
 #pragma unroll
-        for (int i = 0; i < 2 * TILES; ++i) from[i] += 16;
+        for (int i = 0; i < 2 * TILES; ++i) from[i] += WIDTH;
     }
 }
 

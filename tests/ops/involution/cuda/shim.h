@@ -1,7 +1,7 @@
 // A GPU for a C++ compiler: platform.h's names, on one CPU thread. Every CUDA thread is a fiber;
 // a barrier, a shuffle or an mma lets the others run until they too have come to it. Shared memory
-// is exactly as long as the launch says, on the heap, and full of NaN, so that a sanitizer sees a
-// step outside it and a result shows what was never written.
+// is exactly as long as the launch says, on the heap, and full of one byte: 0xff makes NaN of all it
+// holds, so that a sanitizer sees a step outside it and a result shows what was never written.
 #ifndef INVOLUTION_SHIM_H
 #define INVOLUTION_SHIM_H
 
@@ -62,6 +62,7 @@ static size_t scheduler_stack_size;
 static unsigned char* shared;
 static int current, waiting_in_block;
 static const char* trouble;
+static long slow_calls;  // of slow_path, a thread each
 static void (*body)(void*);
 static void* body_argument;
 
@@ -193,15 +194,17 @@ struct Call {
 };
 
 // Runs a grid, one block after the other, with arguments as the CUDA driver takes them.
-// `backwards` runs the threads of a block from the last to the first. Returns what went wrong.
+// `backwards` runs the threads of a block from the last to the first, `fill` is what shared memory is
+// full of, `slow` gets how many threads took the slow path. Returns what went wrong.
 template <class... A>
 const char* launch(void (*kernel)(A...), const unsigned* grid, unsigned threads, size_t bytes,
-                   void** arguments, bool backwards) {
+                   void** arguments, bool backwards, int fill, long* slow) {
     if (threads == 0 || threads % WARP) return "the block is not a multiple of 32 threads";
     Call<A...> call{kernel, arguments};
     body = Call<A...>::make;
     body_argument = &call;
     trouble = nullptr;
+    slow_calls = 0;
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {threads, 1, 1};
     fibers.resize(threads);
@@ -214,13 +217,14 @@ const char* launch(void (*kernel)(A...), const unsigned* grid, unsigned threads,
             for (unsigned x = 0; x < grid[0]; ++x) {
                 blockIdx = {x, y, z};
                 shared = static_cast<unsigned char*>(std::malloc(bytes));
-                std::memset(shared, 0xff, bytes);
+                std::memset(shared, fill, bytes);
                 const bool done = run_block(backwards);
                 std::free(shared);
                 if (!done) return trouble;
             }
         }
     }
+    *slow = slow_calls;
     return nullptr;
 }
 
@@ -325,6 +329,7 @@ DEVICE void copy_async_part(void* shared, const void* from, int bytes) {
     std::memcpy(&words, from, size_t(bytes));
     *static_cast<Words*>(shared) = words;
 }
+DEVICE void slow_path() { ++shim::slow_calls; }
 DEVICE void copy_async_commit() {}
 template <int N>
 DEVICE void copy_async_wait() {}
