@@ -39,7 +39,12 @@ def resolve_dataset(name: str) -> str:
 
 
 def load_dataset(
-    name: str, *, resolution: int | None = None, data_fraction: float = 1.0, seed: int = 0
+    name: str,
+    *,
+    resolution: int | None = None,
+    data_fraction: float = 1.0,
+    seed: int = 0,
+    pixels: bool = False,
 ) -> ImageData:
     """Load a data set into memory, normalised; the last one loaded is kept and shared.
 
@@ -50,6 +55,8 @@ def load_dataset(
         resolution: Side in pixels to resize to; None keeps the images' own.
         data_fraction: Fraction of the training images to keep, in (0, 1], every class alike.
         seed: Which fraction; training and validation images never change places.
+        pixels: Whether to keep uint8 pixels with a ``scale``, for training on a GPU; digits, which
+            are no such pixels, stay normalised.
 
     Returns:
         The images with as many channels as they have on disk.
@@ -61,16 +68,23 @@ def load_dataset(
         raise InputError(f"data_fraction {data_fraction} is not in (0, 1]")
     if resolution is not None and resolution < 1:
         raise InputError(f"resolution {resolution} is not a positive number of pixels")
-    return _load(resolve_dataset(name), resolution, data_fraction, seed)
+    return _load(resolve_dataset(name), resolution, data_fraction, seed, pixels)
 
 
 @lru_cache(maxsize=1)
-def _load(name: str, resolution: int | None, data_fraction: float, seed: int) -> ImageData:
+def _load(
+    name: str, resolution: int | None, data_fraction: float, seed: int, pixels: bool
+) -> ImageData:
     folder = _folder(name)
     if folder is None:
         return load_digits(resolution, data_fraction, seed)
     return load_parquet(
-        folder, name=name, resolution=resolution, data_fraction=data_fraction, seed=seed
+        folder,
+        name=name,
+        resolution=resolution,
+        data_fraction=data_fraction,
+        seed=seed,
+        pixels=pixels,
     )
 
 

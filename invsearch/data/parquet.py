@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invsearch.data.images import ImageData, standardise, stratified_subset
+from invsearch.data.images import ImageData, Scale, standardise, stratified_subset
 from invsearch.errors import InputError, nearest
 
 __all__ = ["FILES", "load_parquet"]
@@ -19,7 +19,13 @@ FILES = ("train.parquet", "test.parquet")
 
 
 def load_parquet(
-    folder: Path, *, name: str, resolution: int | None, data_fraction: float, seed: int
+    folder: Path,
+    *,
+    name: str,
+    resolution: int | None,
+    data_fraction: float,
+    seed: int,
+    pixels: bool = False,
 ) -> ImageData:
     """Load a folder of parquet; only the images that are kept are decoded.
 
@@ -32,6 +38,7 @@ def load_parquet(
         resolution: Side to resize to; None keeps the images' own: all equal and square.
         data_fraction: Fraction of the training images to keep.
         seed: Which fraction.
+        pixels: Whether to keep uint8 pixels with a scale.
 
     Raises:
         InputError: If a file, a column, a label or an image cannot be used.
@@ -51,7 +58,9 @@ def load_parquet(
     train_images = _decode(train_path, train_bytes, kept, mode, resolution, resize=resize)
     side, rows = train_images.shape[-1], torch.arange(len(val_labels))
     val_images = _decode(val_path, val_bytes, rows, mode, side, resize=resize)
-    train_images, val_images = standardise(train_images, val_images)
+    scale = Scale.of(train_images) if pixels else None
+    if scale is None:
+        train_images, val_images = standardise(train_images, val_images)
     return ImageData(
         train_images=train_images,
         train_labels=train_labels[kept],
@@ -60,6 +69,7 @@ def load_parquet(
         num_classes=num_classes,
         name=name,
         data_fraction=data_fraction,
+        scale=scale,
     )
 
 

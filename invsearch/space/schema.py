@@ -157,6 +157,11 @@ class Accuracy(_Section):
     clip: Real = Field(default=5.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
     augment: bool = False
+    cutout: Real = Field(
+        default=0.0, ge=0, lt=1, description="Side of the square cut out, of the image's."
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = Field(default=False, description="torch.compile, for training.")
     data_fraction: Real = Field(default=1.0, gt=0, le=1)
     proxy: Proxy = Proxy()
     baselines: bool = Field(default=True, description="Train RedNet-26/38/50 and ResNet-26/50 too.")

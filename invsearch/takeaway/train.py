@@ -20,6 +20,7 @@ from invsearch.takeaway.job import Finished, Job
 from invsearch.takeaway.pick import Pick, locked, pick
 from invsearch.takeaway.record import record, times
 from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, config_of, save_network
+from invsearch.train.recipe import Recipe
 
 __all__ = ["TrainOptions", "Trained", "train"]
 
@@ -221,6 +222,7 @@ def _already(target: Path, job: Job) -> SavedNetwork | None:
     saved = SavedNetwork.open(target)
     mine = {**job.describe(), "network": job.spec().to_json()}
     theirs = {**(saved.training or {}), "network": saved.spec.to_json()}
+    theirs["recipe"] = Recipe.completed(theirs.get("recipe"))
     changed = [key for key in mine if mine[key] != theirs.get(key)]
     if changed:
         raise InputError(

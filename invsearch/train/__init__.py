@@ -2,12 +2,16 @@
 
 from invsearch.train.batch_norm import reestimated_batch_norm
 from invsearch.train.evaluate import accuracy_metrics
+from invsearch.train.graphed_step import CaptureError
+from invsearch.train.precision import PRECISIONS
 from invsearch.train.recipe import OPTIMIZERS, Recipe
 from invsearch.train.seeding import seeded_build
 from invsearch.train.trainer import Trainer
 
 __all__ = [
     "OPTIMIZERS",
+    "PRECISIONS",
+    "CaptureError",
     "Recipe",
     "Trainer",
     "accuracy_metrics",

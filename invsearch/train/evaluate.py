@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from invsearch.metrics import Fidelity, Metric
 
-__all__ = ["accuracy_metrics", "wilson_interval"]
+__all__ = ["accuracy_metrics", "score", "wilson_interval"]
 
 _Z = 1.959964
 
@@ -37,7 +37,7 @@ def accuracy_metrics(
         normal one; ``val_loss`` is left out when it is not finite. An image whose logits are not
         all finite counts as an error.
     """
-    losses, hits = _score(model, images, labels, batch_size)
+    losses, hits = score(model, images, labels, batch_size)
     count = len(labels)
     low, high = wilson_interval(count - int(hits.sum()), count)
     error = 100.0 * (count - int(hits.sum())) / count
@@ -55,8 +55,8 @@ def accuracy_metrics(
 
 
 @torch.no_grad()
-def _score(
-    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int
+def score(
+    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 256
 ) -> tuple[Tensor, Tensor]:
     """Return each image's loss in float64 and whether its class was found."""
     losses, hits = [], []

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from invsearch.errors import InputError, nearest
+from invsearch.train.precision import PRECISIONS, Precision
 
 __all__ = ["OPTIMIZERS", "Recipe"]
 
@@ -33,6 +34,11 @@ class Recipe:
         label_smoothing: In [0, 1); of the training loss only.
         augment: Shift by up to an eighth of the side, and flip where a mirrored image keeps
             its class.
+        cutout: Side of a square of each training image that is set to the mean, as a fraction of
+            the image's side; 0 for none.
+        precision: What the network computes in: ``fp32``, or by autocast ``bf16`` or ``fp16``
+            (which scales the loss). Weights and the optimiser stay in float32.
+        compile: Whether training runs the network through ``torch.compile``.
 
     Raises:
         InputError: If a value is out of range.
@@ -47,13 +53,16 @@ class Recipe:
     clip: float = 5.0
     label_smoothing: float = 0.0
     augment: bool = False
+    cutout: float = 0.0
+    precision: Precision = "fp32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise InputError(
-                f"optimizer {self.optimizer!r} is none of {', '.join(OPTIMIZERS)}"
-                f"{nearest(self.optimizer, OPTIMIZERS)}"
-            )
+        for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+            value = getattr(self, name)
+            if value not in known:
+                allowed = ", ".join(known)
+                raise InputError(f"{name} {value!r} is none of {allowed}{nearest(value, known)}")
         for name, in_range, allowed in (
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
@@ -62,6 +71,7 @@ class Recipe:
             ("warmup", 0 <= self.warmup < 1, "in [0, 1)"),
             ("clip", 0 < self.clip < math.inf, "above 0 (clipping is always on)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
+            ("cutout", 0 <= self.cutout < 1, "in [0, 1)"),
         ):
             if not in_range:
                 raise InputError(f"{name} {getattr(self, name)} is not {allowed}")
@@ -70,6 +80,11 @@ class Recipe:
     def from_mapping(cls, values: Mapping[str, Any]) -> Recipe:
         """Take this recipe's fields from a larger mapping, such as a space's ``accuracy``."""
         return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
+
+    @classmethod
+    def completed(cls, values: Any) -> Any:
+        """A stored recipe with the defaults of the fields that recipes did not have then."""
+        return {**vars(cls()), **values} if isinstance(values, Mapping) else values
 
     def learning_rate(self, step: int, total: int) -> float:
         """Return the rate of one step.

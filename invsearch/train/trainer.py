@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from invsearch.data import ImageData
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import Fidelity, Metric
-from invsearch.train.augment import augment
+from invsearch.train.augment import augment, cut_out
 from invsearch.train.batch_norm import reestimated_batch_norm
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
-from invsearch.train.evaluate import accuracy_metrics
+from invsearch.train.evaluate import accuracy_metrics, score
+from invsearch.train.graphed_step import GraphedStep
+from invsearch.train.losses import Losses
+from invsearch.train.precision import computing_in
 from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import epoch_seed, isolated_rng
+from invsearch.train.step import Step
 
 __all__ = ["Trainer"]
 
@@ -32,7 +35,8 @@ class Trainer:
     """Trains a classifier; equal seeds on one machine with equal threads give equal weights.
 
     The model and its batches are in the channels-last memory format: up to twice as fast, on a CPU
-    too.
+    too. The data set is kept on the device as it comes, in uint8 if it is pixels, and normalised
+    and augmented there batch by batch; on a GPU no step waits for the one before it.
 
     Args:
         model: Images (B, C, H, W) -> logits (B, classes); trained in place. Build it with
@@ -42,9 +46,14 @@ class Trainer:
         seed: Of the order, augmentation and dropout. The process's own generators stay untouched.
         device: Where to train.
         width: The trained network's width as a fraction of the searched one's, for the fidelity.
+        graphs: Whether to replay each step as a CUDA graph: faster where the network is so small
+            that the GPU waits for Python.
 
     Attributes:
         epoch: Epochs trained so far.
+
+    Raises:
+        CaptureError: If such a training cannot be captured in a graph.
     """
 
     def __init__(
@@ -56,6 +65,7 @@ class Trainer:
         device: str | torch.device = "cpu",
         *,
         width: float = 1.0,
+        graphs: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device)
@@ -64,7 +74,9 @@ class Trainer:
         self.epoch = 0
         self._images = data.train_images.to(self.device)
         self._labels = data.train_labels.to(self.device)
-        self._optimizer = recipe.make_optimizer(self.model)
+        self._scale = data.scale and data.scale.to(self.device)
+        self._step = Step(self.model, recipe, self.device)
+        self._graphed = GraphedStep(self._step) if graphs else None
         self._batch_size = min(recipe.batch_size, len(self._labels))
 
     @property
@@ -96,23 +108,22 @@ class Trainer:
             The mean training loss of its steps, in nats.
 
         Raises:
-            TrialError: If the training loss is not finite, with the epoch and the step, from 1.
+            TrialError: If the training loss is not finite, with the epoch and the step, from 1. On
+                a GPU some further steps are taken before it is seen.
+            CaptureError: If a step cannot be captured in a graph.
             RuntimeError: If every epoch is trained.
         """
         if self.done:
             raise RuntimeError(f"all {self.recipe.epochs} epochs of the recipe are trained")
         seed = epoch_seed(self.seed, self.epoch)
         self.model.train()
-        total = 0.0
+        losses, take = Losses(self.epoch + 1, self.device), self._graphed or self._step
         with isolated_rng(seed, self.device):
             for step, (images, labels) in enumerate(self._batches(seed)):
-                loss = self._step(step, images, labels)
-                if not math.isfinite(loss):
-                    where = f"at epoch {self.epoch + 1}, step {step + 1}"
-                    raise TrialError(f"training loss is {loss} {where}")
-                total += loss
+                losses.add(take(images, labels, self._rate(step)))
+        mean = losses.mean()
         self.epoch += 1
-        return total / self.steps_per_epoch
+        return mean
 
     def evaluate(self) -> dict[str, Metric]:
         """Measure ``val_loss`` (nats), ``error`` and ``top1`` (percent) on the validation set.
@@ -128,10 +139,10 @@ class Trainer:
         Raises:
             TrialError: If the validation loss is not finite after the last epoch.
         """
-        with reestimated_batch_norm(self.model, self._norm_batches()) as model:
+        with self._evaluating() as model:
             metrics = accuracy_metrics(
                 model,
-                _channels_last(self.data.val_images.to(self.device)),
+                self._normalised(self.data.val_images.to(self.device)),
                 self.data.val_labels.to(self.device),
                 fidelity=self.fidelity,
             )
@@ -139,15 +150,32 @@ class Trainer:
             raise TrialError(f"validation loss is not finite after the last epoch ({self.epoch})")
         return metrics
 
+    def score(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge images one by one, with statistics as in :meth:`evaluate`.
+
+        Args:
+            images: (N, C, H, W), pixels or normalised as the data set's own.
+            labels: int64 (N,).
+
+        Returns:
+            Each image's loss in nats, float64 (N,), and whether its class was found, bool (N,).
+        """
+        with self._evaluating() as model:
+            normalised = self._normalised(images.to(self.device))
+            return score(model, normalised, labels.to(self.device))
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs; the randomness to come follows from seed and epoch."""
-        return {
+        state = {
             "recipe": dict(vars(self.recipe)),
             "seed": self.seed,
             "epoch": self.epoch,
             "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self._step.optimizer.state_dict(),
         }
+        if self._step.scaler is not None:
+            state["scaler"] = self._step.scaler.state_dict()
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state: bit for bit as the training that it was taken from.
@@ -156,15 +184,20 @@ class Trainer:
             InputError: If the state is of another recipe, seed or model.
         """
         mine = {"recipe": dict(vars(self.recipe)), "seed": self.seed}
+        its = {"recipe": Recipe.completed(state.get("recipe")), "seed": state.get("seed")}
         for name, value in mine.items():
-            if state.get(name) != value:
-                raise InputError(f"checkpoint has {name} {state.get(name)}, this trial {value}")
+            if its[name] != value:
+                raise InputError(f"checkpoint has {name} {its[name]}, this trial {value}")
         try:
             self.model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
+            self._step.optimizer.load_state_dict(state["optimizer"])
+            if self._step.scaler is not None:
+                self._step.scaler.load_state_dict(state["scaler"])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"checkpoint does not fit the model: {reason}") from error
+        if self._graphed is not None:
+            self._graphed.reset()
         self.epoch = int(state["epoch"])
 
     def save(self, path: str | Path) -> None:
@@ -182,33 +215,40 @@ class Trainer:
     def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self._labels), generator=generator).to(self.device)
+        if self.device.type != "cpu":  # draws on the CPU would have to be sent at every step
+            generator = torch.Generator(self.device).manual_seed(seed)
         for step in range(self.steps_per_epoch):
             rows = order[step * self._batch_size : (step + 1) * self._batch_size]
-            images = self._images[rows]
+            images = self._normalised(self._images[rows])
             if self.recipe.augment:
                 images = augment(images, generator, mirrors=self.data.mirrors)
+            if self.recipe.cutout:
+                images = cut_out(images, generator, share=self.recipe.cutout)
             yield _channels_last(images), self._labels[rows]
 
-    def _step(self, step: int, images: Tensor, labels: Tensor) -> float:
-        """Take one step of the optimiser and return the loss before it."""
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step of the next epoch."""
         steps = self.steps_per_epoch
-        rate = self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.zero_grad(set_to_none=True)
-        smoothing = self.recipe.label_smoothing
-        loss = F.cross_entropy(self.model(images), labels, label_smoothing=smoothing)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip, foreach=True)
-        self._optimizer.step()
-        return loss.item()
+        return self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[nn.Module]:
+        """The model with statistics estimated anew, in evaluation and in the recipe's precision."""
+        with (
+            computing_in(self.recipe.precision, self.device),
+            reestimated_batch_norm(self.model, self._norm_batches()) as model,
+        ):
+            yield model
 
     def _norm_batches(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, -1))
         order = torch.randperm(len(self._labels), generator=generator).to(self.device)
         batch = min(_NORM_BATCH, len(order))
         for start in range(0, min(len(order), _NORM_IMAGES) - batch + 1, batch):
-            yield _channels_last(self._images[order[start : start + batch]])
+            yield self._normalised(self._images[order[start : start + batch]])
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return _channels_last(images if self._scale is None else self._scale(images))
 
 
 def _channels_last(images: Tensor) -> Tensor:

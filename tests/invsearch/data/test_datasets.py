@@ -216,3 +216,12 @@ def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
 def test_a_resolution_out_of_range_is_refused() -> None:
     with pytest.raises(InputError, match="resolution 0"):
         load_dataset("digits", resolution=0)
+
+
+def test_pixels_and_their_scale_are_the_normalised_images(folder: Path) -> None:
+    data, pixels = load_dataset(str(folder)), load_dataset(str(folder), pixels=True)
+    assert pixels.train_images.dtype == pixels.val_images.dtype == torch.uint8
+    assert pixels.scale is not None
+    assert data.scale is None
+    assert torch.equal(pixels.scale(pixels.train_images), data.train_images)
+    assert torch.equal(pixels.scale(pixels.val_images), data.val_images)

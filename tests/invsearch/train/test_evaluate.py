@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from invsearch.train import accuracy_metrics, reestimated_batch_norm
-from invsearch.train.augment import augment
+from invsearch.train.augment import augment, cut_out
 from invsearch.train.evaluate import wilson_interval
 
 
@@ -108,3 +108,12 @@ def test_mirrors_happen_only_where_they_may() -> None:
     mirrored = augment(ramp, torch.Generator().manual_seed(0), mirrors=True)
     assert slope(kept).unique().tolist() == [1.0]
     assert slope(mirrored).unique().tolist() == [-1.0, 1.0]
+
+
+def test_a_cut_out_square_is_the_mean_and_no_larger_than_asked_for() -> None:
+    cut = cut_out(torch.ones(64, 2, 8, 8), torch.Generator().manual_seed(0), share=0.5)
+    zeros = (cut == 0).sum((2, 3))
+    assert torch.equal(zeros[:, 0], zeros[:, 1]), "every channel loses the same pixels"
+    assert zeros.min() >= 4
+    assert zeros.max() == 16
+    assert len(cut.flatten(1).unique(dim=0)) > 16

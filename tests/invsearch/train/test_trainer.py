@@ -1,12 +1,13 @@
 """Training: deterministic per seed, undisturbed by evaluation, resumed bit for bit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from invsearch.data import ImageData, load_dataset
+from invsearch.data import ImageData, Scale, load_dataset
 from invsearch.errors import InputError, TrialError
 from invsearch.train import Recipe, Trainer, seeded_build
 
@@ -234,3 +235,25 @@ def test_a_truncated_checkpoint_is_refused_and_saving_leaves_no_partial_file(
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match="not a readable checkpoint"):
         learner.load(path)
+
+
+def test_pixels_train_as_the_normalised_images_do(data: ImageData) -> None:
+    pixels = (data.train_images * 20 + 128).clamp(0, 255).to(torch.uint8)
+    val = (data.val_images * 20 + 128).clamp(0, 255).to(torch.uint8)
+    scale = Scale.of(pixels)
+    raw = replace(data, train_images=pixels, val_images=val, scale=scale)
+    ready = replace(data, train_images=scale(pixels), val_images=scale(val))
+    recipe = Recipe(epochs=2, batch_size=32, augment=True, cutout=0.25)
+    first, second = trainer(raw, recipe=recipe), trainer(ready, recipe=recipe)
+    assert train(first, 2) == train(second, 2)
+    assert same(weights(first), weights(second))
+    assert first.evaluate()["val_loss"].value == second.evaluate()["val_loss"].value
+
+
+def test_scores_are_what_the_metrics_are_made_of(data: ImageData) -> None:
+    learner = trainer(data)
+    train(learner, 1)
+    losses, hits = learner.score(data.val_images, data.val_labels)
+    metrics = learner.evaluate()
+    assert metrics["val_loss"].value == pytest.approx(float(losses.mean()))
+    assert metrics["top1"].value == pytest.approx(100 * float(hits.double().mean()))
