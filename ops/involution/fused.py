@@ -20,7 +20,15 @@ from ops.involution.backends import TABLE, choose
 from ops.involution.backends.base import Gradients
 from ops.involution.composition import composed, composed_backward, composed_bottleneck
 from ops.involution.dispatch import Operator, autocast
-from ops.involution.geometry import Geometry, Pair, of_span
+from ops.involution.geometry import (
+    BIAS_AXES,
+    FEATURES_AXES,
+    OUTPUT_AXES,
+    Geometry,
+    Pair,
+    of_span,
+    require_parts,
+)
 
 __all__ = ["at_once", "bottleneck", "fused", "fused_backward", "runs_fused"]
 
@@ -96,18 +104,29 @@ def _geometry_at(
 
 
 def _geometry(
-    x: Tensor, features: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    grad_output: Tensor | None = None,
 ) -> Geometry:
+    """Of a call, all of whose tensors fit each other: kernels take them by their pointers."""
     geometry = of_span(x, weight, stride, padding, dilation)
-    expected = (geometry.batch, weight.shape[3], *geometry.output_size)
-    if features.shape != expected or features.dtype != x.dtype:
-        raise ValueError(
-            f"involution: features has shape {tuple(features.shape)} and type {features.dtype}, "
-            f"expected (B, C_features, H_out, W_out) = {expected} and {x.dtype} for "
-            f"x (B, C, H, W) = {geometry.input_shape}, stride {geometry.stride}, "
-            f"padding {geometry.padding}, dilation {geometry.dilation}"
-        )
+    require_parts(
+        geometry,
+        x,
+        ("features", features, FEATURES_AXES, _features_shape(geometry, weight)),
+        ("bias", bias, BIAS_AXES, tuple(weight.shape[:3])),
+        ("grad_output", grad_output, OUTPUT_AXES, geometry.output_shape),
+    )
     return geometry
+
+
+def _features_shape(geometry: Geometry, weight: Tensor) -> tuple[int, ...]:
+    return (geometry.batch, weight.shape[3], *geometry.output_size)
 
 
 def _fused(
@@ -120,7 +139,7 @@ def _fused(
     dilation: Ints,
     backend: str | None = None,
 ) -> Tensor:
-    geometry = _geometry(x, features, weight, stride, padding, dilation)
+    geometry = _geometry(x, features, weight, bias, stride, padding, dilation)
     chosen = choose(backend, x, geometry).fused
     if chosen is not None and chosen.refuses(x, weight, geometry) is None:
         return chosen.forward(x, features, weight, bias, geometry)
@@ -138,7 +157,7 @@ def _fused_backward(
     dilation: Ints,
     backend: str | None = None,
 ) -> Gradients:
-    geometry = _geometry(x, features, weight, stride, padding, dilation)
+    geometry = _geometry(x, features, weight, bias, stride, padding, dilation, grad_output)
     chosen = choose(backend, x, geometry).fused
     tensors = (grad_output, x, features, weight, bias)
     if chosen is not None:
@@ -162,8 +181,16 @@ def _bottleneck(
     backend: str | None = None,
 ) -> Tensor:
     geometry = of_span(x, weight, stride, padding, dilation)
+    hidden, norm = weight.shape[3], (mean, variance, gain, offset)
+    names = ("mean", "variance", "gain", "offset")
+    require_parts(
+        geometry,
+        x,
+        ("reduce", reduce, "(C_features, C, 1, 1)", (hidden, geometry.channels, 1, 1)),
+        *((name, part, "(C_features)", (hidden,)) for name, part in zip(names, norm, strict=True)),
+        ("bias", bias, BIAS_AXES, tuple(weight.shape[:3])),
+    )
     chosen = choose(backend, x, geometry).fused
-    norm = (mean, variance, gain, offset)
     if chosen is not None and chosen.refuses(x, weight, geometry) is None:
         return chosen.bottleneck(x, reduce, *norm, weight, bias, epsilon, geometry)
     return composed_bottleneck(
@@ -173,13 +200,13 @@ def _bottleneck(
 
 
 def _fake_fused(x: Tensor, features: Tensor, weight: Tensor, bias: Any, *window: Any) -> Tensor:
-    return layout.empty_image(_geometry(x, features, weight, *window[:3]).output_shape, x)
+    return layout.empty_image(_geometry(x, features, weight, bias, *window[:3]).output_shape, x)
 
 
 def _fake_fused_backward(
     grad_output: Tensor, x: Tensor, features: Tensor, weight: Tensor, bias: Any, *window: Any
 ) -> Gradients:
-    geometry = _geometry(x, features, weight, *window[:3])
+    geometry = _geometry(x, features, weight, bias, *window[:3], grad_output)
     return (
         layout.empty_image(geometry.input_shape, x),
         layout.empty_image(tuple(features.shape), features),

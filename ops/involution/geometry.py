@@ -15,6 +15,7 @@ __all__ = [
     "of_grad_kernel",
     "of_span",
     "pair",
+    "require_parts",
 ]
 
 Pair = tuple[int, int]
@@ -24,6 +25,8 @@ INPUT_AXES = "(B, C, H, W)"
 OUTPUT_AXES = "(B, C, H_out, W_out)"
 KERNEL_AXES = "(B, G, K, K, H_out, W_out)"
 WEIGHT_AXES = "(G, K, K, C_features)"
+FEATURES_AXES = "(B, C_features, H_out, W_out)"
+BIAS_AXES = "(G, K, K)"
 
 
 class Geometry(NamedTuple):
@@ -133,7 +136,31 @@ def of_span(x: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: In
     _require_dimensions("weight", weight, WEIGHT_AXES)
     _require_alike("x", x, "weight", weight)
     groups, size = weight.shape[0], weight.shape[1]
-    return _resolve(x, groups, size, x.shape[2:], stride, padding, dilation)
+    geometry = _resolve(x, groups, size, x.shape[2:], stride, padding, dilation)
+    square = (groups, size, size, weight.shape[3])
+    _require_shape("weight", weight, WEIGHT_AXES, square, geometry)
+    return geometry
+
+
+def require_parts(
+    geometry: Geometry, x: Tensor, *parts: tuple[str, Tensor | None, str, tuple[int, ...]]
+) -> None:
+    """Checks what goes into an operator beside x, before anything reads it through a pointer.
+
+    Args:
+        geometry: Of the involution.
+        x: Whose type and device all must have.
+        parts: Name, tensor (None where it may be missing), axes in words, and sizes.
+
+    Raises:
+        ValueError: If a shape does not fit.
+        TypeError: If a dtype or device differs from x's.
+    """
+    for name, tensor, axes, sizes in parts:
+        if tensor is not None:
+            _require_dimensions(name, tensor, axes)
+            _require_shape(name, tensor, axes, sizes, geometry)
+            _require_alike(name, tensor, "x", x)
 
 
 def _resolve(

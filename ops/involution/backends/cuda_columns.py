@@ -19,16 +19,16 @@ STORAGE = {torch.float32: "float", torch.float16: "float16", torch.bfloat16: "bf
 SIZES = (3, 5, 7)
 STRIDES = (1, 2)
 WARPS, PIXELS = 4, 8
-"""As in cuda/tasks.h."""
+"""Warps of a block, at most, and columns of a warp's tile, as in cuda/tasks.h."""
 RESIDENT = {
-    "aggregate": (5, 4),
-    "grad_input": (3, 3),
-    "grad_kernel": (5, 3),
-    "aggregate_fma": (3, 3),
-    "grad_input_fma": (3, 3),
-    "grad_kernel_fma": (3, 3),
+    "aggregate": (20, 16),
+    "grad_input": (12, 12),
+    "grad_kernel": (20, 12),
+    "aggregate_fma": (12, 12),
+    "grad_input_fma": (12, 12),
+    "grad_kernel_fma": (12, 12),
 }
-"""Blocks that an SM holds of each kernel, at stride 1 and 2: the sources' launch bounds."""
+"""Warps that an SM holds of each kernel, at stride 1 and 2: the sources' launch bounds."""
 LEAST_STRIP = 4
 """Rows of a warp, at least, where the image has them."""
 AGAIN = {"aggregate": 0.25, "grad_input": 1.0, "grad_kernel": 0.25}
@@ -69,8 +69,7 @@ def launch(
     kind: str,
     geometry: Geometry,
     dtype: torch.dtype,
-    native: bool,
-    keep_place: bool,
+    kernel: Strides,
     processors: int,
 ) -> tuple[Launch, int]:
     """The launch, and how many rows of the result each warp has.
@@ -80,28 +79,45 @@ def launch(
         kind: "band" or "fma".
         geometry: Of the involution; `fits` it.
         dtype: Of every tensor.
-        native: Whether channels, and the entries of a pixel, are innermost; else columns are.
-        keep_place: Whether all rows of entries begin at the same place within 16 bytes.
+        kernel: Strides of the kernel, or its gradient, (B, G, K, K, H_out, W_out).
         processors: SMs of the GPU.
     """
-    band = kind == "band"
-    name, order = (
-        (operator, {"KEEP_PLACE": keep_place})
-        if band
-        else (f"{operator}_fma", {"CHANNELS_LAST": native})
-    )
     size, stride, channels = geometry.kernel_size, geometry.stride[0], _slice(geometry)
-    numbers = {"KERNEL_SIZE": size, "STRIDE": stride, "SLICE": channels, **order}
+    numbers = {"KERNEL_SIZE": size, "STRIDE": stride, "SLICE": channels}
+    if kind == "band":
+        name, group_slices = operator, geometry.channels // geometry.groups // channels
+        warps = _warps(geometry.groups, group_slices, kernel[1] == size * size)
+        keep_place = kernel[4] % 8 == 0  # rows of entries begin at one place within 16 bytes
+        numbers |= {"BLOCK_WARPS": warps, "GROUP_SLICES": group_slices, "KEEP_PLACE": keep_place}
+        shared = _band_bytes(operator, size, stride, channels, warps, max(1, warps // group_slices))
+    else:
+        name, warps = f"{operator}_fma", WARPS
+        numbers |= {"BLOCK_WARPS": warps, "CHANNELS_LAST": kernel[3] == 1}
+        shared = warps * _fma_bytes(operator, size, stride, channels)
     defines = ("STORAGE", STORAGE[dtype]), *((key, str(int(n))) for key, n in numbers.items())
-    shared = (_band_bytes if band else _fma_bytes)(operator, size, stride, channels)
     width = 2 * PIXELS if name == "grad_input" else PIXELS
     rows, columns = geometry.input_size if operator == "grad_input" else geometry.output_size
     tasks = geometry.batch * parts(columns, width) * geometry.channels // channels
     again = AGAIN[operator] * (size - 1) / stride
-    resident = processors * RESIDENT[name][stride - 1] * WARPS
+    resident = processors * RESIDENT[name][stride - 1]
     strip = strip_of(rows, tasks, resident, again, BUSY[operator])
-    grid = parts(tasks * parts(rows, strip), WARPS), 1, 1
-    return Launch(f"{name}.cu", name, defines, grid, 32 * WARPS, WARPS * shared), strip
+    grid = parts(tasks * parts(rows, strip), warps), 1, 1
+    return Launch(f"{name}.cu", name, defines, grid, 32 * warps, shared), strip
+
+
+def _warps(groups: int, group_slices: int, packed: bool) -> int:
+    """Warps of a block, which copy for each other: of whole groups side by side, or of one.
+
+    Args:
+        groups: G.
+        group_slices: Warps that share a group's channels.
+        packed: Whether the entries of a pixel's groups lie one behind the other.
+    """
+    for warps in (WARPS, 2):
+        several = warps % group_slices == 0 and (packed or warps == group_slices)
+        if (groups * group_slices) % warps == 0 and (several or group_slices % warps == 0):
+            return warps
+    return 1
 
 
 def strip_of(rows: int, tasks: int, resident: int, again: float, busy: float) -> int:
@@ -145,18 +161,23 @@ def _reach(geometry: Geometry, x: Strides, y: Strides, kernel: Strides) -> int:
     return max(*images, geometry.kernel_size**2 * kernel[3] + width * kernel[5])
 
 
-def _band_bytes(operator: str, size: int, stride: int, channels: int) -> int:
-    """Shared memory of a warp: STAGES * STAGE_BYTES, and for grad_kernel a row of entries."""
-    pieces = (size * size + 14) // 8
-    entries = 16 * (pieces | 1)
-    blocks = parts((PIXELS - 1) * stride + size, 8)
+def _band_bytes(
+    operator: str, size: int, stride: int, channels: int, warps: int, groups: int
+) -> int:
+    """Shared memory of a block: STAGES * STAGE_BYTES, and for grad_kernel a row of entries."""
+    entries = 16 * ((groups * size * size + 14) // 8 | 1)
+
+    def pixels(blocks: int) -> int:
+        return warps * (16 * channels * blocks + 128 // warps % 128)
+
+    row = pixels(parts((PIXELS - 1) * stride + size, 8))
     if operator == "aggregate":
-        return 4 * (16 * channels * stride * blocks + PIXELS * entries)
+        return 4 * (stride * row + PIXELS * entries)
     if operator == "grad_kernel":
-        return 4 * 16 * channels * (stride * blocks + 1) + PIXELS * entries
+        return 4 * (stride * row + pixels(1)) + PIXELS * entries
     positions, shift = (PIXELS + size - 2) // stride + 1, PIXELS // stride
     blocks = parts(shift + 8 * parts(positions, 8), 8)
-    return 3 * (16 * channels * blocks + (shift + positions) * entries)
+    return 3 * (pixels(blocks) + (shift + positions) * entries)
 
 
 def _fma_bytes(operator: str, size: int, stride: int, channels: int) -> int:

@@ -55,8 +55,12 @@ class Compiler:
     """
 
     def __init__(self, path: str) -> None:
-        for builtins in sorted(Path(path).parent.glob("libnvrtc-builtins.so.*")):
-            ctypes.CDLL(str(builtins))  # NVRTC asks for it by name, and has no search path
+        folder = Path(path).parent
+        # NVRTC asks for it by name, and has no search path; a bare name has the system's
+        for builtins in (
+            sorted(folder.glob("libnvrtc-builtins.so.*")) if folder.is_absolute() else ()
+        ):
+            ctypes.CDLL(str(builtins))
         self.path, self._library = path, ctypes.CDLL(path)
         major, minor, count = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
         self._check("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))

@@ -130,10 +130,7 @@ def plan(
         steps = (step for image in (x, y) for step in (image[0], *image[2:]))
         whole = aligned and not any(step % 8 for step in steps)
         kind = "band" if dtype.itemsize == 2 and native and whole else "fma"
-        keep_place = kernel[4] % 8 == 0
-        launch, strip = cuda_columns.launch(
-            operator, kind, geometry, dtype, native, keep_place, processors
-        )
+        launch, strip = cuda_columns.launch(operator, kind, geometry, dtype, kernel, processors)
     else:
         launch = _any_strides(operator, geometry, dtype, native)
     return launch, Problem(*_numbers(geometry), x, y, kernel, strip, native)

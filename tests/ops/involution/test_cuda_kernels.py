@@ -97,6 +97,25 @@ def test_tensor_cores(
         assert_close(family(problem, *tensors), reference(problem, *tensors), dtype)
 
 
+@pytest.mark.parametrize(
+    ("groups", "group_channels", "warps"),
+    [
+        *((1, 16, 1), (3, 16, 1), (6, 8, 2), (4, 16, 4), (8, 8, 4)),
+        *((1, 32, 2), (2, 32, 4), (1, 64, 4), (3, 48, 1), (2, 24, 1), (4, 24, 1)),
+    ],
+)
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (7, 2)])
+def test_warps_of_a_block_copy_for_each_other(
+    kernel_size: int, stride: int, groups: int, group_channels: int, warps: int
+) -> None:
+    """Whole groups side by side, or a part of one."""
+    problem = layer(kernel_size, stride, size=(9, 11), group_channels=group_channels)
+    problem = replace(problem, groups=groups)
+    tensors = problem.tensors(HALF)
+    assert_close(family(problem, *tensors), reference(problem, *tensors), HALF)
+    assert dict(launches(problem, HALF)[0].defines)["BLOCK_WARPS"] == str(warps)
+
+
 @pytest.mark.parametrize("fill", [0x00, 0xFF])
 @pytest.mark.parametrize("size", [(7, 7), (14, 14), (9, 28), (5, 9)])
 @pytest.mark.parametrize(
@@ -193,7 +212,7 @@ def test_layers_of_rednet_are_fast_and_share_kernels(
     problem = replace(
         layer(kernel_size, stride, form, (size, size)), groups=channels // 16, batch=1
     )
-    small = replace(problem, size=(3, 5), batch=3, groups=8)
+    small = replace(problem, size=(3, 16), batch=3, groups=3 * problem.groups)
     for of_layer, of_small, name in zip(
         launches(problem, dtype),
         launches(small, dtype),

@@ -313,3 +313,50 @@ def test_memory_is_a_fraction_of_the_kernel_tensor() -> None:
         y = module(x)
     allocated = sum(max(0, event.self_cpu_memory_usage) for event in profile.events())
     assert allocated <= y.nbytes + 0.1 * 4 * 49 * 4 * 2 * 56 * 56
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"features": torch.ones(2, 3, 4, 4).double()}, TypeError, "features is torch.float64"),
+        ({"features": torch.ones(2, 3, 4, 4, device="meta")}, TypeError, "features .* on meta"),
+        ({"bias": torch.ones(2, 3)}, ValueError, r"bias must be \(G, K, K\)"),
+        ({"bias": torch.ones(2, 3, 2)}, ValueError, r"bias has shape \(2, 3, 2\)"),
+        ({"bias": torch.ones(2, 3, 3).half()}, TypeError, "bias is torch.float16"),
+        ({"weight": torch.ones(2, 3, 2, 3)}, ValueError, r"weight has shape \(2, 3, 2, 3\)"),
+        ({"weight": torch.ones(2, 3, 3, 3).bfloat16()}, TypeError, "weight is torch.bfloat16"),
+    ],
+)
+def test_every_tensor_of_a_fused_call_is_checked(
+    changed: dict[str, Tensor], error: type[Exception], message: str
+) -> None:
+    """A back end reads them through pointers: what does not fit must not reach it."""
+    tensors = {
+        "x": torch.ones(2, 4, 4, 4),
+        "features": torch.ones(2, 3, 4, 4),
+        "weight": torch.ones(2, 3, 3, 3),
+        "bias": torch.ones(2, 3, 3),
+        **changed,
+    }
+    window = ([1, 1], [1, 1], [1, 1])
+    with pytest.raises(error, match=message):
+        torch.ops.involution.fused(*tensors.values(), *window)
+
+
+@pytest.mark.parametrize(
+    ("grad_output", "error"),
+    [
+        (torch.ones(2, 4, 4, 5), ValueError),
+        (torch.ones(2, 4, 4), ValueError),
+        (torch.ones(2, 4, 4, 4).double(), TypeError),
+        (torch.ones(2, 4, 4, 4, device="meta"), TypeError),
+    ],
+)
+def test_the_gradient_of_a_fused_call_is_checked(
+    grad_output: Tensor, error: type[Exception]
+) -> None:
+    x, features = torch.ones(2, 4, 4, 4), torch.ones(2, 3, 4, 4)
+    weight, bias = torch.ones(2, 3, 3, 3), torch.ones(2, 3, 3)
+    window = ([1, 1], [1, 1], [1, 1])
+    with pytest.raises(error, match="grad_output"):
+        torch.ops.involution.fused_backward(grad_output, x, features, weight, bias, *window)

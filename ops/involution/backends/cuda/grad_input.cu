@@ -7,7 +7,7 @@ constexpr int STAGES = 3, TILES = 2, SHIFT = PIXELS / S;  // positions from one 
 constexpr int POSITIONS = (PIXELS + K - 2) / S + 1, BLOCKS = (POSITIONS + 7) / 8;
 constexpr int ALL_POSITIONS = (TILES - 1) * SHIFT + POSITIONS;
 constexpr int ALL_BLOCKS = ((TILES - 1) * SHIFT + 8 * BLOCKS + 7) / 8;
-constexpr int ENTRIES_AT = ALL_BLOCKS * BLOCK_BYTES;
+constexpr int ENTRIES_AT = PixelCopier<ALL_BLOCKS>::BYTES;
 constexpr int STAGE_BYTES = ENTRIES_AT + ALL_POSITIONS * ENTRY_BYTES;
 
 DEVICE int quotient_up(int a) { return S == 1 ? a : (a + 1) >> 1; }
@@ -33,7 +33,7 @@ struct Band {
             const bool valid = tap - S * half >= 0 && tap - S * half < K &&
                                inside(column, p.columns) && place < ALL_POSITIONS;
             const Storage* from = entries + column * p.kernel[5];
-            at[half] = ENTRIES_AT + (valid ? place * ENTRY_BYTES + 2 * (tap - S * half) : 0);
+            at[half] = ENTRIES_AT + own_entries() + (valid ? place * ENTRY_BYTES + 2 * (tap - S * half) : 0);
             low[half] = valid ? uint32(misalignment(from)) : 0;
             if (KEEP_PLACE) at[half] += int(low[half]);
             both |= valid ? 0xffffu << 16 * half : 0;
@@ -52,7 +52,7 @@ struct Band {
 DEVICE void add_row(float (&sums)[RING][4], int begin, const unsigned char* stage, int tile,
                     const Band& band, uint32 further) {
     uint32 pixels[BLOCKS][HALVES];
-    load_pixels<true>(pixels, stage, tile * SHIFT);
+    load_pixels<true>(pixels, stage + warp() * PixelCopier<ALL_BLOCKS>::WARP_BYTES, tile * SHIFT);
     const unsigned char* taps[2] = {band.taps(stage, 0, further), band.taps(stage, 1, further)};
 #pragma unroll
     for (int u = 0; u < K; ++u) {
@@ -64,20 +64,20 @@ DEVICE void add_row(float (&sums)[RING][4], int begin, const unsigned char* stag
     }
 }
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS, 3)
+extern "C" __global__ void __launch_bounds__(THREADS, 12 / WARPS)
     grad_input(const Problem p, const Storage* __restrict__ grad_output,
                const Storage* __restrict__ kernel, Storage* __restrict__ grad_x) {
     Task task;
     if (!take(task, p, int(p.height), int(p.width), TILES * PIXELS)) return;
-    unsigned char* shared = shared_memory<unsigned char>() + warp() * STAGES * STAGE_BYTES;
+    unsigned char* shared = shared_memory<unsigned char>();
     const int first = quotient_up(task.column + int(p.padding_x) - (K - 1));
     const int top = quotient_up(task.row + int(p.padding_y) - (K - 1));
     const int steps = quotient_down(task.row + task.rows - 1 + int(p.padding_y)) - top + 1;
     const int rows = int(p.rows), width = int(p.width);
     const Storage* entries =
-        kernel + task.image * p.kernel[0] + task.group * p.kernel[1] + top * p.kernel[4];
+        kernel + task.image * p.kernel[0] + first_group(task) * p.kernel[1] + top * p.kernel[4];
     PixelCopier<ALL_BLOCKS> pixels(
-        grad_output + task.image * p.y[0] + task.channel + top * p.y[2], p.y[2], first,
+        grad_output + task.image * p.y[0] + first_channel(task) + top * p.y[2], p.y[2], first,
         ALL_POSITIONS, int(p.columns), p.y[3]);
     EntryCopier<ALL_POSITIONS> copier(entries, p.kernel[4], first, int(p.columns), p.kernel[5]);
     const int padded = task.column + int(p.padding_x) - S * first;
@@ -112,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 3)
         for (int turn = 0; turn < TURN; ++turn) {
             if (m == steps) break;
             copy_async_wait<STAGES - 2>();
-            __syncwarp();
+            __syncthreads();
             copy();
             if (inside(top + m, rows)) {
 #pragma unroll

@@ -6,7 +6,8 @@
 constexpr int STAGES = 4;
 constexpr int POSITIONS = (PIXELS - 1) * S + K, BLOCKS = (POSITIONS + 7) / 8;
 constexpr int STEPS_AHEAD = (K - 1) / S;  // of S rows of the input each, before the first output
-constexpr int GRADIENTS_AT = S * BLOCKS * BLOCK_BYTES, STAGE_BYTES = GRADIENTS_AT + BLOCK_BYTES;
+constexpr int ROW_BYTES = PixelCopier<BLOCKS>::BYTES, GRADIENTS_AT = S * ROW_BYTES;
+constexpr int STAGE_BYTES = GRADIENTS_AT + PixelCopier<1>::BYTES;
 constexpr int OUT_BYTES = PIXELS * ENTRY_BYTES;  // entries of a row, on their way out
 
 // The lane's part of the band, for one of its two pixels: a tap, or K for none, and which block
@@ -46,20 +47,18 @@ DEVICE void multiply(float (&products)[BLOCKS][2], const uint32 (&x)[BLOCKS][HAL
     }
 }
 
-// Writes the entries of 8 pixels from shared memory, where they are at the same place within 16
-// bytes: whole pieces at once, of the first and last of a pixel what is its own.
+// Writes the block's entries of 8 pixels from shared memory, where they are at the same place within
+// 16 bytes: whole pieces at once, of the first and last of a pixel what is the block's.
 DEVICE void write_entries(unsigned char* row, const unsigned char* from, int pixels, int64 step) {
+    typedef EntryPieces<PIXELS> Own;
 #pragma unroll
-    for (int round = 0; round < (PIXELS * ENTRY_PIECES + 31) / 32; ++round) {
-        const int piece = lane() + 32 * round, pixel = piece / ENTRY_PIECES;
+    for (int round = 0; round < Own::ROUNDS; ++round) {
+        const int part = Own::part(round), pixel = Own::pixel(round);
         if (pixel >= pixels) break;
-        const int part = piece % ENTRY_PIECES;
         unsigned char* entries = row + pixel * step;
-        const int back = misalignment(entries);
-        // bytes of the piece that are not the pixel's, at its beginning, and those that are or are
-        // before: all even
-        const int before = part == 0 ? back : 0, until = back + 2 * TAPS - 16 * part;
-        const Words words = *reinterpret_cast<const Words*>(from + pixel * ENTRY_BYTES + 16 * part);
+        const int back = misalignment(entries), until = Own::until(back, part);
+        const int before = part == 0 ? back : 0;
+        const Words words = *reinterpret_cast<const Words*>(from + Own::place(round));
         unsigned char* to = entries + 16 * part - back;
         if (before == 0 && until >= 16) {
             store_words(to, words);
@@ -79,7 +78,7 @@ DEVICE void write_entries(unsigned char* row, const unsigned char* from, int pix
     }
 }
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
+extern "C" __global__ void __launch_bounds__(THREADS, (S == 2 ? 12 : HALVES == 2 ? 20 : 16) / WARPS)
     grad_kernel(const Problem p, const Storage* __restrict__ grad_output,
                 const Storage* __restrict__ x, Storage* __restrict__ result) {
     Task task;
@@ -88,17 +87,16 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
     const int first_column = task.column * S - int(p.padding_x);
     const int height = int(p.height), width = int(p.width), columns = int(p.columns);
     const int pixels = columns - task.column < PIXELS ? columns - task.column : PIXELS;
-    PixelCopier<BLOCKS> images(x + task.image * p.x[0] + task.channel + row * p.x[2], p.x[2],
+    PixelCopier<BLOCKS> images(x + task.image * p.x[0] + first_channel(task) + row * p.x[2], p.x[2],
                                first_column, POSITIONS, width, p.x[3]);
     PixelCopier<1> gradients(
-        grad_output + task.image * p.y[0] + task.channel + task.row * p.y[2], p.y[2], task.column,
+        grad_output + task.image * p.y[0] + first_channel(task) + task.row * p.y[2], p.y[2], task.column,
         PIXELS, columns, p.y[3]);
     unsigned char* entries = reinterpret_cast<unsigned char*>(
-        result + task.image * p.kernel[0] + task.group * p.kernel[1] + task.row * p.kernel[4] +
+        result + task.image * p.kernel[0] + first_group(task) * p.kernel[1] + task.row * p.kernel[4] +
         task.column * p.kernel[5]);
     const int64 next_row = 2 * p.kernel[4], next_pixel = 2 * p.kernel[5];
-    unsigned char* out =
-        shared_memory<unsigned char>() + warp() * (STAGES * STAGE_BYTES + OUT_BYTES);
+    unsigned char* out = shared_memory<unsigned char>();
     unsigned char* shared = out + OUT_BYTES;
     const Band bands[2] = {band_of_lane(0, first_column, width),
                            band_of_lane(1, first_column, width)};
@@ -107,13 +105,13 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
         const int pixel = lane() % 4 * 2 + half;
-        own[half] = pixel * ENTRY_BYTES + 2 * bands[half].tap;
+        own[half] = pixel * ENTRY_BYTES + own_entries() + 2 * bands[half].tap;
         addresses[half] = entries + pixel * next_pixel;
         if (KEEP_PLACE) own[half] += misalignment(addresses[half]);
     }
 #pragma unroll
     for (int i = 0; i < STAGES * S; ++i)
-        images.clear(shared + i / S * STAGE_BYTES + i % S * BLOCKS * BLOCK_BYTES);
+        images.clear(shared + i / S * STAGE_BYTES + i % S * ROW_BYTES);
 #pragma unroll
     for (int i = 0; i < STAGES; ++i) gradients.clear(shared + i * STAGE_BYTES + GRADIENTS_AT);
 
@@ -123,7 +121,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
         if (copied < steps) {
 #pragma unroll
             for (int s = 0; s < S; ++s, ++row)
-                images.copy(shared + filling + s * BLOCKS * BLOCK_BYTES,
+                images.copy(shared + filling + s * ROW_BYTES,
                             uint32(row) < uint32(height));
             if (copied >= STEPS_AHEAD) gradients.copy(shared + filling + GRADIENTS_AT, true);
             advance<STAGES, STAGE_BYTES>(filling);
@@ -134,6 +132,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
 #pragma unroll 1
     for (int i = 0; i < STAGES - 1; ++i) copy();
 
+    const int own_pixels = warp() * PixelCopier<BLOCKS>::WARP_BYTES;
     uint32 ring[RING][BLOCKS][HALVES] = {};
     int m = 0, reading = 0, window_row = task.row * S - int(p.padding_y);
 #pragma unroll 1
@@ -142,16 +141,17 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
         for (int turn = 0; turn < TURN; ++turn) {
             if (m == steps) break;
             copy_async_wait<STAGES - 2>();
-            __syncwarp();
+            __syncthreads();
             copy();
             const unsigned char* stage = shared + reading;
             advance<STAGES, STAGE_BYTES>(reading);
 #pragma unroll
             for (int s = 0; s < S; ++s)
-                load_pixels<false>(ring[turn * S + s], stage + s * BLOCKS * BLOCK_BYTES);
+                load_pixels<false>(ring[turn * S + s],
+                                   stage + s * ROW_BYTES + own_pixels);
             if (m++ < STEPS_AHEAD) continue;
             uint32 gradient[1][HALVES];
-            load_pixels<false>(gradient, stage + GRADIENTS_AT);
+            load_pixels<false>(gradient, stage + GRADIENTS_AT + warp() * PixelCopier<1>::WARP_BYTES);
             unsigned char* to[2];
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
@@ -177,7 +177,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, S == 1 ? 5 : 3)
                             narrowed<Storage>(float_of(value));
                 }
             }
-            __syncwarp();
+            __syncthreads();
             write_entries(entries, out, pixels, next_pixel);
             entries += next_row;
             window_row += S;

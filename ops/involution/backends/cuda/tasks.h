@@ -8,7 +8,7 @@ typedef STORAGE Storage;
 
 constexpr int K = KERNEL_SIZE, S = STRIDE, TAPS = K * K;
 constexpr int CHANNELS = SLICE;  // that a warp has
-constexpr int PIXELS = 8, WARPS = 4;
+constexpr int PIXELS = 8, WARPS = BLOCK_WARPS;
 
 DEVICE int lane() { return int(threadIdx.x % 32); }
 DEVICE int warp() { return int(threadIdx.x / 32); }
