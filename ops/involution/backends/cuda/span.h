@@ -53,7 +53,8 @@ DEVICE void span_begin(const S* bias, float (&h)[TILES][K][4]) {
 // which of a product's is free if both factors agree, and loads of 16 bytes touch half as many lines.
 template <int FEATURES>
 struct Step {
-    static constexpr int WIDTH = FEATURES % 32 == 0 ? 32 : 16, OWN = WIDTH / 4, WORDS = WIDTH / 8;
+    static constexpr int WIDTH = FEATURES % 32 == 0 ? 32 : 16;
+    static constexpr int OWN = WIDTH / 4, WORDS = WIDTH / 8;
 };
 
 // Adds a step's part, if `inside`: from pixels and row (of window row 0) on.
