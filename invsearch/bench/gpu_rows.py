@@ -11,8 +11,29 @@ from ops.timing import Interval
 
 __all__ = ["BATCHES", "ROWS", "Measured", "Row", "Verdict", "row_of"]
 
-Verdict = Literal["aim", "at least", "missed", "cannot tell", "not measured"]
-Kind = Literal["bare", "released", "fused", "backward", "network", "first"]
+Verdict = Literal[
+    "aim",
+    "at least",
+    "missed",
+    "cannot tell",
+    "measured",
+    "works",
+    "fails",
+    "skipped",
+    "not measured",
+]
+Kind = Literal[
+    "bare",
+    "released",
+    "fused",
+    "backward",
+    "eager",
+    "capture",
+    "two",
+    "first",
+    "network",
+    "training",
+]
 
 BATCHES = (64, 256)
 BARE_SHAPES = ("s1", "s2")
@@ -26,9 +47,9 @@ class Row:
         name: `kind/shape/batch`, without what does not vary.
         kind: How it is measured; see `invsearch.bench.gpu_cases`.
         what: In words.
-        unit: `fraction`, `times` (a speed-up), or `s`, of which less is better.
-        at_least: What must be reached.
-        aim: What is aimed at.
+        unit: `fraction`, `times` (a speed-up), `s`, of which less is better, or `works`: 1 or 0.
+        at_least: What must be reached; None where only the figure is wanted.
+        aim: What is aimed at, or None.
         shape: Of one layer, for the rows that are about one.
         batch: Images.
     """
@@ -36,20 +57,34 @@ class Row:
     name: str
     kind: Kind
     what: str
-    unit: Literal["fraction", "times", "s"]
-    at_least: float
-    aim: float
+    unit: Literal["fraction", "times", "s", "works"]
+    at_least: float | None = None
+    aim: float | None = None
     shape: str | None = None
     batch: int | None = None
 
     def verdict(self, found: Interval) -> Verdict:
-        """`aim`, `at least`, `missed`, or `cannot tell` where the interval holds the bound."""
+        """`aim`, `at least`, `missed`, or `cannot tell` where the interval holds the bound.
+
+        Without a goal `measured`; of what works or does not, `works` or `fails`.
+        """
+        if self.unit == "works":
+            return "works" if found.value else "fails"
+        if self.at_least is None or self.aim is None:
+            return "measured"
         if self._beyond(found, self.aim):
             return "aim"
         if self._beyond(found, self.at_least):
             return "at least"
         short = found.low > self.at_least if self.unit == "s" else found.high < self.at_least
         return "missed" if short else "cannot tell"
+
+    @property
+    def goal(self) -> str:
+        """In words; empty without one."""
+        if self.at_least is None or self.aim is None:
+            return ""
+        return f"; at least {self.at_least:g}, aim {self.aim:g} {self.unit}"
 
     def _beyond(self, found: Interval, bound: float) -> bool:
         return found.high <= bound if self.unit == "s" else found.low >= bound
@@ -64,17 +99,26 @@ class Measured:
         found: Value with its 95 % interval, or None.
         reason: Why there is no value.
         details: Whatever explains the value: the measurements, bytes, errors.
+        skipped: Whether there is no value because this machine has not what it takes.
     """
 
     row: Row
     found: Interval | None
     reason: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    skipped: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """The row's, or `not measured`."""
-        return "not measured" if self.found is None else self.row.verdict(self.found)
+        """The row's, or `skipped`, or `not measured`."""
+        if self.found is None:
+            return "skipped" if self.skipped else "not measured"
+        return self.row.verdict(self.found)
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no value where there should be one, or what must work does not."""
+        return self.verdict in ("not measured", "fails")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; an interval that knows no bound has None for it."""
@@ -85,11 +129,11 @@ class Measured:
         return {**asdict(self.row), **numbers, **rest}
 
     def __str__(self) -> str:
-        goal = f"at least {self.row.at_least:g}, aim {self.row.aim:g} {self.row.unit}"
-        if self.found is None:
-            return f"{self.row.what}: not measured ({self.reason}); {goal}"
+        if self.found is None or self.row.unit == "works":
+            why = f" ({self.reason})" if self.reason else ""
+            return f"{self.row.what}: {self.verdict}{why}{self.row.goal}"
         value, low, high = (f"{number:.3g}" for number in self.found)
-        return f"{self.row.what}: {value} ({low} to {high}): {self.verdict}; {goal}"
+        return f"{self.row.what}: {value} ({low} to {high}): {self.verdict}{self.row.goal}"
 
 
 def _rows() -> tuple[Row, ...]:
@@ -112,17 +156,24 @@ def _rows() -> tuple[Row, ...]:
     for batch in BATCHES:
         what = f"backward of the 17 layers, {batch} images, fp16: fused over unfused"
         rows.append(Row(f"backward/{batch}", "backward", what, "times", 1.7, 2, None, batch))
+    what = f"RedNet-50 over ResNet-50, inference, {BATCHES[0]} images, fp16, eager in a CUDA graph"
+    rows.append(Row(f"eager/{BATCHES[0]}", "eager", what, "times", batch=BATCHES[0]))
+    what = "kernels that are compiled and first launched within the capture of a CUDA graph"
+    rows.append(Row("capture", "capture", what, "works"))
+    rows.append(Row("two", "two", "a layer on cuda:1 while cuda:0 is current", "works"))
     for part in ("bare", "layer"):
         what = f"first call of a process, cold cache, {part}"
         rows.append(Row(f"first/{part}", "first", what, "s", 2, 1, part))
     for batch in BATCHES:
         what = f"RedNet-50 over ResNet-50, inference, {batch} images, fp16, compiled, CUDA graphs"
         rows.append(Row(f"network/{batch}", "network", what, "times", 1, 1.4, None, batch))
+    what = f"RedNet-50 over ResNet-50, training step, {BATCHES[0]} images, bf16, compiled"
+    rows.append(Row(f"training/{BATCHES[0]}", "training", what, "times", batch=BATCHES[0]))
     return tuple(rows)
 
 
 ROWS: tuple[Row, ...] = _rows()
-"""Every row, in the order in which they are measured: the slowest last."""
+"""Every row, in the order in which they are measured: the longest last."""
 
 
 def row_of(name: str) -> Row:

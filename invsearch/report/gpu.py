@@ -26,7 +26,7 @@ _HEADS = {
 }
 _NOT_MEASURED = "not measured"
 _NO_FILE = "no GPU was at hand; `make bench-gpu` measures it"
-_TONES = {"aim": "good", "at least": "good", "missed": "bad"}
+_TONES = {"aim": "good", "at least": "good", "works": "good", "missed": "bad", "fails": "bad"}
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,30 @@ def _machine(document: Mapping[str, Any]) -> str:
 
 def _row(row: Mapping[str, Any]) -> dict[str, str]:
     unit, value = row["unit"], row["value"]
-    ends = f" ({_number(row['low'], unit)} to {_number(row['high'], unit)})"
+    ends = "" if unit == "works" else f" ({_between(row['low'], row['high'], unit)})"
     return {
         "what": str(row["what"]),
         "value": "" if value is None else _number(value, unit) + ends,
-        "at_least": _number(row["at_least"], unit),
-        "aim": _number(row["aim"], unit),
+        "at_least": _goal(row["at_least"], unit),
+        "aim": _goal(row["aim"], unit),
         "verdict": str(row["verdict"]),
         "reason": first_line(row["reason"]) if row["reason"] else "",
     }
 
 
+def _between(low: float | None, high: float | None, unit: str) -> str:
+    return f"{_number(low, unit)} to {_number(high, unit)}"
+
+
+def _goal(value: float | None, unit: str) -> str:
+    return "" if value is None else _number(value, unit)
+
+
 def _number(value: float | None, unit: str) -> str:
     if value is None:
         return "unknown"
+    if unit == "works":
+        return "yes" if value else "no"
     if unit == "fraction":
         return f"{value:.0%}"
     return f"{value:.3g} s" if unit == "s" else f"{value:.3g}x"

@@ -21,6 +21,7 @@ from invsearch.bench.gpu_layers import (
     spans,
 )
 from invsearch.bench.gpu_rows import BATCHES, ROWS, Measured, row_of
+from invsearch.bench.gpu_session import Session
 from invsearch.bench.shapes import LayerShape
 from invsearch.errors import InputError
 from invsearch.report.gpu import find_gpu_benchmark
@@ -36,6 +37,10 @@ REACH = {
     "backward/256": ("times", 1.7, 2),
     "network/64": ("times", 1, 1.4),
     "first/layer": ("s", 2, 1),
+    "eager/64": ("times", None, None),
+    "training/64": ("times", None, None),
+    "capture": ("works", None, None),
+    "two": ("works", None, None),
 }
 
 
@@ -59,6 +64,9 @@ def test_the_rows_are_what_must_be_reached() -> None:
         ("first/bare", (1.0, 0.9, 1.1), "at least"),
         ("first/bare", (2.0, 1.9, 2.1), "cannot tell"),
         ("first/bare", (2.2, 2.1, 2.3), "missed"),
+        ("training/64", (0.5, 0.4, 0.6), "measured"),
+        ("capture", (1.0, 1.0, 1.0), "works"),
+        ("capture", (0.0, 0.0, 0.0), "fails"),
     ],
 )
 def test_verdicts_need_the_whole_interval(
@@ -74,6 +82,15 @@ def test_a_row_without_a_value_is_not_measured_and_says_why() -> None:
     assert "not measured (no time)" in str(one)
     open_ended = Measured(row_of("fused/64"), Interval(2.0, 0.0, float("inf")))
     assert json.loads(json.dumps(open_ended.as_dict(), allow_nan=False))["high"] is None
+
+
+def test_what_the_machine_has_not_is_skipped_and_what_does_not_work_fails() -> None:
+    skipped = Measured(row_of("two"), None, "one GPU", skipped=True)
+    assert (skipped.verdict, skipped.failed) == ("skipped", False)
+    assert str(skipped).endswith(": skipped (one GPU)")
+    wrong = Measured(row_of("capture"), Interval(0.0, 0.0, 0.0), "bare: refused")
+    assert (wrong.failed, Measured(row_of("two"), None, "late").failed) == (True, True)
+    assert str(wrong).endswith(": fails (bare: refused)")
 
 
 def test_the_necessary_bytes_are_those_of_the_published_estimate() -> None:
@@ -109,24 +126,19 @@ def test_every_operator_is_checked_at_every_shape_and_a_wrong_one_is_caught(
 
 
 def test_what_is_wrong_is_not_timed(tmp_path: Path) -> None:
-    session = gpu.Session("cuda", tmp_path / "x.json")
+    session = Session("cuda", tmp_path / "x.json")
     wrong = gpu_checks.Check("fused", "fused, s1", 0.5, 0.004)
     session.checks = [wrong.as_dict(), gpu_checks.Check("bare", "fine", 1e-4, 0.004).as_dict()]
     assert session.disproved("fused") == "it disagrees with fp64: fused, s1"
     assert session.disproved("network") == "it disagrees with fp64: fused, s1"
     assert session.disproved("bare") is None
     assert session.disproved("first") is None
-
-
-def test_a_row_that_has_no_time_left_says_so() -> None:
-    assert gpu.late(row_of("network/64"), 0.0) is None
-    assert gpu.late(row_of("network/64"), 595.0) == "5 of 600 s were left"
-    assert gpu.late(row_of("bare/s1/64"), 700.0) == "0 of 600 s were left"
+    assert session.disproved("training") == "it disagrees with fp64: fused, s1"
 
 
 def test_only_a_whole_run_replaces_the_file(tmp_path: Path) -> None:
     path = tmp_path / "results" / "bench-gpu.json"
-    session = gpu.Session("cuda", path, rows=[Measured(row_of("fused/64"), None, "because")])
+    session = Session("cuda", path, rows=[Measured(row_of("fused/64"), None, "because")])
     partial = session.save()
     assert partial.name == "bench-gpu.partial.json"
     assert not path.exists()
@@ -174,7 +186,7 @@ def test_the_report_marks_what_is_not_measured(tmp_path: Path) -> None:
 
 
 def test_the_report_reads_what_was_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., gpu.Session]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Session]
 ) -> None:
     make(tmp_path / "bench-gpu.json").save()
     shown = find_gpu_benchmark(tmp_path)
@@ -183,19 +195,24 @@ def test_the_report_reads_what_was_written(
     assert shown.rows[0]["verdict"] == "at least"
     assert shown.rows[1]["value"] == "0.7 s (0.6 s to 0.8 s)"
     assert shown.rows[2]["verdict"] == "not measured"
-    assert len(shown.grid.rows) == 3
+    works, slower = shown.rows[3], shown.rows[4]
+    assert (works["value"], works["verdict"], works["aim"]) == ("yes", "works", "")
+    assert (slower["value"], slower["verdict"]) == ("0.7x (0.69x to 0.71x)", "measured")
+    assert len(shown.grid.rows) == 5
 
 
 @pytest.fixture
-def make() -> Callable[..., gpu.Session]:
-    """A whole session of three rows."""
+def make() -> Callable[..., Session]:
+    """A whole session of five rows."""
 
-    def made(path: Path) -> gpu.Session:
+    def made(path: Path) -> Session:
         rows = [
             Measured(row_of("bare/s1/64"), Interval(0.85, 0.84, 0.86)),
             Measured(row_of("first/bare"), Interval(0.7, 0.6, 0.8)),
             Measured(row_of("fused/64"), None, "it failed"),
+            Measured(row_of("capture"), Interval(1.0, 1.0, 1.0)),
+            Measured(row_of("training/64"), Interval(0.7, 0.69, 0.71)),
         ]
-        return gpu.Session("cuda", path, copy={"value": 3000.0}, rows=rows, complete=True)
+        return Session("cuda", path, copy={"value": 3000.0}, rows=rows, complete=True)
 
     return made
