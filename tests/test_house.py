@@ -116,7 +116,7 @@ def test_no_circle_of_modules(package: str) -> None:
         assert name not in path, " -> ".join((*path[path.index(name) :], name))
         if name not in settled:
             for wanted in edges.get(name, ()):
-                if not wanted == name and not name.startswith(f"{wanted}."):
+                if wanted != name and not name.startswith(f"{wanted}."):
                     visit(wanted, (*path, name))
             settled.add(name)
 
