@@ -171,8 +171,9 @@ def explain(
     from rich.console import Console
 
     from invsearch.errors import InputError
-    from invsearch.space import explain as explain_space
-    from invsearch.space import explain_layers, json_schema, load_space_file
+    from invsearch.explain import explain as explain_space
+    from invsearch.explain import explain_layers
+    from invsearch.space import json_schema, load_space_file
 
     if schema:
         typer.echo(json.dumps(json_schema(), indent=2))

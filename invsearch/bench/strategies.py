@@ -17,9 +17,9 @@ from rich.table import Table
 
 from invsearch.errors import InputError, nearest
 from invsearch.metrics import Metric
+from invsearch.problem.kinds import problem_of
+from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder, describe, hypervolume
-from invsearch.search.problem import Problem
-from invsearch.search.problems import problem_of
 from invsearch.search.serial import run_serial
 from invsearch.search.session import Session
 from invsearch.space import load_space_file

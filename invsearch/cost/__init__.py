@@ -1,8 +1,6 @@
-"""What a network costs: params, MACs, memory, latency."""
+"""What a network costs: params, MACs, memory."""
 
 from invsearch.cost.closed_form import Convention, Counts, LayerCost, count, layers
-from invsearch.cost.latency import latency
-from invsearch.cost.layer_latency import LayerLatencies, layer_latency
 from invsearch.cost.memory import peak_memory
 from invsearch.cost.meta_trace import meta_macs
 from invsearch.cost.modules import module_macs
@@ -15,11 +13,8 @@ __all__ = [
     "Convention",
     "Counts",
     "LayerCost",
-    "LayerLatencies",
     "count",
     "flop_counter_macs",
-    "latency",
-    "layer_latency",
     "layers",
     "meta_macs",
     "module_macs",

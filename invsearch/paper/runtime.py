@@ -49,7 +49,7 @@ def _devices() -> list[str]:
 
 
 def _pair(depth: int, device: str, threads: int, resolution: int) -> Iterator[Row]:
-    from invsearch.cost import latency
+    from invsearch.latency import latency
 
     shape, place, values = (1, 3, resolution, resolution), f"{device} / 1", []
     for name in (f"RedNet-{depth}", f"ResNet-{depth}"):

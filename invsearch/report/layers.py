@@ -66,7 +66,7 @@ def _space_file(run: RunData) -> SpaceFile:
 
 def _network(trial: Trial, space_file: SpaceFile, whys: Mapping[int, str]) -> dict[str, Any] | None:
     """Return one network taken apart, None where it cannot be resolved here."""
-    from invsearch.space import explain_layers
+    from invsearch.explain import explain_layers
 
     try:
         rows = explain_layers(space_file, trial.architecture).layers

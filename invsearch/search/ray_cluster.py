@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from invsearch.errors import InputError
 
 if TYPE_CHECKING:
-    from invsearch.search.problem import Problem
+    from invsearch.problem.problem import Problem
 
 __all__ = ["connected", "preflight"]
 

@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from invsearch.search.evaluation import Progress
+from invsearch.evaluation import Progress
 from invsearch.search.ray_cluster import preflight
 from invsearch.search.ray_trainable import EvaluationTrainable, unpack
 from invsearch.search.session import Outcome, Session

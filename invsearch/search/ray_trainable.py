@@ -8,8 +8,8 @@ from typing import Any
 
 from ray import tune
 
-from invsearch.search.evaluation import Evaluation, Progress, describe_failure
-from invsearch.search.problem import Problem
+from invsearch.evaluation import Evaluation, Progress, describe_failure
+from invsearch.problem.problem import Problem
 from invsearch.space.architecture import Architecture
 
 __all__ = ["EvaluationTrainable", "pack", "unpack"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder, Trial, front
-from invsearch.search.problem import Problem
 from invsearch.search.strategy import replicate_seed
 from invsearch.search.study import Proposal
 

@@ -12,10 +12,10 @@ from typing import Literal, get_args
 from rich.console import Console
 
 from invsearch.errors import InputError
+from invsearch.problem.kinds import problem_of
+from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder, describe
 from invsearch.search.live import LiveView
-from invsearch.search.problem import Problem
-from invsearch.search.problems import problem_of
 from invsearch.search.session import Session
 from invsearch.space import SpaceFile
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invsearch.search.evaluation import describe_failure
+from invsearch.evaluation import describe_failure
 from invsearch.search.proposal import Proposal
 from invsearch.search.session import Outcome, Session
 

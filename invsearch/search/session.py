@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from invsearch.errors import TrialError
+from invsearch.evaluation import Progress, describe_failure
 from invsearch.metrics import Metric
+from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder
 from invsearch.runs.trial import Trial
-from invsearch.search.evaluation import Progress, describe_failure
 from invsearch.search.halving import Halving
-from invsearch.search.problem import Problem
 from invsearch.search.proposal import Proposal, infeasible_trial
 from invsearch.search.replication import Replication
 from invsearch.search.study import SearchStudy

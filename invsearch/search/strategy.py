@@ -19,7 +19,7 @@ from invsearch.search.warm_start import hints_from
 from invsearch.space import Space
 
 if TYPE_CHECKING:
-    from invsearch.search.problem import Problem
+    from invsearch.problem.problem import Problem
 
 __all__ = ["SamplerFactory", "derive_seed", "replicate_seed", "sampler_factory"]
 

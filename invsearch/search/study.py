@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
+from invsearch.problem.problem import Problem
 from invsearch.runs.trial import Trial
 from invsearch.search.journal import JournalFile, mend_journal
-from invsearch.search.problem import Problem
 from invsearch.search.proposal import Proposal, infeasible_trial, proposal_from
 from invsearch.search.strategy import ENUMERABLE, derive_seed, sampler_factory
 from invsearch.space.architecture import Architecture

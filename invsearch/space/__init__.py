@@ -1,9 +1,7 @@
 """Space files: YAML -> Space -> Architecture."""
 
 from invsearch.space.architecture import Architecture, Value
-from invsearch.space.explanation import Explanation, explain
 from invsearch.space.json_schema import json_schema
-from invsearch.space.layers import LayersExplanation, explain_layers
 from invsearch.space.load import SpaceFile, load_space_file, shipped_spaces
 from invsearch.space.parameter import Parameter
 from invsearch.space.schema import Accuracy, Bound, Cluster, Latency, Model, Proxy, Search
@@ -14,9 +12,7 @@ __all__ = [
     "Architecture",
     "Bound",
     "Cluster",
-    "Explanation",
     "Latency",
-    "LayersExplanation",
     "Model",
     "Parameter",
     "Proxy",
@@ -24,8 +20,6 @@ __all__ = [
     "Space",
     "SpaceFile",
     "Value",
-    "explain",
-    "explain_layers",
     "json_schema",
     "load_space_file",
     "shipped_spaces",

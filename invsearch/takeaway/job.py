@@ -13,9 +13,9 @@ from torch import Tensor
 
 from invsearch.data import ImageData, load_dataset
 from invsearch.errors import InputError, TrialError
+from invsearch.evaluation import describe_failure
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec, build, proxy_spec
-from invsearch.search.evaluation import describe_failure
 from invsearch.space import Accuracy
 from invsearch.train import Recipe, Trainer, reestimated_batch_norm, seeded_build
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint

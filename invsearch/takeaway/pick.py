@@ -9,9 +9,9 @@ from pathlib import Path
 
 from invsearch.errors import InputError
 from invsearch.models import NetworkSpec
+from invsearch.problem.network import NetworkProblem
 from invsearch.runs import RunFolder, Trial, outline
 from invsearch.runs.load import find_run
-from invsearch.search.network_problem import NetworkProblem
 from invsearch.space import load_space_file
 from invsearch.takeaway.operators import operator_overrides
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from invsearch import cost
+from invsearch.latency import latency
 from invsearch.metrics import Metric
 from invsearch.runs import Replicate, describe
 from invsearch.runs.environment import environment_id
@@ -93,7 +93,7 @@ def why_not_recorded(picked: Pick, settings: Latency) -> str:
 
 def _measure(picked: Pick, settings: Latency) -> Metric:
     side = settings.resolution or picked.resolution
-    return cost.latency(
+    return latency(
         picked.spec,
         shape=(settings.batch_size, picked.spec.in_channels, side, side),
         device=settings.device,

@@ -206,7 +206,8 @@ def _fake_fused(x: Tensor, features: Tensor, weight: Tensor, bias: Any, *window:
 def _fake_fused_backward(
     grad_output: Tensor, x: Tensor, features: Tensor, weight: Tensor, bias: Any, *window: Any
 ) -> Gradients:
-    geometry = _geometry(x, features, weight, bias, *window[:3], grad_output)
+    stride, padding, dilation = window[:3]
+    geometry = _geometry(x, features, weight, bias, stride, padding, dilation, grad_output)
     return (
         layout.empty_image(geometry.input_shape, x),
         layout.empty_image(tuple(features.shape), features),

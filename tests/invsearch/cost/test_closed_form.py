@@ -16,8 +16,8 @@ from torch import nn
 
 import ops
 from invsearch.cost import count, flop_counter_macs, layers, module_macs, trace_macs
-from invsearch.cost.layer_latency import layer_modules
 from invsearch.errors import InputError
+from invsearch.latency.layers import layer_modules
 from invsearch.models import (
     BlockSpec,
     NetworkSpec,

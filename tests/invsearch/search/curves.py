@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from toy import write_space
 
+from invsearch.evaluation import InstantEvaluation, Progress
 from invsearch.metrics import Fidelity, Metric
+from invsearch.problem.function import FunctionProblem
 from invsearch.runs import RunFolder
-from invsearch.search.evaluation import InstantEvaluation, Progress
-from invsearch.search.function_problem import FunctionProblem
 from invsearch.search.session import Session
 from invsearch.space import load_space_file
 from invsearch.space.architecture import Architecture

@@ -10,9 +10,10 @@ import pytest
 
 from invsearch import cost
 from invsearch.errors import InputError
+from invsearch.explain import explain, explain_layers
+from invsearch.explain.explanation import costs_of
 from invsearch.models import TaskSpec, detector_spec, rednet_spec, searched_spec
-from invsearch.space import explain, explain_layers, load_space_file
-from invsearch.space.explanation import costs_of
+from invsearch.space import load_space_file
 
 HEAD = """\
 name: t

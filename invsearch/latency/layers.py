@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import ops
-from invsearch.cost.latency import ask, metric
+from invsearch.latency.measured import ask, metric
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec
 from invsearch.models.blocks import Bottleneck
@@ -59,7 +59,7 @@ def layer_latency(
 ) -> LayerLatencies:
     """Measure every layer alone, with the batch norm and ReLU that follow it, in eval mode.
 
-    One fresh process, under the device's lock as in :func:`invsearch.cost.latency`, times the
+    One fresh process, under the device's lock as in :func:`invsearch.latency.measured`, times the
     network, runs it once to see the shape of each layer's input, and times each layer on a random
     input of that shape.
 

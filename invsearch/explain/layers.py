@@ -13,7 +13,8 @@ from invsearch.space.schema import Latency
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from invsearch.cost import LayerCost, LayerLatencies
+    from invsearch.cost import LayerCost
+    from invsearch.latency import LayerLatencies
     from invsearch.models import NetworkSpec, TaskSpec
 
 __all__ = ["LayersExplanation", "explain_layers"]
@@ -37,7 +38,7 @@ class LayersExplanation:
 
     def text(self) -> RenderableType:
         """The layers as something that rich prints."""
-        from invsearch.space.rendering import render_layers
+        from invsearch.explain.rendering import render_layers
 
         return render_layers(self)
 
@@ -99,6 +100,7 @@ def _measured(
     space_file: SpaceFile, spec: NetworkSpec | TaskSpec, resolution: int
 ) -> LayerLatencies:
     from invsearch import cost
+    from invsearch.latency import layer_latency
     from invsearch.models import TaskSpec
 
     if isinstance(spec, TaskSpec):
@@ -109,4 +111,4 @@ def _measured(
     settings = space_file.latency or Latency()
     shape = (settings.batch_size, *cost.searched_shape(spec, resolution)[1:])
     device, threads = settings.device, settings.threads
-    return cost.layer_latency(spec, shape=shape, device=device, threads=threads)
+    return layer_latency(spec, shape=shape, device=device, threads=threads)

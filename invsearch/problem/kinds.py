@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from invsearch.errors import InputError
-from invsearch.search.function_problem import FunctionProblem
-from invsearch.search.problem import Problem
+from invsearch.problem.function import FunctionProblem
+from invsearch.problem.problem import Problem
 from invsearch.space import SpaceFile
 
 __all__ = ["problem_of"]
@@ -16,6 +16,6 @@ def problem_of(space_file: SpaceFile) -> Problem:
         return FunctionProblem(space_file)
     if space_file.model is None:
         raise InputError(f"{space_file.path}: needs 'model' or 'evaluator'")
-    from invsearch.search.network_problem import NetworkProblem  # brings torch
+    from invsearch.problem.network import NetworkProblem  # brings torch
 
     return NetworkProblem(space_file)

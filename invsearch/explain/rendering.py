@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from invsearch.cost import LayerLatencies
+    from invsearch.explain.explanation import Explanation
+    from invsearch.explain.layers import LayersExplanation
+    from invsearch.latency import LayerLatencies
     from invsearch.metrics import Metric
-    from invsearch.space.explanation import Explanation
-    from invsearch.space.layers import LayersExplanation
 
 __all__ = ["render", "render_layers"]
 

@@ -16,16 +16,16 @@ import pytest
 from rich.console import Console
 from toy import command, invsearch, passed, trial_lines
 
-from invsearch.cost.latency_table import CalibrationNetwork, LatencyTable
-from invsearch.cost.parts import network_parts
 from invsearch.errors import InputError
+from invsearch.latency.parts import network_parts
+from invsearch.latency.table import CalibrationNetwork, LatencyTable
+from invsearch.latency.tabled import conditions
 from invsearch.metrics import Metric
+from invsearch.problem.network import NetworkProblem
 from invsearch.report.latency import latency_figure
 from invsearch.runs import RunFolder, load_run
-from invsearch.search.network_problem import NetworkProblem
 from invsearch.search.run import RunOptions, run_search
 from invsearch.search.strategy import sampler_factory
-from invsearch.search.tabled_latency import conditions
 from invsearch.space import SpaceFile, load_space_file
 
 SPACE = """\

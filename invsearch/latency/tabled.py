@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invsearch import cost
-from invsearch.cost.latency import part_latencies
-from invsearch.cost.latency_table import CalibrationNetwork, LatencyTable, MissingPartsError
-from invsearch.cost.parts import Part, network_parts
 from invsearch.errors import InputError, TrialError
+from invsearch.latency.measured import latency, part_latencies
+from invsearch.latency.parts import Part, network_parts
+from invsearch.latency.table import CalibrationNetwork, LatencyTable, MissingPartsError
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from invsearch.runs import describe
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TabledLatency", "conditions"]
 
-_MOST_PARTS = 2_000
-_TOGETHER = 48
-_COMPANY = 16
-_NETWORKS = 8
-_DRAWN = 256
-_ENUMERABLE = 4_096
-_MOST_DRAWN = 65_536
-_AGAIN = 2
+_MOST_PARTS = 2_000  # at 0.15 s each, five minutes under the device's lock
+_TOGETHER = 48  # 0.15 s a part: about 7 s in one process, and lost at most by a kill
+_COMPANY = 16  # parts that take turns spoil each other's caches as a network's do
+_NETWORKS = 8  # a ratio and a constant, with six degrees of freedom left for the spread
+_DRAWN = 256  # sums to choose the networks among, by the table: a few milliseconds each
+_ENUMERABLE = 4_096  # architectures, about a second
+_MOST_DRAWN = 65_536  # about 15 s; by then a new part is rarer than one in 32,768
+_AGAIN = 2  # further measurements where another process took the time
 _MACHINE = ("cpu_model", "cpu_capability", "logical_cores", "torch", "gpu")
 
 Say = Callable[[str], None]
@@ -186,15 +185,15 @@ class TabledLatency:
         def measure() -> list[Metric]:
             shape = (settings.batch_size, spec.in_channels, *self._size)
             device, threads = settings.device, settings.threads
-            return [cost.latency(spec, shape=shape, device=device, threads=threads)]
+            return [latency(spec, shape=shape, device=device, threads=threads)]
 
         try:
-            (latency,) = _undisturbed(measure)
+            (measured,) = _undisturbed(measure)
         except TrialError as error:
             self._say(f"latency table: {architecture.key} is left out: {error}")
             return
         total = self.table.sum_ms(spec)
-        self.table.calibrate([CalibrationNetwork(architecture.to_json(), total, latency)])
+        self.table.calibrate([CalibrationNetwork(architecture.to_json(), total, measured)])
         self._write()
 
     def _write(self) -> None:

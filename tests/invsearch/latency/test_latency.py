@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from invsearch.cost import latency
-from invsearch.cost.latency import device_lock
 from invsearch.errors import TrialError
+from invsearch.latency import latency
+from invsearch.latency.measured import device_lock
 from invsearch.models import network_spec, proxy_spec
 
 OPERATOR = """

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from invsearch.cli import app
 from invsearch.cost import layers
-from invsearch.cost.layer_latency import layer_modules
 from invsearch.errors import InputError, TrialError
+from invsearch.explain import explain_layers
+from invsearch.latency.layers import layer_modules
 from invsearch.models import build, rednet_spec, resnet_spec
-from invsearch.space import explain_layers, load_space_file
+from invsearch.space import load_space_file
 
 SPACE = """\
 name: t

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from invsearch.cost.calibration import Calibration, calibrate
-from invsearch.cost.parts import Part, network_parts
+from invsearch.latency.calibration import Calibration, calibrate
+from invsearch.latency.parts import Part, network_parts
 from invsearch.metrics import Metric
 from invsearch.models.network import NetworkSpec
 

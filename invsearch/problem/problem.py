@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from invsearch.errors import TrialError
+from invsearch.evaluation import Evaluation
 from invsearch.metrics import Direction, Metric
 from invsearch.runs import RunFolder
-from invsearch.search.evaluation import Evaluation
 from invsearch.space import Space, SpaceFile
 from invsearch.space.architecture import Architecture
 
@@ -72,6 +72,10 @@ class Problem(ABC):
     @abstractmethod
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         """The expensive rest."""
+
+    def sources(self) -> dict[str, str]:
+        """By metric, the source of its values where that is known before anything is run."""
+        return {}
 
     def baselines(self) -> dict[str, Architecture]:
         """Named architectures of the space that are evaluated first, as points of reference."""

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from invsearch.cost.calibration import calibrate
-from invsearch.cost.latency import part_latencies
-from invsearch.cost.latency_table import CalibrationNetwork, LatencyTable, MissingPartsError
-from invsearch.cost.parts import Part, build_part, network_parts
+from invsearch.latency.calibration import calibrate
+from invsearch.latency.measured import part_latencies
+from invsearch.latency.parts import Part, build_part, network_parts
+from invsearch.latency.table import CalibrationNetwork, LatencyTable, MissingPartsError
 from invsearch.metrics import Metric
 from invsearch.models import (
     NetworkSpec,

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from invsearch.cost.parts import Part, build_part
+from invsearch.latency.parts import Part, build_part
 from ops.timing import Measurement, Rule, environment
 from ops.timing.clock import clock_of
 from ops.timing.conditions import Watch

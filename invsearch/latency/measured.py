@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import ops
-from invsearch.cost.parts import Part
 from invsearch.errors import TrialError
+from invsearch.latency.parts import Part
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 
 __all__ = ["ask", "device_lock", "latency", "metric", "part_latencies"]
 
-_WORKER = "invsearch.cost.latency_worker"
+_WORKER = "invsearch.latency.worker"
 
 
 def latency(

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from invsearch.errors import InputError
-from invsearch.metrics import KNOWN_METRICS
+from invsearch.metrics import Metric
+from invsearch.problem import problem_of
+from invsearch.problem.function import FunctionProblem
 from invsearch.space.architecture import Architecture, Value
 from invsearch.space.conditions import Clause, Term
-from invsearch.space.functions import import_function
 from invsearch.space.load import SpaceFile
 from invsearch.space.space import Space
 from invsearch.space.yaml_file import show
@@ -100,7 +100,7 @@ class Explanation:
 
     def text(self) -> RenderableType:
         """The explanation as something that rich prints."""
-        from invsearch.space.rendering import render
+        from invsearch.explain.rendering import render
 
         return render(self)
 
@@ -168,44 +168,26 @@ def _counted_for(space_file: SpaceFile) -> str:
 
 def costs_of(space_file: SpaceFile) -> Costs:
     """Return what is known of an architecture before evaluation: counted, or by ``costs:``."""
-    if space_file.model is None:
-        return _function_costs(space_file)
-    from invsearch import cost, models
+    problem = problem_of(space_file)
+    if not isinstance(problem, FunctionProblem):
+        from invsearch.cost.provider import Counted
+        from invsearch.problem.network import NetworkProblem
 
-    constants = {**space_file.model.constants(), **space_file.space.constants}
-    resolution = space_file.model.resolution
-
-    def counted(architecture: Architecture) -> Mapping[str, float]:
-        spec = models.searched_spec(constants, architecture)
-        counts = cost.searched_count(spec, resolution=resolution)
-        return {"params": counts.params, "macs": counts.macs}
-
-    return counted
+        assert isinstance(problem, NetworkProblem)
+        counted = Counted(problem.setting)
+        return lambda architecture: _values(counted.give(architecture, {}))
+    return lambda architecture: _values(problem.known(architecture))
 
 
-def _function_costs(space_file: SpaceFile) -> Costs:
-    if space_file.costs is None:
-        return lambda architecture: {}
-    function = import_function(space_file.costs, space_file.search_paths)
-
-    def known(architecture: Architecture) -> Mapping[str, float]:
-        try:
-            return {str(name): float(v) for name, v in function(architecture.to_json()).items()}
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InputError(f"costs {space_file.costs!r} failed: {reason}") from error
-
-    return known
+def _values(metrics: Mapping[str, Metric]) -> dict[str, float]:
+    return {name: metric.value for name, metric in metrics.items()}
 
 
 def _objectives(space_file: SpaceFile) -> dict[str, str]:
     """By objective, its direction and the source of its values."""
-    sources = {"counted": "counted", "measured": "measured", "accuracy": "trained"}
-    if space_file.accuracy is not None:
-        sources["accuracy"] = space_file.accuracy.source
+    sources = problem_of(space_file).sources()
     return {
-        name: f"{direction}, "
-        + (sources[KNOWN_METRICS[name].kind] if space_file.model else "evaluated")
+        name: f"{direction}, {sources.get(name, 'evaluated')}"
         for name, direction in space_file.objectives.items()
     }
 

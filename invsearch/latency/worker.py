@@ -42,7 +42,7 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     from torch.nn.utils import convert_conv2d_weight_memory_format
 
     import ops
-    from invsearch.cost.layer_latency import time_layers
+    from invsearch.latency.layers import time_layers
     from invsearch.models import NetworkSpec, build
 
     shape, device = tuple(request["shape"]), request["device"]
@@ -57,8 +57,8 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _time_parts(request: Mapping[str, Any]) -> dict[str, Any]:
-    from invsearch.cost.part_latency import time_parts
-    from invsearch.cost.parts import Part
+    from invsearch.latency.part_timing import time_parts
+    from invsearch.latency.parts import Part
 
     parts = [Part.from_json(data) for data in request["parts"]]
     timed = time_parts(parts, request["batch_size"], request["device"])

@@ -1,0 +1,119 @@
+"""Accuracy of a proxy of the network, trained on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from invsearch import models
+from invsearch.evaluation import Evaluation, Progress
+from invsearch.metrics import Source
+from invsearch.provider import Provider, Setting, When
+
+if TYPE_CHECKING:
+    from invsearch.data import ImageData
+    from invsearch.space import Accuracy
+    from invsearch.space.architecture import Architecture
+    from invsearch.train import Trainer
+
+__all__ = ["Trained", "TrainedEvaluation"]
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class Trained(Provider):
+    """Validation loss and error of the network at the proxy's width and resolution."""
+
+    metrics: ClassVar[tuple[str, ...]] = ("val_loss", "error", "top1")
+    source: ClassVar[Source] = "trained"
+    when: ClassVar[When] = "after"
+    works: ClassVar[bool] = True
+
+    @classmethod
+    def serves(cls, setting: Setting) -> bool:
+        accuracy = setting.accuracy
+        wanted = accuracy is not None and accuracy.source == "trained"
+        return wanted and setting.wants("accuracy")
+
+    def check(self) -> None:
+        """Load the data.
+
+        Raises:
+            InputError: If they are missing or damaged.
+        """
+        _ = self._data
+
+    def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
+        return TrainedEvaluation(lambda: self._trainer(architecture, seed), self.setting.rungs)
+
+    @property
+    def _section(self) -> Accuracy:
+        assert self.setting.accuracy is not None
+        return self.setting.accuracy
+
+    @cached_property
+    def _data(self) -> ImageData:
+        from invsearch.data import load_dataset
+
+        section = self._section
+        return load_dataset(
+            section.dataset,
+            resolution=section.proxy.resolution,
+            data_fraction=section.data_fraction,
+        )
+
+    def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
+        from invsearch.train import Recipe, Trainer, seeded_build
+
+        section, data = self._section, self._data
+        proxy = section.proxy
+        spec = models.proxy_spec(
+            self.setting.spec(architecture),
+            width=proxy.width,
+            stem_stride=proxy.stem_stride,
+            pool=proxy.pool,
+            num_classes=data.num_classes,
+            in_channels=data.channels,
+        )
+        network = seeded_build(lambda: models.build(spec), seed)
+        recipe = Recipe.from_mapping(dict(section))
+        return Trainer(network, data, recipe, seed, width=proxy.width)
+
+
+class TrainedEvaluation:
+    """Training, an epoch a step, with metrics at the rungs and at the end.
+
+    Args:
+        make: Builds the trainer, so that nothing heavy happens before the first step.
+        rungs: Epochs after which metrics are taken besides the last.
+    """
+
+    def __init__(self, make: Callable[[], Trainer], rungs: frozenset[int]) -> None:
+        self._make = make
+        self._rungs = rungs
+        self._trainer: Trainer | None = None
+        self._checkpoint: Path | None = None
+
+    def step(self) -> Progress:
+        trainer = self._ready()
+        if not trainer.done:  # a kill can fall between the last epoch and its metrics
+            trainer.train_epoch()
+        measured = trainer.done or trainer.epoch in self._rungs
+        metrics = trainer.evaluate() if measured else {}
+        return Progress(trainer.epoch, trainer.done, metrics)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._ready().save(folder / CHECKPOINT)
+
+    def load(self, folder: Path) -> None:
+        self._checkpoint = folder / CHECKPOINT
+
+    def _ready(self) -> Trainer:
+        if self._trainer is None:
+            self._trainer = self._make()
+            if self._checkpoint is not None and self._checkpoint.is_file():
+                self._trainer.load(self._checkpoint)
+        return self._trainer

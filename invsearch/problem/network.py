@@ -1,0 +1,156 @@
+"""The problem of a space over a model family: what its providers give, and its baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import ops
+from invsearch import models
+from invsearch.accuracy.provider import PROVIDERS as ACCURACY
+from invsearch.cost.provider import PROVIDERS as COST
+from invsearch.errors import InputError
+from invsearch.evaluation import Evaluation, InstantEvaluation
+from invsearch.latency.provider import PROVIDERS as LATENCY
+from invsearch.metrics import Metric
+from invsearch.problem.problem import Problem
+from invsearch.provider import Provider, Setting, When
+from invsearch.space.architecture import Architecture, Value
+
+if TYPE_CHECKING:
+    from invsearch.models import NetworkSpec, TaskSpec
+    from invsearch.runs import RunFolder
+
+__all__ = ["BASELINES", "PROVIDERS", "NetworkProblem"]
+
+PROVIDERS: tuple[type[Provider], ...] = (*COST, *LATENCY, *ACCURACY)
+"""Every provider, in the order in which they are asked."""
+
+BASELINES: Mapping[str, Mapping[str, Value]] = {
+    "RedNet-26": {"family": "rednet", "depth": 26},
+    "RedNet-38": {"family": "rednet", "depth": 38},
+    "RedNet-50": {"family": "rednet", "depth": 50},
+    "ResNet-26": {"family": "resnet", "depth": 26},
+    "ResNet-50": {"family": "resnet", "depth": 50},
+}
+
+
+class NetworkProblem(Problem):
+    """Costs are of the full-size network, accuracy is of the proxy that the space file states."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": self.file}  # providers are made anew where the problem arrives
+
+    @cached_property
+    def providers(self) -> tuple[Provider, ...]:
+        """Those that the space file asks for."""
+        setting = self.setting
+        return tuple(provider(setting) for provider in PROVIDERS if provider.serves(setting))
+
+    @cached_property
+    def setting(self) -> Setting:
+        """What the space file asks of them."""
+        assert self.file.model is not None
+        return Setting(
+            wanted=self.wanted,
+            space=self.space,
+            spec=self.spec,
+            searched=self.searched,
+            resolution=self.file.model.resolution,
+            latency=self.file.latency,
+            accuracy=self.file.accuracy,
+            rungs=frozenset(self.file.search.rungs),
+        )
+
+    @property
+    def needs_workers(self) -> bool:
+        return any(provider.works for provider in self.providers)
+
+    @property
+    def measures(self) -> bool:
+        return self.setting.wants("measured")
+
+    def spec(self, architecture: Mapping[str, Any]) -> NetworkSpec:
+        """The network that an architecture of the space stands for, a task's backbone included."""
+        return models.network_spec(self._model, architecture)
+
+    def searched(self, architecture: Mapping[str, Any]) -> NetworkSpec | TaskSpec:
+        """What costs are of: the network, or the detector or segmenter around it."""
+        return models.searched_spec(self._model, architecture)
+
+    def sources(self) -> dict[str, str]:
+        """By metric that a provider gives, the source of the value that a trial ends with."""
+        return {name: one.source for one in self.providers for name in one.metrics}
+
+    def known(self, architecture: Architecture) -> dict[str, Metric]:
+        return self._given("before", architecture, {})
+
+    def measure(self, architecture: Architecture) -> dict[str, Metric]:
+        names = {name for one in self._at("alone") for name in one.metrics}
+        if not names:
+            return {}
+        earlier: dict[str, Metric] = {}
+        for provider in self._at("before"):
+            if names & set(provider.metrics):
+                earlier |= provider.give(architecture, earlier)
+        return self._given("alone", architecture, earlier)
+
+    def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
+        for provider in self.providers:
+            provider.prepare(folder, say)
+
+    def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
+        for provider in self._at("after"):
+            evaluation = provider.evaluation(architecture, seed)
+            if evaluation is not None:
+                return evaluation
+        return InstantEvaluation({})
+
+    def check(self) -> None:
+        for provider in self.providers:
+            provider.check()
+
+    def _at(self, when: When) -> list[Provider]:
+        return [provider for provider in self.providers if provider.when == when]
+
+    def _given(
+        self, when: When, architecture: Architecture, earlier: Mapping[str, Metric]
+    ) -> dict[str, Metric]:
+        found = dict(earlier)
+        given: dict[str, Metric] = {}
+        for provider in self._at(when):
+            new = provider.give(architecture, found)
+            found |= new
+            given |= new
+        return given
+
+    def baselines(self) -> dict[str, Architecture]:
+        if self.file.accuracy is None or not self.file.accuracy.baselines or not self.needs_workers:
+            return {}
+        found = {name: self._locate(settings) for name, settings in BASELINES.items()}
+        return {name: architecture for name, architecture in found.items() if architecture}
+
+    @cached_property
+    def _model(self) -> dict[str, Any]:
+        assert self.file.model is not None
+        return {**self.file.model.constants(), **self.space.constants}
+
+    def _locate(self, settings: Mapping[str, Value]) -> Architecture | None:
+        """The point of the space that is the network with these settings, if it has one."""
+        operator = models.FAMILIES[str(settings["family"])]
+        values = {"width": 1.0, "operator": operator, **ops.get(operator).complete({}), **settings}
+        candidate = {}
+        for parameter in self.space.parameters:
+            value = values.get(parameter.name.rpartition(".")[2])
+            if value is not None and parameter.contains(value):
+                candidate[parameter.name] = value
+        try:
+            architecture = self.space.canonical(candidate)
+        except (InputError, KeyError, ValueError):
+            return None
+        target = models.network_spec({"stem_kernel_size": 7, **self._constants()}, settings)
+        return architecture if self.spec(architecture) == target else None
+
+    def _constants(self) -> dict[str, Any]:
+        return {k: v for k, v in self._model.items() if k in ("num_classes", "in_channels")}

@@ -1,0 +1,118 @@
+"""Provider: gives metrics of an architecture, and says what they are before it is asked for any.
+
+``cost``, ``latency`` and ``accuracy`` each have a table of providers; ``problem`` puts those that a
+space file asks for together, and the search and the dry run read what they say of themselves.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from invsearch.metrics import KNOWN_METRICS, Metric, Source
+
+if TYPE_CHECKING:
+    from invsearch.evaluation import Evaluation
+    from invsearch.models import NetworkSpec, TaskSpec
+    from invsearch.runs import RunFolder
+    from invsearch.space import Accuracy, Latency, Space
+    from invsearch.space.architecture import Architecture
+
+__all__ = ["Provider", "Setting", "When"]
+
+When = Literal["before", "alone", "after"]
+"""When a provider's metrics are known: ``before`` an evaluation, cheaply and as often as asked;
+``alone``, on the driver's machine while nothing else runs there; ``after`` an evaluation."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a space file asks of its providers.
+
+    Attributes:
+        wanted: The metrics that every complete trial must have.
+        space: What is searched.
+        spec: The network of an architecture, a task's backbone included.
+        searched: What costs are of: the network, or the detector or segmenter around it.
+        resolution: Side of the images that a network without a task is counted for.
+        latency: The section of that name.
+        accuracy: The section of that name.
+        rungs: Epochs after which a stopped trial's metrics are taken.
+    """
+
+    wanted: tuple[str, ...]
+    space: Space
+    spec: Callable[[Mapping[str, object]], NetworkSpec]
+    searched: Callable[[Mapping[str, object]], NetworkSpec | TaskSpec]
+    resolution: int
+    latency: Latency | None = None
+    accuracy: Accuracy | None = None
+    rungs: frozenset[int] = field(default_factory=frozenset)
+
+    def wants(self, kind: str) -> bool:
+        """Whether a metric of that kind is wanted; see :class:`invsearch.metrics.MetricInfo`."""
+        return any(KNOWN_METRICS[name].kind == kind for name in self.wanted)
+
+
+class Provider(ABC):
+    """Gives one or more metrics of an architecture.
+
+    Attributes:
+        metrics: The names of all that it may give.
+        source: Where they come from.
+        when: When they are known.
+        works: Whether giving them is work worth another process.
+    """
+
+    metrics: ClassVar[tuple[str, ...]]
+    source: ClassVar[Source]
+    when: ClassVar[When]
+    works: ClassVar[bool] = False
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    @classmethod
+    @abstractmethod
+    def serves(cls, setting: Setting) -> bool:
+        """Whether a space file asks for it."""
+
+    def check(self) -> None:
+        """Check, before anything is spent, that it can give what it should.
+
+        Raises:
+            InputError: If it cannot.
+        """
+        return
+
+    def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
+        """Do once what it needs, before anything else runs on the machine.
+
+        Args:
+            folder: The run's folder, locked, where what is found out is kept.
+            say: Tells the user what takes time.
+
+        Raises:
+            InputError: If it cannot be done.
+        """
+        return
+
+    def give(self, architecture: Architecture, earlier: Mapping[str, Metric]) -> dict[str, Metric]:
+        """The metrics of an architecture, of a provider whose metrics are not ``after``.
+
+        Args:
+            architecture: A point of the space.
+            earlier: Of the same names, what providers before it gave.
+        """
+        return {}
+
+    def evaluation(self, architecture: Architecture, seed: int) -> Evaluation | None:
+        """What gives the metrics step by step, of a provider whose metrics are ``after``.
+
+        Args:
+            architecture: A point of the space.
+            seed: Of everything random in it.
+        """
+        return None
