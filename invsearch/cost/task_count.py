@@ -34,6 +34,7 @@ DETECTION_SIZE = (800, 1280)
 SEGMENTATION_SIZE = (1024, 2048)
 """The same of its segmentation costs."""
 
+# the 3x3 convolution that the paper's heads replace
 _CONVOLUTION = BlockSpec("convolution", (("dilation", 1), ("kernel_size", 3)))
 
 Size = tuple[int, int]

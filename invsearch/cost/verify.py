@@ -15,7 +15,7 @@ from invsearch.models import BlockSpec
 
 __all__ = ["verify_closed_form"]
 
-_SIZES = ((8, 8), (9, 5))
+_SIZES = ((8, 8), (9, 5))  # even and odd, square and not: strides and paddings show
 
 
 def verify_closed_form(block: BlockSpec, channels: int) -> None:

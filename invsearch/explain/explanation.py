@@ -24,11 +24,11 @@ __all__ = ["CostRange", "Explanation", "ParameterLine", "costs_of", "explain"]
 
 Costs = Callable[[Architecture], Mapping[str, float]]
 
-_ENUMERABLE = 20_000
-_SAMPLES = 1_000
-_SHOWN = 5
-_MAX_VALUES = 100
-_CLIMBS = 3
+_ENUMERABLE = 20_000  # architectures that are all counted, at 10,000 to 26,000 a second
+_SAMPLES = 1_000  # of a larger space; the ends are climbed to from the best of them
+_SHOWN = 5  # architectures: a screen's worth
+_MAX_VALUES = 100  # of a parameter that are each tried for being reachable
+_CLIMBS = 3  # draws of what a change of one value leaves open
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "render_layers"]
 
-_MAX_ROWS = 60
+_MAX_ROWS = 60  # of a table in a terminal, about two screens
 
 
 def render(explanation: Explanation) -> RenderableType:

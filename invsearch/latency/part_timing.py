@@ -19,7 +19,7 @@ from ops.timing.workload import workload
 __all__ = ["time_parts"]
 
 _FORMAT = torch.channels_last
-_SECONDS = 0.15
+_SECONDS = 0.15  # a part at most: a space of 100 parts is measured in 15 s
 
 
 def time_parts(parts: Sequence[Part], batch_size: int, device: str) -> list[Measurement]:

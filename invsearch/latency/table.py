@@ -15,7 +15,7 @@ from invsearch.models.network import NetworkSpec
 
 __all__ = ["SCHEMA", "CalibrationNetwork", "LatencyTable", "MissingPartsError"]
 
-SCHEMA = 1
+SCHEMA = 1  # of the file; one of another number is measured anew
 KIND = "latency_table"
 
 

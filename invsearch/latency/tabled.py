@@ -26,11 +26,11 @@ __all__ = ["TabledLatency", "conditions"]
 
 _MOST_PARTS = 2_000  # at 0.15 s each, five minutes under the device's lock
 _TOGETHER = 48  # 0.15 s a part: about 7 s in one process, and lost at most by a kill
-_COMPANY = 16  # parts that take turns spoil each other's caches as a network's do
+_COMPANY = 16  # parts at least take turns, so that they find caches as in a network
 _NETWORKS = 8  # a ratio and a constant, with six degrees of freedom left for the spread
-_DRAWN = 256  # sums to choose the networks among, by the table: a few milliseconds each
-_ENUMERABLE = 4_096  # architectures, about a second
-_MOST_DRAWN = 65_536  # about 15 s; by then a new part is rarer than one in 32,768
+_DRAWN = 256  # architectures among which those networks are chosen, by their sums
+_ENUMERABLE = 4_096  # architectures of which each is walked over
+_MOST_DRAWN = 65_536  # by then a new part is rarer than one in 32,768 networks
 _AGAIN = 2  # further measurements where another process took the time
 _MACHINE = ("cpu_model", "cpu_capability", "logical_cores", "torch", "gpu")
 

@@ -20,10 +20,10 @@ from ops.timing.statistics import LEAST_SAMPLES, median_interval
 
 __all__ = ["Conditions", "Watch", "drift"]
 
-LEAST_SHARE = 0.9
-FOREIGN_SHARE = 0.05
-SLOWER_CLOCK = 0.9
-DRIFT = 0.05
+LEAST_SHARE = 0.9  # chosen: of a core's time
+FOREIGN_SHARE = 0.05  # chosen: of all cores' time
+SLOWER_CLOCK = 0.9  # chosen: a drop by a tenth shows in a median
+DRIFT = 0.05  # of the median, from the first half of the samples to the second
 _CPUS = Path("/sys/devices/system/cpu")
 
 

@@ -15,11 +15,11 @@ __all__ = ["CudaClock", "graphed"]
 
 Run = Callable[[], object]
 
-MOST_HELD_SECONDS = 0.1
-MARGIN = 1.5
-ATTEMPTS = 4
-WARMUP_CALLS = 3
-_CALIBRATION_CYCLES = 1_000_000
+MOST_HELD_SECONDS = 0.1  # far below any watchdog of a driver
+MARGIN = 1.5  # chosen: over what queueing took, which varies
+ATTEMPTS = 4  # chosen: each at least doubles the spin; see `longer`
+WARMUP_CALLS = 3  # as torch's documentation does before a capture
+_CALIBRATION_CYCLES = 1_000_000  # about half a millisecond
 _WARM_SECONDS = 0.3
 """How long the GPU spins before it is calibrated: an idle one clocks at a fifth of its speed."""
 

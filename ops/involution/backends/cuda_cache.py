@@ -20,7 +20,7 @@ __all__ = ["folder", "key", "load", "store"]
 
 VARIABLE = "INVSEARCH_CACHE"
 MAGIC = b"involution cubin 1\n"
-ABANDONED_SECONDS = 3600.0
+ABANDONED_SECONDS = 3600.0  # no kernel compiles for longer than seconds
 
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 

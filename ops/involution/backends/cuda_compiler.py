@@ -35,7 +35,7 @@ Capability = tuple[int, int]
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', re.MULTILINE)
 _MAJORS = ("13", "12")
-_COMPILATION_FAILED = 6
+_COMPILATION_FAILED = 6  # nvrtcResult of nvrtc.h
 
 
 class CompileError(RuntimeError):

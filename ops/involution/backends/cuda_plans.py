@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 THREADS = 256
+"""Of a block of the kernels for any strides: a multiple of a warp that fits every SM four times."""
 MOST_BLOCKS = 65535
 """Along y and z."""
 

@@ -18,6 +18,7 @@ from ops.involution.geometry import Geometry
 
 __all__ = ["STORAGE", "Kernels", "Plan", "call", "kernels", "missing", "plan", "readable", "rows"]
 
+# as in native/dispatch
 STORAGE = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 2}
 
 NOT_BUILT = (
@@ -34,7 +35,7 @@ _POINTERS = {
     "bottleneck": 9,
     "normalise": 7,
 }
-_NONE = (0, 0, 0, 0)
+_NONE = (0, 0, 0, 0)  # strides of an operand that an operator has not
 
 Strides = Sequence[int]
 
