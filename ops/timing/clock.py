@@ -30,7 +30,7 @@ Cache = Literal["warm", "cold"]
 CACHES: tuple[Cache, ...] = get_args(Cache)
 
 UNKNOWN_CACHE_BYTES = 64 << 20  # a guess, on the large side, where the system tells none
-MOST_FLUSHED_BYTES = 512 << 20  # chosen: bounds what each call costs; more cache than that is not flushed whole
+MOST_FLUSHED_BYTES = 512 << 20  # chosen: bounds what each call costs
 
 
 def clock_of(device: torch.device) -> Clock:

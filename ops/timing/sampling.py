@@ -92,7 +92,7 @@ class Timer:
         self.samples.append(self.clock(self.run, self.calls) / self.calls)
 
 
-PRIMED_SECONDS = 0.25  # of a call; in longer ones what a neighbour left in the cache is lost in the noise
+PRIMED_SECONDS = 0.25  # of a call; longer ones hardly feel what a neighbour left in the cache
 
 Width = Callable[[Sequence[Timer]], float]
 
