@@ -38,6 +38,7 @@ __all__ = [
     "SumProblem",
     "backward",
     "plan_features",
+    "plan_span",
     "plan_sum",
     "plan_weight",
     "plan_x",
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 STORAGE = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
-WORKSPACE_BYTES = 8 << 20
+WORKSPACE_BYTES = 16 << 20
 SHARED_BYTES = 99 << 10
 """What every GPU from sm_80 on has for a block."""
 MOST_HIDDEN = 256
@@ -53,6 +54,15 @@ MOST_HIDDEN = 256
 X_BLOCKS, TILE_BLOCKS = 2, 3
 """Blocks an SM that work is cut into where it can be: what is resident at once; unmeasured."""
 
+MOST_SPAN_GROUPS, MOST_SPAN_HIDDEN = 8, 32
+"""For all groups in a block: a warp each, whose sums of 32 features take 64 registers."""
+SPAN_WEIGHT_SHARED = True
+"""Whether the weight of more than 16 features lies in shared memory where that has room."""
+SPAN_AHEAD = (2, 1)
+SPAN_ENOUGH_BYTES = 72 << 10
+"""Copies run two pairs of rows ahead up to so many bytes a block, else one."""
+
+_REGISTERS, _ALL_SHARED = 64 << 10, 227 << 10
 _TILE, _GAP = 8, 8
 _X_WARPS, _X_PIXELS, _TILE_THREADS = 8, 80, 128
 
@@ -141,8 +151,11 @@ def backward(
     )
     weight, bias = _aligned(weight.contiguous()), None if bias is None else bias.contiguous()
     _run_x(grad_output, features, weight, bias, dense[0], geometry)
-    _run_features(grad_output, x, weight, dense[1], geometry)
-    _run_weight(grad_output, x, features, results[2], results[3], geometry)
+    if plan_span(geometry, x.dtype, hidden, processors(x.device)) is not None:
+        _run_span(grad_output, x, features, weight, (dense[1], *results[2:]), geometry)
+    else:
+        _run_features(grad_output, x, weight, dense[1], geometry)
+        _run_weight(grad_output, x, features, results[2], results[3], geometry)
     for result, image in zip(results, dense, strict=False):
         if image is not result:
             result.copy_(image)
@@ -182,6 +195,46 @@ def plan_x(
     defines = _defines(geometry, dtype, hidden)
     source = "fused_backward_x.cu"
     return Launch(source, "fused_grad_x", defines, grid, 32 * _X_WARPS, shared), problem
+
+
+@functools.lru_cache(4096)
+def plan_span(
+    geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
+) -> Plan | None:
+    """The launch of the gradients of features, weight and bias; see `cuda/fused_backward_span.cu`.
+
+    It leaves `problem.parts` rows of sums, as `plan_weight`'s does. None if the groups are too many
+    for a block, or the features for the registers of a warp, which holds all sums of a group.
+    """
+    if geometry.groups > MOST_SPAN_GROUPS or hidden > MOST_SPAN_HIDDEN:
+        return None
+    if geometry.channels // geometry.groups % 16:
+        return None
+    stride, size, groups = geometry.stride[0], geometry.kernel_size, geometry.groups
+    (shared, ahead), most = _span_shared(geometry, hidden), SHARED_BYTES
+    if shared > most:
+        return None
+    threads, tiles, row_pairs = 32 * groups, -(-hidden // 8), (size + 1) // 2
+    weight = 16 * row_pairs * -(-tiles // 2) * threads
+    in_shared = SPAN_WEIGHT_SHARED and tiles > 2 and shared + weight <= most
+    shared += weight if in_shared else 0
+    registers = 128 if tiles <= 2 or in_shared else 255
+    resident = max(1, min(_REGISTERS // (threads * registers), _ALL_SHARED // (shared + 1024)))
+    problem = _problem(geometry)
+    row = 4 * groups * size**2 * (hidden + 1)
+    most_parts = max(1, min(resident * processors, WORKSPACE_BYTES // row))
+    problem.tiles_down, problem.segment_rows = _walks(geometry, processors)
+    problem.tiles = geometry.batch * problem.tiles_down * problem.tiles_across
+    problem.parts = min(problem.tiles, most_parts)
+    defines = (
+        *_defines(geometry, dtype, hidden),
+        ("GROUPS", str(groups)),
+        ("AHEAD", str(ahead)),
+        ("WEIGHT_SHARED", str(int(in_shared))),
+        ("BLOCKS", str(resident)),
+    )
+    source, grid = "fused_backward_span.cu", (problem.parts, 1, 1)
+    return Launch(source, "fused_grad_span", defines, grid, threads, shared), problem
 
 
 @functools.lru_cache(4096)
@@ -236,9 +289,10 @@ def plan_sum(
     rows: int, columns: int, first_columns: int, dtype: torch.dtype
 ) -> tuple[Launch, SumProblem]:
     """The launch that adds up `rows` rows of floats; see `cuda/fused_backward_sum.cu`."""
-    defines = (("STORAGE", STORAGE[dtype]),)
-    grid = (-(-columns // 32), 1, 1)
-    launch = Launch("fused_backward_sum.cu", "sum_rows", defines, grid, 256, 4 * 256)
+    turns = 8 if rows < 64 else 32
+    defines = (("STORAGE", STORAGE[dtype]), ("TURNS", str(turns)))
+    grid, threads = (-(-columns // 32), 1, 1), 32 * turns
+    launch = Launch("fused_backward_sum.cu", "sum_rows", defines, grid, threads, 4 * threads)
     return launch, SumProblem(rows, columns, first_columns)
 
 
@@ -255,6 +309,32 @@ def _run_x(
     cuda_launch.run(launch, problem, (grad_output, features, weight, bias, grad_x))
 
 
+def _run_span(
+    grad_output: Tensor,
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    results: tuple[Tensor, Tensor, Tensor],
+    geometry: Geometry,
+) -> None:
+    plan = plan_span(geometry, x.dtype, features.shape[1], processors(x.device))
+    assert plan is not None
+    launch, problem = plan
+    grad_features, grad_weight, grad_bias = results
+    biased = grad_bias if grad_bias.numel() else None
+    columns = grad_weight.numel() + grad_bias.numel()
+    sums = x.new_empty(problem.parts, columns, dtype=torch.float32)
+    cuda_launch.run(
+        launch, problem, (grad_output, x, features, weight, biased, grad_features, sums)
+    )
+    _add_up(sums, grad_weight, biased)
+
+
+def _add_up(sums: Tensor, first: Tensor, second: Tensor | None) -> None:
+    launch, problem = plan_sum(*sums.shape, first.numel(), first.dtype)
+    cuda_launch.run(launch, problem, (sums, first, second))
+
+
 def _run_weight(
     grad_output: Tensor,
     x: Tensor,
@@ -268,8 +348,7 @@ def _run_weight(
     sums = x.new_empty(problem.parts, columns, dtype=torch.float32)
     biased = grad_bias if grad_bias.numel() else None
     cuda_launch.run(launch, problem, (grad_output, x, features, biased, sums))
-    add, rows = plan_sum(problem.parts, columns, grad_weight.numel(), x.dtype)
-    cuda_launch.run(add, rows, (sums, grad_weight, biased))
+    _add_up(sums, grad_weight, biased)
 
 
 def _run_features(
@@ -282,8 +361,7 @@ def _run_features(
     count = grad_features.numel()
     sums = x.new_empty(problem.parts, count, dtype=torch.float32)
     cuda_launch.run(launch, problem, (grad_output, x, weight, None, sums))
-    add, rows = plan_sum(problem.parts, count, count, x.dtype)
-    cuda_launch.run(add, rows, (sums, grad_features, None))
+    _add_up(sums, grad_features, None)
 
 
 def _problem(geometry: Geometry) -> Problem:
@@ -309,6 +387,37 @@ def _tile_bytes(geometry: Geometry) -> int:
     reach = (_TILE - 1) * geometry.stride[0] + geometry.kernel_size
     row = _multiple(geometry.channels // geometry.groups, 16) + _GAP
     return 2 * (2 * reach**2 * row + _TILE**2 * (_multiple(geometry.kernel_size**2, 16) + _GAP))
+
+
+def _span_shared(geometry: Geometry, hidden: int) -> tuple[int, int]:
+    """Bytes that a block of `fused_backward_span.cu` needs without the weight, and pairs ahead."""
+    stride, size = geometry.stride[0], geometry.kernel_size
+    row = geometry.channels + (_GAP if geometry.channels % 64 else 0)
+    features = _multiple(hidden, 16) + _GAP
+    sums = 8 * 64 * geometry.groups * -(-hidden // 8)
+    line = ((_TILE - 1) * stride + size) * row
+    for ahead in SPAN_AHEAD:
+        ring = (size + stride + 2 * stride * ahead) * line
+        shared = 2 * (ring + (ahead + 1) * 2 * _TILE * (row + features)) + sums
+        if shared <= SPAN_ENOUGH_BYTES:
+            break
+    return shared, ahead
+
+
+def _walks(geometry: Geometry, processors: int) -> tuple[int, int]:
+    """How many segments a strip of 8 columns is cut into, and output rows of each, even.
+
+    Each begins with about as many pairs' rows of x as its first window has, before any work.
+    """
+    height, width = geometry.output_size
+    strips, pairs = geometry.batch * -(-width // _TILE), -(-height // 2)
+    start = -(-geometry.kernel_size // (2 * geometry.stride[0])) + 1
+    best = min(
+        range(1, max(1, pairs // 2) + 1),
+        key=lambda n: -(-strips * n // processors) * (-(-pairs // n) + start),
+    )
+    rows = 2 * -(-pairs // best)
+    return -(-height // rows), rows
 
 
 def _segment_rows(geometry: Geometry, wanted: int) -> int:
