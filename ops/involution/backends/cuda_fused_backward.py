@@ -208,7 +208,7 @@ def plan_span(
     """
     if geometry.groups > MOST_SPAN_GROUPS or hidden > MOST_SPAN_HIDDEN:
         return None
-    if geometry.channels // geometry.groups % 16:
+    if geometry.channels // geometry.groups not in (16, 32):
         return None
     stride, size, groups = geometry.stride[0], geometry.kernel_size, geometry.groups
     (shared, ahead), most = _span_shared(geometry, hidden), SHARED_BYTES

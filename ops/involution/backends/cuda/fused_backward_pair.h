@@ -24,14 +24,14 @@ constexpr int ROW_PAIRS = (K + 1) / 2;           // of the window; 16 taps each
 static_assert(REACH <= 8 * COLUMN_TILES, "K <= 7");
 
 // The tap of a window's row that is column (or row) n of a product.
-DEVICE constexpr int tap_of(int n) { return STRIDE == 1 ? n / 2 + n % 2 * 4 : n; }
+DEVICE constexpr uint32 tap_of(uint32 n) { return STRIDE == 1 ? n / 2 + n % 2 * 4 : n; }
 
-// The column of a row of x, and which half of 16 channels, that this lane points load_matrices to.
-DEVICE int x_column(int first_tile) {
-    const int column = 8 * (first_tile + lane() / 16) + tap_of(lane() % 8);
+// The column of a row of x, and which half of 16 channels, that a lane points load_matrices to.
+DEVICE uint32 x_column(uint32 lane, uint32 first_tile) {
+    const uint32 column = 8 * (first_tile + lane / 16) + tap_of(lane % 8);
     return column < REACH ? column : REACH - 1;
 }
-DEVICE int x_half() { return lane() / 8 % 2; }
+DEVICE uint32 x_half(uint32 lane) { return lane / 8 % 2; }
 
 // From the band to the taps.
 struct Band {
@@ -80,6 +80,7 @@ DEVICE void pair_entries(const At& at, const uint32 (&output)[SLICES][4], const 
                 mma_m16n8k16<S>(d[2], output[slice], third);
             }
         }
+        if (y % 2 == 1) __syncwarp();  // or all rows would be loaded at once, and registers not do
         if (y < COUNT) entries[y][0] = band.taps(d, 0);
         if (y >= STRIDE) entries[y - STRIDE][1] = band.taps(d, 1);
     }

@@ -13,10 +13,18 @@ constexpr bool SWIZZLED = PIECES % 8 == 0;  // instead of a gap after each pixel
 constexpr int X_ROW = CHANNELS + (SWIZZLED ? 0 : GAP), X_LINE = REACH * X_ROW;
 constexpr int RING_ROWS = K + STRIDE + AHEAD * PAIR_STEP, RING = RING_ROWS * X_LINE;
 constexpr int CHUNKS = (K + STRIDE + PAIR_STEP - 1) / PAIR_STEP;  // that a first pair needs
+// Chunks of rows end where the first pair's rows end, so the first one may begin above them.
+constexpr int ABOVE = CHUNKS * PAIR_STEP - (K + STRIDE);
 constexpr int STAGES = AHEAD + 1;
 constexpr int OUTPUT_SIZE = PAIR * X_ROW;
 constexpr int FEATURE_ROW = 16 * HIDDEN_TILES + GAP, FEATURE_SIZE = PAIR * FEATURE_ROW;
 constexpr int TILES = HIDDEN_PIECES, WEIGHT_TILES = (TILES + 1) / 2;  // 8 and 16 features
+// Two blocks with the weight in shared memory, at 128 registers a thread, need Hopper's 228 KiB.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900 && __CUDA_ARCH__ != 1000 && __CUDA_ARCH__ != 1030
+constexpr int MIN_BLOCKS = WEIGHT_SHARED ? 1 : BLOCKS;
+#else
+constexpr int MIN_BLOCKS = BLOCKS;
+#endif
 static_assert(GROUP_CHANNELS % 16 == 0, "a slice of a group has nothing of the next one's");
 
 struct alignas(8) Two {
@@ -24,85 +32,91 @@ struct alignas(8) Two {
 };
 
 // Where 8 channels of a column are: eight columns beside each other meet no bank twice.
-DEVICE int place(int column, int piece) {
-    return column * X_ROW + 8 * (SWIZZLED ? piece ^ column % 8 : piece);
+DEVICE int place(uint32 column, uint32 piece) {
+    return int(column * X_ROW + 8 * (SWIZZLED ? piece ^ column % 8 : piece));
 }
 
-// A strip of 8 columns that a block walks down.
+// A place in the ring, from one before 2 RING.
+DEVICE uint32 wrapped(uint32 at) { return at < at - uint32(RING) ? at : at - uint32(RING); }
+
+// A strip of 8 columns that a block walks down, and what its pairs need, which it copies to shared
+// memory. A thread has the same 8 channels of the same columns throughout. Places are counted in
+// pixels, of which there are less than 2^32, since registers are scarce.
 struct Walk {
-    int64 image;
-    int row, column, pairs;  // the first output pixel
+    static constexpr int COLUMNS = THREADS / PIECES;  // from a thread's column to its next
+    static constexpr int PASSES = (REACH + COLUMNS - 1) / COLUMNS;
+    static constexpr int FEATURE_PASSES = (PAIR * HIDDEN_PIECES + THREADS - 1) / THREADS;
+    static_assert(THREADS % PIECES == 0 && COLUMNS % STRIP == 0, "places differ by a constant");
+
+    uint32 pixel, x_pixel;  // the strip's first in output row `row`; this thread's in x's next row
+    int row, end, column;
 
     DEVICE Walk(const Problem& p, uint32 unit) {
         const uint32 across = uint32(p.tiles_across), down = uint32(p.tiles_down);
-        const uint32 line = unit / across;
+        const uint32 line = unit / across, image = line / down;
         column = int(unit - line * across) * STRIP;
-        image = line / down;
-        row = int(line - line / down * down) * int(p.segment_rows);
-        const int left = int(p.out_height) - row;
-        pairs = ((left < p.segment_rows ? left : int(p.segment_rows)) + 1) / 2;
+        row = int(line - image * down) * int(p.segment_rows);
+        end = row + int(p.segment_rows);
+        if (end > int(p.out_height)) end = int(p.out_height);
+        pixel = (image * uint32(p.out_height) + row) * uint32(p.out_width) + column;
+        x_pixel = (image * uint32(p.height) + top(p) - ABOVE) * uint32(p.width) +
+                  first_column(p) + int(threadIdx.x) / PIECES;
     }
-};
-
-// Copies what pairs need to shared memory, in the order of the pairs.
-struct Source {
-    const S *x, *output, *features;  // at the walk's image
-    int top, left, row, column;      // of x and of the output, next to copy
-    int to_row;                      // in the ring
-
-    DEVICE Source(const Problem& p, const Walk& walk, const S* of_x, const S* grad_output,
-                  const S* of_features)
-        : x(of_x + walk.image * p.height * p.width * CHANNELS),
-          output(grad_output + walk.image * p.out_height * p.out_width * CHANNELS),
-          features(of_features + walk.image * p.out_height * p.out_width * HIDDEN),
-          left(walk.column * STRIDE - int(p.pad_columns)), row(walk.row), column(walk.column) {
-        // Chunks end where the first pair's rows end, so the first one may begin above them.
-        to_row = K + STRIDE - CHUNKS * PAIR_STEP;
-        top = walk.row * STRIDE - int(p.pad_rows) + to_row;
+    // Where the windows of the pair at `row` begin in x.
+    DEVICE int top(const Problem& p) const { return row * STRIDE - int(p.pad_rows); }
+    DEVICE int first_column(const Problem& p) const {
+        return column * STRIDE - int(p.pad_columns);
     }
-    // The next 2 STRIDE rows of x.
-    DEVICE void load_rows(const Problem& p, S* ring) {
-        constexpr int COUNT = PAIR_STEP * REACH * PIECES;
+
+    // The next 2 STRIDE rows of x, from `top` on, to `to` of the ring; of the first chunk those
+    // that are needed.
+    DEVICE void load_rows(const Problem& p, const S* x, int top, S* ring, uint32 to, bool first) {
+        const uint32 thread = unkept(threadIdx.x);
+        const int own = int(thread / PIECES), piece = int(thread % PIECES);
+        const int at = place(own, piece), left = first_column(p) + own;
 #pragma unroll
-        for (int pass = 0; pass < (COUNT + THREADS - 1) / THREADS; ++pass) {
-            const int i = pass * THREADS + int(threadIdx.x);
-            const int piece = i % PIECES, at = i / PIECES % REACH, line = i / PIECES / REACH;
-            const bool inside = within(left + at, p.width) && within(top + line, p.height);
-            const int64 pixel = int64(top + line) * p.width + left + at;
-            int to = to_row + line;
-            if (i >= COUNT || to < 0) continue;
-            if (to >= RING_ROWS) to -= RING_ROWS;
-            copy_async(ring + to * X_LINE + place(at, piece), x + pixel * CHANNELS + 8 * piece,
-                       inside);
+        for (int line = 0; line < PAIR_STEP; ++line) {
+            const bool skip = first && line < ABOVE, inside = within(top + line, p.height);
+#pragma unroll
+            for (int pass = 0; pass < PASSES; ++pass) {
+                const uint32 further = pass * COLUMNS;
+                if (!skip && own + further < REACH)
+                    copy_async(ring + to + at + further * X_ROW,
+                               x + int64(x_pixel + further) * CHANNELS + 8 * piece,
+                               inside && within(left + further, p.width));
+            }
+            x_pixel += uint32(p.width);
+            to = wrapped(to + X_LINE);
         }
-        top += PAIR_STEP;
-        to_row += PAIR_STEP;
-        if (to_row >= RING_ROWS) to_row -= RING_ROWS;
     }
-    // The next pair's gradient of the output, and features.
-    DEVICE void load_pixels(const Problem& p, S* to_output, S* to_features) {
+    // Of the pair at `row`, which is the next one from then on: output's gradient and features.
+    DEVICE void load_pixels(const Problem& p, const S* output, const S* features, S* to_output,
+                            S* to_features) {
+        const int rows = end - row, columns = int(p.out_width) - column, width = int(p.out_width);
+        const uint32 thread = unkept(threadIdx.x);
+        const int own = int(thread / PIECES), piece = int(thread % PIECES);
 #pragma unroll
-        for (int pass = 0; pass * THREADS < PAIR * PIECES; ++pass) {
-            const int i = pass * THREADS + int(threadIdx.x), piece = i % PIECES, at = i / PIECES;
-            if (at < PAIR)
-                copy_async(to_output + place(at, piece),
-                           output + pixel(p, at) * CHANNELS + 8 * piece, has(p, at));
+        for (int at = 0; at < PAIR; at += COLUMNS) {
+            const int strip = (own + at) / STRIP, next = own % STRIP;
+            if (own + at < PAIR)
+                copy_async(to_output + place(own, piece) + at * X_ROW,
+                           output + int64(pixel + uint32(strip * width + next)) * CHANNELS +
+                               8 * piece,
+                           strip < rows && next < columns);
         }
 #pragma unroll
-        for (int pass = 0; pass * THREADS < PAIR * HIDDEN_PIECES; ++pass) {
-            const int i = pass * THREADS + int(threadIdx.x);
-            const int piece = i % HIDDEN_PIECES, at = i / HIDDEN_PIECES;
+        for (int pass = 0; pass < FEATURE_PASSES; ++pass) {
+            const uint32 i = pass * THREADS + thread;
+            const int part = int(i % HIDDEN_PIECES);
+            const int at = int(i / HIDDEN_PIECES), strip = at / STRIP, next = at % STRIP;
             if (at < PAIR)
-                copy_piece<HIDDEN>(to_features + at * FEATURE_ROW + 8 * piece,
-                                   features + pixel(p, at) * HIDDEN + 8 * piece, piece, has(p, at));
+                copy_piece<HIDDEN>(
+                    to_features + at * FEATURE_ROW + 8 * part,
+                    features + int64(pixel + uint32(strip * width + next)) * HIDDEN + 8 * part, part,
+                    strip < rows && next < columns);
         }
         row += 2;
-    }
-    DEVICE bool has(const Problem& p, int at) const {
-        return row + at / STRIP < int(p.out_height) && column + at % STRIP < int(p.out_width);
-    }
-    DEVICE int64 pixel(const Problem& p, int at) const {
-        return int64(row + at / STRIP) * p.out_width + column + at % STRIP;
+        pixel += 2 * uint32(width);
     }
 };
 
@@ -110,9 +124,8 @@ struct Source {
 struct Weight {
     static constexpr int KEPT = WEIGHT_SHARED ? 1 : ROW_PAIRS;
     uint32 kept[KEPT][WEIGHT_TILES][4];
-    Words* shared;
 
-    DEVICE Weight(const S* weight, Words* to) : shared(to + threadIdx.x) {
+    DEVICE Weight(const S* weight, Words* shared) {
         weight += int64(warp()) * ENTRIES * HIDDEN;
 #pragma unroll
         for (int m = 0; m < ROW_PAIRS; ++m) {
@@ -127,7 +140,7 @@ struct Weight {
                     words.word[i] = low | high << 16;
                     if constexpr (!WEIGHT_SHARED) kept[m][n][i] = words.word[i];
                 }
-                if constexpr (WEIGHT_SHARED) shared[(m * WEIGHT_TILES + n) * THREADS] = words;
+                if constexpr (WEIGHT_SHARED) shared[(m * WEIGHT_TILES + n) * THREADS + int(threadIdx.x)] = words;
             }
         }
     }
@@ -135,7 +148,7 @@ struct Weight {
         if (u >= K || v >= K || feature >= HIDDEN) return 0;
         return weight[(u * K + v) * HIDDEN + feature].bits;
     }
-    DEVICE void get(int m, int n, uint32 (&to)[4]) const {
+    DEVICE void get(const Words* shared, int m, int n, uint32 (&to)[4]) const {
         if constexpr (WEIGHT_SHARED) {
             const Words words = shared[(m * WEIGHT_TILES + n) * THREADS];
 #pragma unroll
@@ -149,15 +162,18 @@ struct Weight {
 
 // The warp's part of gt, pixels by features, for the others to see: [group][tile][strip][lane].
 DEVICE void give_features(const uint32 (&entries)[K][2], const Weight& weight, Two* to) {
-    to += warp() * TILES * 64 + lane();
+    const uint32 thread = unkept(threadIdx.x);
+    const Words* shared = reinterpret_cast<Words*>(to + GROUPS * TILES * 64) + thread;
+    to += thread / 32 * TILES * 64 + thread % 32;
 #pragma unroll
     for (int n = 0; n < WEIGHT_TILES; ++n) {
         float d[2][4] = {};
+        __syncwarp();  // or all of the weight would be loaded at once, and registers not do
 #pragma unroll
         for (int m = 0; m < ROW_PAIRS; ++m) {
             uint32 a[4], b[4];
             pixels_by_taps(entries, 2 * m, a);
-            weight.get(m, n, b);
+            weight.get(shared, m, n, b);
             const uint32 low[2] = {b[0], b[1]}, high[2] = {b[2], b[3]};
             mma_m16n8k16<S>(d[0], a, low);
             if (2 * n + 1 < TILES) mma_m16n8k16<S>(d[1], a, high);
@@ -170,11 +186,13 @@ DEVICE void give_features(const uint32 (&entries)[K][2], const Weight& weight, T
     }
 }
 
-// The sum of all warps' parts to gt, from the pair's first pixel on.
-DEVICE void store_features(const Problem& p, const Walk& walk, int pair, const Two* from, S* to) {
+// The sum of all warps' parts to gt, from `pixel` on, where there are rows and columns.
+DEVICE void store_features(const Problem& p, uint32 pixel, int rows, int columns, const Two* from,
+                           S* to) {
+    const uint32 thread = unkept(threadIdx.x);
 #pragma unroll
     for (int pass = 0; pass * THREADS < TILES * 64; ++pass) {
-        const int i = pass * THREADS + int(threadIdx.x);
+        const uint32 i = pass * THREADS + thread;
         if (i >= TILES * 64) break;
         Two sum = from[i];
 #pragma unroll
@@ -183,10 +201,10 @@ DEVICE void store_features(const Problem& p, const Walk& walk, int pair, const T
             sum.first += other.first;
             sum.second += other.second;
         }
-        const int row = walk.row + 2 * pair + i / 32 % 2, column = walk.column + i % 32 / 4;
-        const int feature = i / 64 * 8 + i % 4 * 2;
-        if (row >= int(p.out_height) || column >= int(p.out_width)) continue;
-        S* at = to + ((walk.image * p.out_height + row) * p.out_width + column) * HIDDEN + feature;
+        const int strip = int(i / 32 % 2), column = int(i % 32 / 4);
+        const int feature = int(i / 64 * 8 + i % 4 * 2);
+        if (strip >= rows || column >= columns) continue;
+        S* at = to + int64(pixel + uint32(strip * int(p.out_width) + column)) * HIDDEN + feature;
         const uint32 both = pack<S>(sum.first, sum.second);
         if constexpr (HIDDEN % 2 == 0) {
             if (feature < HIDDEN) *reinterpret_cast<uint32*>(at) = both;
@@ -198,7 +216,7 @@ DEVICE void store_features(const Problem& p, const Walk& walk, int pair, const T
 }
 
 // The grid is (parts). `biased` is null without a bias; `sums` is as in fused_backward_weight.cu.
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     fused_grad_span(const Problem p, const S* grad_output, const S* x, const S* of_features,
                     const S* of_weight, const S* biased, S* grad_features, float* sums_of_parts) {
     S* const ring = shared_memory<S>();
@@ -208,42 +226,46 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     const Weight weight(of_weight, reinterpret_cast<Words*>(parts + GROUPS * TILES * 64));
     const Band band;
     Sums<ROW_PAIRS, TILES> sums;
-    int x_at[2][SLICES], output_at[SLICES];
-#pragma unroll
-    for (int slice = 0; slice < SLICES; ++slice) {
-        const int piece = warp() * (GROUP_CHANNELS / 8) + 2 * slice;
-        x_at[0][slice] = place(x_column(0), piece + x_half());
-        x_at[1][slice] = place(x_column(2), piece + x_half());
-        output_at[slice] = place(lane() % 16, piece + lane() / 16);
-    }
 #pragma unroll 1
-    for (int64 unit = blockIdx.x; unit < p.tiles; unit += p.parts) {
-        const Walk walk(p, uint32(unit));
-        Source source(p, walk, x, grad_output, of_features);
+    for (uint32 unit = blockIdx.x; unit < uint32(p.tiles); unit += uint32(p.parts)) {
+        Walk walk(p, unit);
+        uint32 head = ABOVE == 0 ? 0 : RING - ABOVE * X_LINE;
 #pragma unroll 1
-        for (int chunk = 1; chunk < CHUNKS; ++chunk) source.load_rows(p, ring);
-        const auto load = [&](int pair, int stage) {
-            if (pair < walk.pairs) {
-                source.load_rows(p, ring);
-                source.load_pixels(p, outputs + stage * OUTPUT_SIZE, features + stage * FEATURE_SIZE);
-            }
+        for (int chunk = 1; chunk < CHUNKS; ++chunk) {
+            const int top = walk.top(p) + (chunk - 1) * PAIR_STEP - ABOVE;
+            walk.load_rows(p, x, top, ring, head, chunk == 1);
+            head = wrapped(head + PAIR_STEP * X_LINE);
+        }
+        const auto load = [&](int stage) {
+            constexpr int FURTHER = (CHUNKS - 1) * PAIR_STEP - ABOVE;  // a chunk is the pair's last
+            if (walk.row < walk.end)
+                walk.load_rows(p, x, walk.top(p) + FURTHER, ring, head, CHUNKS == 1);
+            walk.load_pixels(p, grad_output, of_features, outputs + stage * OUTPUT_SIZE,
+                             features + stage * FEATURE_SIZE);
             copy_async_commit();
+            head = wrapped(head + PAIR_STEP * X_LINE);
         };
 #pragma unroll 1
-        for (int pair = 0; pair < AHEAD; ++pair) load(pair, pair);
-        int head = 0;
+        for (int stage = 0; stage < AHEAD; ++stage) load(stage);
+        // In the ring 2 STRIDE rows are free then; behind them the first pair's begin.
 #pragma unroll 1
-        for (int pair = 0, stage = 0; pair < walk.pairs; ++pair) {
+        for (int stage = 0; walk.row < walk.end + 2 * AHEAD;) {
             copy_async_wait<AHEAD - 1>();
             __syncthreads();
-            load(pair + AHEAD, stage == 0 ? AHEAD : stage - 1);
+            load(stage == 0 ? AHEAD : stage - 1);
             uint32 output[SLICES][4], entries[K][2];
+            int x_at[2][SLICES];
+            const uint32 thread = unkept(threadIdx.x), own = thread % 32;
 #pragma unroll
-            for (int slice = 0; slice < SLICES; ++slice)
-                load_matrices(output[slice], outputs + stage * OUTPUT_SIZE + output_at[slice]);
+            for (int slice = 0; slice < SLICES; ++slice) {
+                const uint32 piece = thread / 32 * (GROUP_CHANNELS / 8) + 2 * slice;
+                x_at[0][slice] = place(x_column(own, 0), piece + x_half(own));
+                x_at[1][slice] = place(x_column(own, 2), piece + x_half(own));
+                load_matrices(output[slice], outputs + stage * OUTPUT_SIZE +
+                                                 place(own % 16, piece + own / 16));
+            }
             const auto at = [&](int y, int slice, bool second) -> const S* {
-                const uint32 line = uint32(head + y * X_LINE), before = line - uint32(RING);
-                return ring + (line < before ? line : before) + x_at[second][slice];
+                return ring + wrapped(head + uint32(y * X_LINE)) + x_at[second][slice];
             };
             pair_entries<K>(at, output, band, entries);
             give_features(entries, weight, parts);
@@ -251,9 +273,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
             load_pair_features(of_pixels, features + stage * FEATURE_SIZE, FEATURE_ROW);
             sums.add(entries, of_pixels, biased != nullptr);
             __syncthreads();
-            store_features(p, walk, pair, parts, grad_features);
-            head += PAIR_STEP * X_LINE;
-            if (head >= RING) head -= RING;
+            constexpr int LEAD = 2 * (AHEAD + 1);  // rows that copies are ahead
+            store_features(p, walk.pixel - LEAD * uint32(p.out_width), walk.end - walk.row + LEAD,
+                           int(p.out_width) - walk.column, parts, grad_features);
             stage = stage + 1 < STAGES ? stage + 1 : 0;
         }
     }
