@@ -1,9 +1,12 @@
 """The fused operator's derivatives on CUDA: nothing as large as the kernel tensor is ever stored.
 
-fp16 and bf16 on tensor cores with float sums, channels-last. Three launches, each of which makes
-again what it needs of the kernel or of its gradient, and one or two that add up partial sums:
+fp16 and bf16 on tensor cores with float sums, channels-last. Each launch makes again what it needs
+of the kernel or of its gradient, in registers; some leave partial sums, which another adds up.
 
 - `fused_backward_x.cu`: the gradient of x. A block walks down the rows of up to 8 image strips.
+- `fused_backward_span.cu`: of features, weight and bias in one pass. A block has all groups, a warp
+  each, whose sums of the weight's gradient stay in its registers. With more than 8 groups or 32
+  features they would not, and there are two passes instead:
 - `fused_backward_weight.cu`: of weight and bias. A block has a group and a share of the tiles.
 - `fused_backward_features.cu`: of the features. A block has a tile of 8 x 8 pixels and its groups.
 
@@ -12,11 +15,10 @@ at most `WORKSPACE_BYTES`, whatever the batch. Gradients of kernel entries are r
 once, as a stored kernel gradient would be. A number that is not finite may reach other gradients of
 its 8 or 16 pixels. Shapes that `refuses` names go through a kernel tensor.
 
-Shared memory of a block at K = 7 and C / G = 16, for RedNet-50's 16 to 128 features: x 25 to 66 KiB
-(256 threads), weight and features 33 to 61 KiB at stride 1, 60 to 84 KiB at stride 2 (128 threads).
-At most 128 registers a thread for x, 128 to 230 for weight and 120 to 168 for features. Expected of
-that on an SM of Hopper: x 2 blocks (16 warps), weight 4 to 2 (16 to 8 warps), features 4 to 2.
-Occupancy and speed are unmeasured, and so are the numbers of blocks that work is cut into.
+The load/store units limit these kernels on an H200 (70 to 75 % busy, tensor cores mostly idle), so
+that what counts is how many shared memory accesses of 128 bytes, or shuffles, a product needs. With
+the entries' gradients in shared memory instead of registers, and two passes at all shapes, features
+and weight together took 123 us in stage 1 of RedNet-50 (64 images), 87 in stage 2, 64 in stage 3.
 """
 
 from __future__ import annotations
@@ -47,13 +49,18 @@ __all__ = [
 
 STORAGE = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
 WORKSPACE_BYTES = 16 << 20
+"""So many that in stage 2 of RedNet-50 two blocks an SM can each leave their sums, 52 kB."""
 SHARED_BYTES = 99 << 10
 """What every GPU from sm_80 on has for a block."""
 MOST_HIDDEN = 256
 """Beyond this sums would not stay in registers."""
-X_BLOCKS, TILE_BLOCKS = 2, 3
-"""Blocks an SM that work is cut into where it can be: what is resident at once; unmeasured."""
-
+X_BLOCKS, SMALL_X_BLOCKS = 2, 4
+"""Blocks an SM that the gradient of x is cut into where it can be: what is resident at once, the
+second for K <= 3. In the stem, with registers for 2, cutting into 6 took 75 us and into 2 took 94;
+at K = 7 cutting into more never paid, since a piece makes K - 1 rows of entries again."""
+FEATURE_BLOCKS = 3
+"""Blocks an SM up to which tiles are shared by parts of the groups, whose sums cost a launch more:
+with the entries in shared memory, 2 parts took 48.5 us in stage 3 (4 here) and 1 part took 30."""
 MOST_SPAN_GROUPS, MOST_SPAN_HIDDEN = 8, 32
 """For all groups in a block: a warp each, whose sums of 32 features take 64 registers."""
 SPAN_WEIGHT_SHARED = True
@@ -62,7 +69,7 @@ SPAN_AHEAD = (2, 1)
 SPAN_ENOUGH_BYTES = 72 << 10
 """Copies run two pairs of rows ahead up to so many bytes a block, else one."""
 
-_REGISTERS, _ALL_SHARED = 64 << 10, 227 << 10
+_REGISTERS, _SM_SHARED_BYTES = 64 << 10, 228 << 10
 _TILE, _GAP = 8, 8
 _X_WARPS, _X_PIXELS, _TILE_THREADS = 8, 80, 128
 
@@ -184,7 +191,9 @@ def plan_x(
     sections = max(1, min(_X_WARPS // section_tiles, pixels_fit, geometry.batch, fits))
     slices = -(-(geometry.channels // geometry.groups) // 16)
     blocks = -(-geometry.batch // sections) * column_blocks
-    wanted = X_BLOCKS * processors // max(1, blocks * geometry.groups * slices)
+    small = geometry.kernel_size <= 3 and hidden <= 16
+    each = SMALL_X_BLOCKS if small else X_BLOCKS
+    wanted = each * processors // max(1, blocks * geometry.groups * slices)
     segment_rows = _segment_rows(geometry, wanted)
     grid = (blocks, geometry.groups * slices, -(-geometry.input_size[0] // segment_rows))
     problem = _problem(geometry)
@@ -218,8 +227,8 @@ def plan_span(
     weight = 16 * row_pairs * -(-tiles // 2) * threads
     in_shared = SPAN_WEIGHT_SHARED and tiles > 2 and shared + weight <= most
     shared += weight if in_shared else 0
-    registers = 128 if tiles <= 2 or in_shared else 255
-    resident = max(1, min(_REGISTERS // (threads * registers), _ALL_SHARED // (shared + 1024)))
+    registers = 255 if tiles > 2 and not in_shared else 128 if stride == 1 else 168
+    resident = _resident(threads, registers, shared)
     problem = _problem(geometry)
     row = 4 * groups * size**2 * (hidden + 1)
     most_parts = max(1, min(resident * processors, WORKSPACE_BYTES // row))
@@ -248,17 +257,17 @@ def plan_weight(
     problem = _problem(geometry)
     entries = geometry.kernel_size**2
     most = WORKSPACE_BYTES // (4 * geometry.groups * entries * (hidden + 1))
-    wanted = TILE_BLOCKS * processors // geometry.groups
-    problem.parts = max(1, min(problem.tiles, wanted, most))
-    tiles = _multiple(hidden, 16) // 16
-    warps = 4 if tiles > 4 else 2 if tiles > 2 else 1
-    columns = 16 * warps * -(-tiles // warps)
-    used = _tile_bytes(geometry) + 2 * 2 * _TILE**2 * (columns + _GAP)
-    sums = 4 * _multiple(entries, 16) * (columns + 4 + 1)
+    row = _multiple(hidden, 16) + _GAP
+    used = _tile_bytes(geometry) + 2 * 2 * _TILE**2 * row
+    sums = _multiple(4 * entries * (_multiple(hidden, 8) + 4 + 1), 16)
+    shared = max(used, sums)
+    wanted = _resident(_TILE_THREADS, 128 if hidden <= 64 else 168, shared) * processors
+    turns = -(-problem.tiles // max(1, min(wanted // geometry.groups, most)))
+    problem.parts = -(-problem.tiles // max(1, turns))  # the fewest that take no more turns
     grid = (problem.parts, geometry.groups, 1)
     defines = _defines(geometry, dtype, hidden)
     source = "fused_backward_weight.cu"
-    launch = Launch(source, "fused_grad_weight", defines, grid, _TILE_THREADS, max(used, sums))
+    launch = Launch(source, "fused_grad_weight", defines, grid, _TILE_THREADS, shared)
     return launch, problem
 
 
@@ -273,11 +282,11 @@ def plan_features(
     problem = _problem(geometry)
     rows, columns = geometry.output_size
     most = WORKSPACE_BYTES // max(1, 4 * geometry.batch * rows * columns * hidden)
-    wanted = TILE_BLOCKS * processors // max(1, problem.tiles)
+    taps = 16 * -(-geometry.kernel_size // 2)
+    shared = _tile_bytes(geometry) + 2 * 2 * taps * (_multiple(hidden, 16) + _GAP)
+    wanted = FEATURE_BLOCKS * processors // max(1, problem.tiles)
     parts = min(geometry.groups, wanted, most)
     problem.parts = parts if parts > 1 else 1
-    entries = _multiple(geometry.kernel_size**2, 16)
-    shared = _tile_bytes(geometry) + 2 * 2 * entries * (_multiple(hidden, 16) + _GAP)
     grid = (problem.tiles, problem.parts, 1)
     defines = _defines(geometry, dtype, hidden)
     source = "fused_backward_features.cu"
@@ -383,10 +392,16 @@ def _defines(geometry: Geometry, dtype: torch.dtype, hidden: int) -> tuple[tuple
 
 
 def _tile_bytes(geometry: Geometry) -> int:
-    """Two tiles of x and one of kernel gradients; see `cuda/fused_backward_tile.h`."""
+    """Two tiles of x and of the gradient of the output; see `cuda/fused_backward_tile.h`."""
     reach = (_TILE - 1) * geometry.stride[0] + geometry.kernel_size
     row = _multiple(geometry.channels // geometry.groups, 16) + _GAP
-    return 2 * (2 * reach**2 * row + _TILE**2 * (_multiple(geometry.kernel_size**2, 16) + _GAP))
+    return 2 * 2 * (reach**2 + _TILE**2) * row
+
+
+def _resident(threads: int, registers: int, shared_bytes: int) -> int:
+    """Blocks that an SM of Hopper's holds, each with so many registers a thread."""
+    by_registers = _REGISTERS // (threads * registers)
+    return max(1, min(by_registers, _SM_SHARED_BYTES // (shared_bytes + 1024)))
 
 
 def _span_shared(geometry: Geometry, hidden: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 // The gradient of the kernel entries of one group at a pair of strips, two rows of 8 output pixels,
 // in the registers of one warp.
 //
-// Per row of x it is a product of the 16 pixels by 16 (stride 2: 24) columns of x, over the
-// channels. The upper strip meets the row at window row u, the lower one at u - STRIDE. Entry (u, v)
+// Per row of x it is a product of the 16 pixels by 16 (stride 2: 24) columns of x, over channels.
+// The upper strip meets the row at window row u, the lower one at u - STRIDE. Entry (u, v)
 // of pixel n lies at column STRIDE n + v: a band, of which each lane has exactly two columns, if
 // lane column t gets columns t, t + 4, t + 8 and t + 12 (stride 2: 2 t, 2 t + 1 and those plus 8
 // and 16). One selection and one shuffle bring them to the lane that has taps t and t + 4 (2 t and
@@ -22,6 +22,10 @@ constexpr int PAIR_STEP = 2 * STRIDE;            // rows of x from a pair to the
 constexpr int COLUMN_TILES = STRIDE == 1 ? 2 : 3;
 constexpr int ROW_PAIRS = (K + 1) / 2;           // of the window; 16 taps each
 static_assert(REACH <= 8 * COLUMN_TILES, "K <= 7");
+
+struct alignas(8) Two {
+    float first, second;
+};
 
 // The tap of a window's row that is column (or row) n of a product.
 DEVICE constexpr uint32 tap_of(uint32 n) { return STRIDE == 1 ? n / 2 + n % 2 * 4 : n; }
@@ -50,9 +54,10 @@ struct Band {
 #pragma unroll
         for (int tile = 0; tile < COLUMN_TILES; ++tile)
             of[tile] = pack<S>(d[tile][2 * strip], d[tile][2 * strip + 1]);
-        const uint32 own = STRIDE == 1 ? select_bytes(of[0], of[1], selector)
-                                       : (skipped == 0 ? of[0] : skipped == 1 ? of[1]
-                                                                              : of[COLUMN_TILES - 1]);
+        const uint32 later = skipped == 1 ? of[1] : of[COLUMN_TILES - 1];
+        const uint32 own = STRIDE == 1    ? select_bytes(of[0], of[1], selector)
+                           : skipped == 0 ? of[0]
+                                          : later;
         return __shfl_sync(0xffffffffu, own, source);
     }
 };
@@ -116,22 +121,58 @@ struct Sums {
         }
     }
 
-    // What a pair of strips has to add; `features` is pixels by features.
+    // What a pair of strips has to add. `features`: in shared memory, `row` numbers a pixel.
     template <int COUNT>
-    DEVICE void add(const uint32 (&entries)[COUNT][2], const uint32 (&features)[TILES][2],
-                    bool biased) {
+    DEVICE void add(const uint32 (&entries)[COUNT][2], const S* features, int row, bool biased) {
         const uint32 one = pack<S>(1, 1);
+        if constexpr (TILES <= 4) {  // all features take fewer registers than all entries
+            uint32 b[TILES][2];
 #pragma unroll
-        for (int m = 0; m < PAIRS; ++m) {
-            uint32 a[4];
-            taps_by_pixels(entries, 2 * m, a);
+            for (int n = 0; n < TILES; n += 2) load_features(features + 8 * n, row, n, b);
 #pragma unroll
-            for (int n = 0; n < TILES; ++n) mma_m16n8k16<S>(weight[m][n], a, features[n]);
-            if (!biased) continue;
-            // All pairs share four registers: pair m has column m of them.
-            const uint32 own = lane() / 4 == m ? one : 0, ones[2] = {own, own};
-            mma_m16n8k16<S>(bias, a, ones);
+            for (int m = 0; m < PAIRS; ++m) {
+                uint32 a[4];
+                taps_by_pixels(entries, 2 * m, a);
+#pragma unroll
+                for (int n = 0; n < TILES; ++n) mma_m16n8k16<S>(weight[m][n], a, b[n]);
+                if (biased) add_bias(m, a, one);
+            }
+        } else {
+            uint32 a[PAIRS][4];
+#pragma unroll
+            for (int m = 0; m < PAIRS; ++m) {
+                taps_by_pixels(entries, 2 * m, a[m]);
+                if (biased) add_bias(m, a[m], one);
+            }
+#pragma unroll
+            for (int n = 0; n < TILES; n += 2) {
+                uint32 b[2][2];
+                load_features(features + 8 * n, row, n, b);
+#pragma unroll
+                for (int m = 0; m < PAIRS; ++m)
+#pragma unroll
+                    for (int half = 0; half < 2 && n + half < TILES; ++half)
+                        mma_m16n8k16<S>(weight[m][n + half], a[m], b[half]);
+            }
         }
+    }
+    // Two tiles of 8 features, or the last one, as a product's second operand.
+    template <int COUNT>
+    static DEVICE void load_features(const S* from, int row, int n, uint32 (&to)[COUNT][2]) {
+        const int at = COUNT == TILES ? n : 0;
+        if (n + 1 < TILES) {
+            uint32 b[4];
+            load_matrices_transposed(b, from + straight(row));
+#pragma unroll
+            for (int i = 0; i < 4; ++i) to[(at + i / 2) % COUNT][i % 2] = b[i];
+        } else {
+            load_matrices_transposed(to[at], from + lane() % 16 * row);
+        }
+    }
+    // All pairs of rows share four registers: pair m has column m of them.
+    DEVICE void add_bias(int m, const uint32 (&a)[4], uint32 one) {
+        const uint32 own = lane() / 4 == m ? one : 0, ones[2] = {own, own};
+        mma_m16n8k16<S>(bias, a, ones);
     }
 
     // Calls with each sum that this lane has: (row of the window, tap, feature, sum).
@@ -157,23 +198,5 @@ struct Sums {
             }
     }
 };
-
-// A pair's features as a product's second operand, from shared memory, `row` numbers a pixel.
-template <int TILES>
-DEVICE void load_pair_features(uint32 (&to)[TILES][2], const S* from, int row) {
-#pragma unroll
-    for (int n = 0; n < TILES; n += 2) {
-        if (n + 1 < TILES) {
-            uint32 b[4];
-            load_matrices_transposed(b, from + straight(row) + 8 * n);
-            to[n][0] = b[0], to[n][1] = b[1];
-            to[n + 1 < TILES ? n + 1 : n][0] = b[2], to[n + 1 < TILES ? n + 1 : n][1] = b[3];
-        } else {
-            uint32 b[2];
-            load_matrices_transposed(b, from + lane() % 16 * row + 8 * n);
-            to[n][0] = b[0], to[n][1] = b[1];
-        }
-    }
-}
 
 #endif

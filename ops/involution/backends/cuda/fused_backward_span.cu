@@ -19,17 +19,11 @@ constexpr int STAGES = AHEAD + 1;
 constexpr int OUTPUT_SIZE = PAIR * X_ROW;
 constexpr int FEATURE_ROW = 16 * HIDDEN_TILES + GAP, FEATURE_SIZE = PAIR * FEATURE_ROW;
 constexpr int TILES = HIDDEN_PIECES, WEIGHT_TILES = (TILES + 1) / 2;  // 8 and 16 features
-// Two blocks with the weight in shared memory, at 128 registers a thread, need Hopper's 228 KiB.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900 && __CUDA_ARCH__ != 1000 && __CUDA_ARCH__ != 1030
-constexpr int MIN_BLOCKS = WEIGHT_SHARED ? 1 : BLOCKS;
-#else
-constexpr int MIN_BLOCKS = BLOCKS;
-#endif
+constexpr int PARTS_SIZE = GROUPS * TILES * 64;  // what groups have to add to gt, two numbers each
+constexpr int SHARED_BYTES = 2 * (RING + STAGES * (OUTPUT_SIZE + FEATURE_SIZE)) + 8 * PARTS_SIZE +
+                             (WEIGHT_SHARED ? 16 * ROW_PAIRS * WEIGHT_TILES * THREADS : 0);
+constexpr int MIN_BLOCKS = resident(WEIGHT_SHARED && BLACKWELL ? 1 : BLOCKS, SHARED_BYTES);
 static_assert(GROUP_CHANNELS % 16 == 0, "a slice of a group has nothing of the next one's");
-
-struct alignas(8) Two {
-    float first, second;
-};
 
 // Where 8 channels of a column are: eight columns beside each other meet no bank twice.
 DEVICE int place(uint32 column, uint32 piece) {
@@ -140,7 +134,8 @@ struct Weight {
                     words.word[i] = low | high << 16;
                     if constexpr (!WEIGHT_SHARED) kept[m][n][i] = words.word[i];
                 }
-                if constexpr (WEIGHT_SHARED) shared[(m * WEIGHT_TILES + n) * THREADS + int(threadIdx.x)] = words;
+                const int at = (m * WEIGHT_TILES + n) * THREADS + int(threadIdx.x);
+                if constexpr (WEIGHT_SHARED) shared[at] = words;
             }
         }
     }
@@ -163,7 +158,7 @@ struct Weight {
 // The warp's part of gt, pixels by features, for the others to see: [group][tile][strip][lane].
 DEVICE void give_features(const uint32 (&entries)[K][2], const Weight& weight, Two* to) {
     const uint32 thread = unkept(threadIdx.x);
-    const Words* shared = reinterpret_cast<Words*>(to + GROUPS * TILES * 64) + thread;
+    const Words* shared = reinterpret_cast<Words*>(to + PARTS_SIZE) + thread;
     to += thread / 32 * TILES * 64 + thread % 32;
 #pragma unroll
     for (int n = 0; n < WEIGHT_TILES; ++n) {
@@ -223,7 +218,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     S* const outputs = ring + RING;
     S* const features = outputs + STAGES * OUTPUT_SIZE;
     Two* const parts = reinterpret_cast<Two*>(features + STAGES * FEATURE_SIZE);
-    const Weight weight(of_weight, reinterpret_cast<Words*>(parts + GROUPS * TILES * 64));
+    const Weight weight(of_weight, reinterpret_cast<Words*>(parts + PARTS_SIZE));
     const Band band;
     Sums<ROW_PAIRS, TILES> sums;
 #pragma unroll 1
@@ -269,9 +264,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
             };
             pair_entries<K>(at, output, band, entries);
             give_features(entries, weight, parts);
-            uint32 of_pixels[TILES][2];
-            load_pair_features(of_pixels, features + stage * FEATURE_SIZE, FEATURE_ROW);
-            sums.add(entries, of_pixels, biased != nullptr);
+            sums.add(entries, features + stage * FEATURE_SIZE, FEATURE_ROW, biased != nullptr);
             __syncthreads();
             constexpr int LEAD = 2 * (AHEAD + 1);  // rows that copies are ahead
             store_features(p, walk.pixel - LEAD * uint32(p.out_width), walk.end - walk.row + LEAD,
