@@ -284,7 +284,8 @@ def plan_features(
     most = WORKSPACE_BYTES // max(1, 4 * geometry.batch * rows * columns * hidden)
     taps = 16 * -(-geometry.kernel_size // 2)
     shared = _tile_bytes(geometry) + 2 * 2 * taps * (_multiple(hidden, 16) + _GAP)
-    wanted = FEATURE_BLOCKS * processors // max(1, problem.tiles)
+    each = min(FEATURE_BLOCKS, _resident(_TILE_THREADS, 168, shared))
+    wanted = each * processors // max(1, problem.tiles)
     parts = min(geometry.groups, wanted, most)
     problem.parts = parts if parts > 1 else 1
     grid = (problem.tiles, problem.parts, 1)
