@@ -1,9 +1,12 @@
 """The fused operator's derivatives on CUDA: nothing as large as the kernel tensor is ever stored.
 
-fp16 and bf16 on tensor cores with float sums, channels-last. Three launches, each of which makes
-again what it needs of the kernel or of its gradient, and one or two that add up partial sums:
+fp16 and bf16 on tensor cores with float sums, channels-last. Each launch makes again what it needs
+of the kernel or of its gradient, in registers; some leave partial sums, which another adds up.
 
 - `fused_backward_x.cu`: the gradient of x. A block walks down the rows of up to 8 image strips.
+- `fused_backward_span.cu`: of features, weight and bias in one pass. A block has all groups, a warp
+  each, whose sums of the weight's gradient stay in its registers. With more than 8 groups or 32
+  features they would not, and there are two passes instead:
 - `fused_backward_weight.cu`: of weight and bias. A block has a group and a share of the tiles.
 - `fused_backward_features.cu`: of the features. A block has a tile of 8 x 8 pixels and its groups.
 
@@ -12,11 +15,10 @@ at most `WORKSPACE_BYTES`, whatever the batch. Gradients of kernel entries are r
 once, as a stored kernel gradient would be. A number that is not finite may reach other gradients of
 its 8 or 16 pixels. Shapes that `refuses` names go through a kernel tensor.
 
-Shared memory of a block at K = 7 and C / G = 16, for RedNet-50's 16 to 128 features: x 25 to 66 KiB
-(256 threads), weight and features 33 to 61 KiB at stride 1, 60 to 84 KiB at stride 2 (128 threads).
-At most 128 registers a thread for x, 128 to 230 for weight and 120 to 168 for features. Expected of
-that on an SM of Hopper: x 2 blocks (16 warps), weight 4 to 2 (16 to 8 warps), features 4 to 2.
-Occupancy and speed are unmeasured, and so are the numbers of blocks that work is cut into.
+The load/store units limit these kernels on an H200 (70 to 75 % busy, tensor cores mostly idle), so
+that what counts is how many shared memory accesses of 128 bytes, or shuffles, a product needs. With
+the entries' gradients in shared memory instead of registers, and two passes at all shapes, features
+and weight together took 123 us in stage 1 of RedNet-50 (64 images), 87 in stage 2, 64 in stage 3.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ __all__ = [
     "SumProblem",
     "backward",
     "plan_features",
+    "plan_span",
     "plan_sum",
     "plan_weight",
     "plan_x",
@@ -45,14 +48,28 @@ __all__ = [
 ]
 
 STORAGE = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
-WORKSPACE_BYTES = 8 << 20
+WORKSPACE_BYTES = 16 << 20
+"""So many that in stage 2 of RedNet-50 two blocks an SM can each leave their sums, 52 kB."""
 SHARED_BYTES = 99 << 10
 """What every GPU from sm_80 on has for a block."""
 MOST_HIDDEN = 256
 """Beyond this sums would not stay in registers."""
-X_BLOCKS, TILE_BLOCKS = 2, 3
-"""Blocks an SM that work is cut into where it can be: what is resident at once; unmeasured."""
+X_BLOCKS, SMALL_X_BLOCKS = 2, 4
+"""Blocks an SM that the gradient of x is cut into where it can be: what is resident at once, the
+second for K <= 3. In the stem, with registers for 2, cutting into 6 took 75 us and into 2 took 94;
+at K = 7 cutting into more never paid, since a piece makes K - 1 rows of entries again."""
+FEATURE_BLOCKS = 3
+"""Blocks an SM up to which tiles are shared by parts of the groups, whose sums cost a launch more:
+with the entries in shared memory, 2 parts took 48.5 us in stage 3 (4 here) and 1 part took 30."""
+MOST_SPAN_GROUPS, MOST_SPAN_HIDDEN = 8, 32
+"""For all groups in a block: a warp each, whose sums of 32 features take 64 registers."""
+SPAN_WEIGHT_SHARED = True
+"""Whether the weight of more than 16 features lies in shared memory where that has room."""
+SPAN_AHEAD = (2, 1)
+SPAN_ENOUGH_BYTES = 72 << 10
+"""Copies run two pairs of rows ahead up to so many bytes a block, else one."""
 
+_REGISTERS, _SM_SHARED_BYTES = 64 << 10, 228 << 10
 _TILE, _GAP = 8, 8
 _X_WARPS, _X_PIXELS, _TILE_THREADS = 8, 80, 128
 
@@ -141,8 +158,11 @@ def backward(
     )
     weight, bias = _aligned(weight.contiguous()), None if bias is None else bias.contiguous()
     _run_x(grad_output, features, weight, bias, dense[0], geometry)
-    _run_features(grad_output, x, weight, dense[1], geometry)
-    _run_weight(grad_output, x, features, results[2], results[3], geometry)
+    if plan_span(geometry, x.dtype, hidden, processors(x.device)) is not None:
+        _run_span(grad_output, x, features, weight, (dense[1], *results[2:]), geometry)
+    else:
+        _run_features(grad_output, x, weight, dense[1], geometry)
+        _run_weight(grad_output, x, features, results[2], results[3], geometry)
     for result, image in zip(results, dense, strict=False):
         if image is not result:
             result.copy_(image)
@@ -171,7 +191,9 @@ def plan_x(
     sections = max(1, min(_X_WARPS // section_tiles, pixels_fit, geometry.batch, fits))
     slices = -(-(geometry.channels // geometry.groups) // 16)
     blocks = -(-geometry.batch // sections) * column_blocks
-    wanted = X_BLOCKS * processors // max(1, blocks * geometry.groups * slices)
+    small = geometry.kernel_size <= 3 and hidden <= 16
+    each = SMALL_X_BLOCKS if small else X_BLOCKS
+    wanted = each * processors // max(1, blocks * geometry.groups * slices)
     segment_rows = _segment_rows(geometry, wanted)
     grid = (blocks, geometry.groups * slices, -(-geometry.input_size[0] // segment_rows))
     problem = _problem(geometry)
@@ -185,6 +207,46 @@ def plan_x(
 
 
 @functools.lru_cache(4096)
+def plan_span(
+    geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
+) -> Plan | None:
+    """The launch of the gradients of features, weight and bias; see `cuda/fused_backward_span.cu`.
+
+    It leaves `problem.parts` rows of sums, as `plan_weight`'s does. None if the groups are too many
+    for a block, or the features for the registers of a warp, which holds all sums of a group.
+    """
+    if geometry.groups > MOST_SPAN_GROUPS or hidden > MOST_SPAN_HIDDEN:
+        return None
+    if geometry.channels // geometry.groups not in (16, 32):
+        return None
+    stride, size, groups = geometry.stride[0], geometry.kernel_size, geometry.groups
+    (shared, ahead), most = _span_shared(geometry, hidden), SHARED_BYTES
+    if shared > most:
+        return None
+    threads, tiles, row_pairs = 32 * groups, -(-hidden // 8), (size + 1) // 2
+    weight = 16 * row_pairs * -(-tiles // 2) * threads
+    in_shared = SPAN_WEIGHT_SHARED and tiles > 2 and shared + weight <= most
+    shared += weight if in_shared else 0
+    registers = 255 if tiles > 2 and not in_shared else 128 if stride == 1 else 168
+    resident = _resident(threads, registers, shared)
+    problem = _problem(geometry)
+    row = 4 * groups * size**2 * (hidden + 1)
+    most_parts = max(1, min(resident * processors, WORKSPACE_BYTES // row))
+    problem.tiles_down, problem.segment_rows = _walks(geometry, processors)
+    problem.tiles = geometry.batch * problem.tiles_down * problem.tiles_across
+    problem.parts = min(problem.tiles, most_parts)
+    defines = (
+        *_defines(geometry, dtype, hidden),
+        ("GROUPS", str(groups)),
+        ("AHEAD", str(ahead)),
+        ("WEIGHT_SHARED", str(int(in_shared))),
+        ("BLOCKS", str(resident)),
+    )
+    source, grid = "fused_backward_span.cu", (problem.parts, 1, 1)
+    return Launch(source, "fused_grad_span", defines, grid, threads, shared), problem
+
+
+@functools.lru_cache(4096)
 def plan_weight(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan:
@@ -195,17 +257,17 @@ def plan_weight(
     problem = _problem(geometry)
     entries = geometry.kernel_size**2
     most = WORKSPACE_BYTES // (4 * geometry.groups * entries * (hidden + 1))
-    wanted = TILE_BLOCKS * processors // geometry.groups
-    problem.parts = max(1, min(problem.tiles, wanted, most))
-    tiles = _multiple(hidden, 16) // 16
-    warps = 4 if tiles > 4 else 2 if tiles > 2 else 1
-    columns = 16 * warps * -(-tiles // warps)
-    used = _tile_bytes(geometry) + 2 * 2 * _TILE**2 * (columns + _GAP)
-    sums = 4 * _multiple(entries, 16) * (columns + 4 + 1)
+    row = _multiple(hidden, 16) + _GAP
+    used = _tile_bytes(geometry) + 2 * 2 * _TILE**2 * row
+    sums = _multiple(4 * entries * (_multiple(hidden, 8) + 4 + 1), 16)
+    shared = max(used, sums)
+    wanted = _resident(_TILE_THREADS, 128 if hidden <= 64 else 168, shared) * processors
+    turns = -(-problem.tiles // max(1, min(wanted // geometry.groups, most)))
+    problem.parts = -(-problem.tiles // max(1, turns))  # the fewest that take no more turns
     grid = (problem.parts, geometry.groups, 1)
     defines = _defines(geometry, dtype, hidden)
     source = "fused_backward_weight.cu"
-    launch = Launch(source, "fused_grad_weight", defines, grid, _TILE_THREADS, max(used, sums))
+    launch = Launch(source, "fused_grad_weight", defines, grid, _TILE_THREADS, shared)
     return launch, problem
 
 
@@ -220,11 +282,12 @@ def plan_features(
     problem = _problem(geometry)
     rows, columns = geometry.output_size
     most = WORKSPACE_BYTES // max(1, 4 * geometry.batch * rows * columns * hidden)
-    wanted = TILE_BLOCKS * processors // max(1, problem.tiles)
+    taps = 16 * -(-geometry.kernel_size // 2)
+    shared = _tile_bytes(geometry) + 2 * 2 * taps * (_multiple(hidden, 16) + _GAP)
+    each = min(FEATURE_BLOCKS, _resident(_TILE_THREADS, 168, shared))
+    wanted = each * processors // max(1, problem.tiles)
     parts = min(geometry.groups, wanted, most)
     problem.parts = parts if parts > 1 else 1
-    entries = _multiple(geometry.kernel_size**2, 16)
-    shared = _tile_bytes(geometry) + 2 * 2 * entries * (_multiple(hidden, 16) + _GAP)
     grid = (problem.tiles, problem.parts, 1)
     defines = _defines(geometry, dtype, hidden)
     source = "fused_backward_features.cu"
@@ -236,9 +299,10 @@ def plan_sum(
     rows: int, columns: int, first_columns: int, dtype: torch.dtype
 ) -> tuple[Launch, SumProblem]:
     """The launch that adds up `rows` rows of floats; see `cuda/fused_backward_sum.cu`."""
-    defines = (("STORAGE", STORAGE[dtype]),)
-    grid = (-(-columns // 32), 1, 1)
-    launch = Launch("fused_backward_sum.cu", "sum_rows", defines, grid, 256, 4 * 256)
+    turns = 8 if rows < 64 else 32
+    defines = (("STORAGE", STORAGE[dtype]), ("TURNS", str(turns)))
+    grid, threads = (-(-columns // 32), 1, 1), 32 * turns
+    launch = Launch("fused_backward_sum.cu", "sum_rows", defines, grid, threads, 4 * threads)
     return launch, SumProblem(rows, columns, first_columns)
 
 
@@ -255,6 +319,32 @@ def _run_x(
     cuda_launch.run(launch, problem, (grad_output, features, weight, bias, grad_x))
 
 
+def _run_span(
+    grad_output: Tensor,
+    x: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    results: tuple[Tensor, Tensor, Tensor],
+    geometry: Geometry,
+) -> None:
+    plan = plan_span(geometry, x.dtype, features.shape[1], processors(x.device))
+    assert plan is not None
+    launch, problem = plan
+    grad_features, grad_weight, grad_bias = results
+    biased = grad_bias if grad_bias.numel() else None
+    columns = grad_weight.numel() + grad_bias.numel()
+    sums = x.new_empty(problem.parts, columns, dtype=torch.float32)
+    cuda_launch.run(
+        launch, problem, (grad_output, x, features, weight, biased, grad_features, sums)
+    )
+    _add_up(sums, grad_weight, biased)
+
+
+def _add_up(sums: Tensor, first: Tensor, second: Tensor | None) -> None:
+    launch, problem = plan_sum(*sums.shape, first.numel(), first.dtype)
+    cuda_launch.run(launch, problem, (sums, first, second))
+
+
 def _run_weight(
     grad_output: Tensor,
     x: Tensor,
@@ -268,8 +358,7 @@ def _run_weight(
     sums = x.new_empty(problem.parts, columns, dtype=torch.float32)
     biased = grad_bias if grad_bias.numel() else None
     cuda_launch.run(launch, problem, (grad_output, x, features, biased, sums))
-    add, rows = plan_sum(problem.parts, columns, grad_weight.numel(), x.dtype)
-    cuda_launch.run(add, rows, (sums, grad_weight, biased))
+    _add_up(sums, grad_weight, biased)
 
 
 def _run_features(
@@ -282,8 +371,7 @@ def _run_features(
     count = grad_features.numel()
     sums = x.new_empty(problem.parts, count, dtype=torch.float32)
     cuda_launch.run(launch, problem, (grad_output, x, weight, None, sums))
-    add, rows = plan_sum(problem.parts, count, count, x.dtype)
-    cuda_launch.run(add, rows, (sums, grad_features, None))
+    _add_up(sums, grad_features, None)
 
 
 def _problem(geometry: Geometry) -> Problem:
@@ -305,10 +393,47 @@ def _defines(geometry: Geometry, dtype: torch.dtype, hidden: int) -> tuple[tuple
 
 
 def _tile_bytes(geometry: Geometry) -> int:
-    """Two tiles of x and one of kernel gradients; see `cuda/fused_backward_tile.h`."""
+    """Two tiles of x and of the gradient of the output; see `cuda/fused_backward_tile.h`."""
     reach = (_TILE - 1) * geometry.stride[0] + geometry.kernel_size
     row = _multiple(geometry.channels // geometry.groups, 16) + _GAP
-    return 2 * (2 * reach**2 * row + _TILE**2 * (_multiple(geometry.kernel_size**2, 16) + _GAP))
+    return 2 * 2 * (reach**2 + _TILE**2) * row
+
+
+def _resident(threads: int, registers: int, shared_bytes: int) -> int:
+    """Blocks that an SM of Hopper's holds, each with so many registers a thread."""
+    by_registers = _REGISTERS // (threads * registers)
+    return max(1, min(by_registers, _SM_SHARED_BYTES // (shared_bytes + 1024)))
+
+
+def _span_shared(geometry: Geometry, hidden: int) -> tuple[int, int]:
+    """Bytes that a block of `fused_backward_span.cu` needs without the weight, and pairs ahead."""
+    stride, size = geometry.stride[0], geometry.kernel_size
+    row = geometry.channels + (_GAP if geometry.channels % 64 else 0)
+    features = _multiple(hidden, 16) + _GAP
+    sums = 8 * 64 * geometry.groups * -(-hidden // 8)
+    line = ((_TILE - 1) * stride + size) * row
+    for ahead in SPAN_AHEAD:
+        ring = (size + stride + 2 * stride * ahead) * line
+        shared = 2 * (ring + (ahead + 1) * 2 * _TILE * (row + features)) + sums
+        if shared <= SPAN_ENOUGH_BYTES:
+            break
+    return shared, ahead
+
+
+def _walks(geometry: Geometry, processors: int) -> tuple[int, int]:
+    """How many segments a strip of 8 columns is cut into, and output rows of each, even.
+
+    Each begins with about as many pairs' rows of x as its first window has, before any work.
+    """
+    height, width = geometry.output_size
+    strips, pairs = geometry.batch * -(-width // _TILE), -(-height // 2)
+    start = -(-geometry.kernel_size // (2 * geometry.stride[0])) + 1
+    best = min(
+        range(1, max(1, pairs // 2) + 1),
+        key=lambda n: -(-strips * n // processors) * (-(-pairs // n) + start),
+    )
+    rows = 2 * -(-pairs // best)
+    return -(-height // rows), rows
 
 
 def _segment_rows(geometry: Geometry, wanted: int) -> int:

@@ -83,7 +83,17 @@ CASES = [
     Case((4, 5), 3, 2, padding=4),
     Case((6, 7), 4, groups=1),
     Case((9, 8), 6, 2, groups=1),
+    Case((9, 17), groups=4, batch=1),
+    Case((7, 9), 3, hidden=8, groups=2, batch=3),
+    Case((11, 9), hidden=32, groups=8, batch=1),
+    Case((10, 12), stride=2, hidden=32, groups=8, batch=2),
+    Case((9, 11), 5, hidden=20, groups=3, batch=1),
+    Case((9, 11), 5, 2, hidden=7, groups=5, batch=1),
+    Case((8, 7), 7, hidden=28, group_channels=32, groups=3, batch=1),
+    Case((33, 6), 3, 2, hidden=9, groups=7, batch=1),
 ]
+TWO_PASSES = [case for case in CASES if case.hidden <= 40]
+MANY_GROUPS = CASES[-6]
 
 
 @pytest.fixture(autouse=True)
@@ -128,25 +138,81 @@ def test_gradients_equal_the_definitions(case: Case) -> None:
 
 @cuda_host.needs_compiler
 @pytest.mark.parametrize("processors", [1, 5])
+@pytest.mark.parametrize("two_passes", [False, True])
 @pytest.mark.parametrize("case", [CASES[4], CASES[5], CASES[10]], ids=str)
 def test_however_the_work_is_cut(
-    case: Case, processors: int, monkeypatch: pytest.MonkeyPatch
+    case: Case, two_passes: bool, processors: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One block for many tiles, one sum for all groups, images in one piece; and less of each."""
-    monkeypatch.setattr(cuda_fused_backward, "PROCESSORS", processors)
+    monkeypatch.setattr(cuda_launch, "PROCESSORS", processors)
+    if two_passes:
+        in_two_passes(monkeypatch)
+    check(case)
+
+
+def in_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for shapes that the kernel of one pass does not take."""
+    monkeypatch.setattr(cuda_fused_backward, "plan_span", lambda *_: None)
+
+
+@cuda_host.needs_compiler
+@pytest.mark.parametrize("case", TWO_PASSES, ids=str)
+def test_in_two_passes_too(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_two_passes(monkeypatch)
     check(case)
 
 
 @cuda_host.needs_compiler
+@pytest.mark.parametrize("in_shared", [False, True])
+def test_wherever_the_weight_is(in_shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_fused_backward, "SPAN_WEIGHT_SHARED", in_shared)
+    uncached(monkeypatch)
+    check(MANY_GROUPS)
+
+
+@cuda_host.needs_compiler
+@pytest.mark.parametrize("ahead", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_however_far_copies_are_ahead(
+    stride: int, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In strips that are longer than the ring, and of an odd number of rows."""
+    monkeypatch.setattr(cuda_fused_backward, "SPAN_AHEAD", (ahead,))
+    uncached(monkeypatch)
+    for size in (5, 7):
+        check(Case((23 * stride, 9), size, stride, groups=1, batch=1))
+
+
+@cuda_host.needs_compiler
+def test_strips_in_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_fused_backward, "_walks", lambda *_: (4, 6))
+    uncached(monkeypatch)
+    check(Case((21, 9), batch=1))
+
+
+def uncached(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = cuda_fused_backward.plan_span.__wrapped__
+    monkeypatch.setattr(cuda_fused_backward, "plan_span", plan)
+
+
+@cuda_host.needs_compiler
 @pytest.mark.parametrize(
-    "case", [CASES[4], CASES[3], replace(CASES[0], biased=False)], ids=["7", "5", "3"]
+    "case",
+    [
+        CASES[4],
+        CASES[3],
+        replace(CASES[0], biased=False),
+        replace(CASES[7], hidden=48),
+        MANY_GROUPS,
+    ],
+    ids=str,
 )
 def test_bfloat16(case: Case) -> None:
     check(replace(case, dtype=torch.bfloat16))
 
 
 @cuda_host.needs_compiler
-@pytest.mark.parametrize("case", [CASES[4], CASES[5], CASES[10]], ids=str)
+@pytest.mark.parametrize("case", [CASES[4], CASES[5], CASES[10], CASES[11], MANY_GROUPS], ids=str)
 def test_same_bits_in_every_order_of_the_threads(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,28 +353,37 @@ def test_every_layer_of_rednet50_runs_within_bounds_that_no_batch_moves(
         pixels = batch * geometry.output_size[0] * geometry.output_size[1]
         most = cuda_fused_backward.WORKSPACE_BYTES
         assert 4 * weight.parts * entries * (hidden + 1) <= most
+        one_pass = cuda_fused_backward.plan_span(geometry, torch.float16, hidden)
+        assert (one_pass is not None) == (hidden <= 32)
+        assert one_pass is None or 4 * one_pass[1].parts * entries * (hidden + 1) <= most
         assert features.parts == 1 or 4 * features.parts * pixels * hidden <= most
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
-@pytest.mark.parametrize("source", ["x", "weight", "features"])
+@pytest.mark.parametrize("source", ["x", "span", "weight", "features"])
 @pytest.mark.parametrize(
     ("layer", "dtype"),
-    [
+    [(layer, torch.float16) for layer in REDNET50]
+    + [
         (REDNET50[0], torch.bfloat16),
         ((64, 5, 16, 56, 2), torch.float16),
+        (REDNET50[3], torch.bfloat16),
         (REDNET50[5], torch.bfloat16),
-        (REDNET50[6], torch.float16),
     ],
-    ids=["K3", "K5-stride2", "K7", "K7-stride2"],
+    ids=str,
 )
 def test_registers_hold_everything(
     source: str, layer: tuple[int, ...], dtype: torch.dtype, tmp_path: Path
 ) -> None:
     """On every architecture: no spills, and nothing on the stack."""
     plan = getattr(cuda_fused_backward, f"plan_{source}")
-    launch, _ = plan(rednet_geometry(layer, 64), dtype, layer[2])
-    targets = (f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in (80, 90, 100))
+    planned = plan(rednet_geometry(layer, 64), dtype, layer[2])
+    if planned is None:
+        assert source == "span"
+        return
+    launch, _ = planned
+    architectures = (80, 90, 100, 120)
+    targets = (f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in architectures)
     command = [
         *("nvcc", "-fatbin", "-std=c++17", "-Xptxas=-v", *targets),
         *(f"-D{name}={value}" for name, value in launch.defines),
@@ -316,4 +391,4 @@ def test_registers_hold_everything(
     ]
     report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     clean = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
-    assert report.count(clean) == 3, report
+    assert report.count(clean) == len(architectures), report

@@ -18,6 +18,7 @@ template <class T>
 DEVICE const T* kept(const T* from) {
     return from;
 }
+DEVICE uint32 unkept(uint32 number) { return number; }
 DEVICE uint32 select_bytes(uint32 low, uint32 high, uint32 selector) {
     const unsigned long long both = (unsigned long long)high << 32 | low;
     uint32 result = 0;
@@ -54,6 +55,13 @@ template <class T>
 DEVICE const T* kept(const T* from) {
     asm("" : "+l"(from));
     return from;
+}
+
+// The same number, but what is derived from it in a loop is so in each turn, and takes no registers
+// between them.
+DEVICE uint32 unkept(uint32 number) {
+    asm volatile("" : "+r"(number));
+    return number;
 }
 
 // Byte i of the result is byte (selector >> 4 i) & 7 of the eight, `low` first.

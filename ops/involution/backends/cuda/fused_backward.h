@@ -31,6 +31,30 @@ constexpr int GAP = 8;  // after a row in shared memory: eight rows then meet no
 static_assert(GROUP_CHANNELS % 8 == 0, "channels are copied eight at a time");
 static_assert(K <= 7 && K >= STRIDE && (STRIDE == 1 || STRIDE == 2), "a band has 16 pixels");
 
+// Of an SM that its blocks may have, each 1 KiB more than it asks for.
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ == 900 || __CUDA_ARCH__ == 1000 || \
+    __CUDA_ARCH__ == 1030
+constexpr int SM_SHARED_KIB = 228;
+#elif __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 870
+constexpr int SM_SHARED_KIB = 164;
+#else
+constexpr int SM_SHARED_KIB = 100;
+#endif
+
+// Code for Blackwell takes a few registers more: where 128 are just enough elsewhere, they are not.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr bool BLACKWELL = true;
+#else
+constexpr bool BLACKWELL = false;
+#endif
+
+// Blocks on an SM for which a kernel is given few enough registers: no more than shared memory has
+// room for.
+DEVICE constexpr int resident(int wanted, int shared_bytes) {
+    const int room = SM_SHARED_KIB * 1024 / (shared_bytes + 1024);
+    return room < wanted ? room : wanted;
+}
+
 DEVICE int lane() { return int(threadIdx.x % 32); }
 DEVICE int warp() { return int(threadIdx.x / 32); }
 DEVICE bool within(int index, int64 count) { return uint32(index) < uint32(count); }
@@ -79,9 +103,7 @@ DEVICE int pair_channel() { return lane() / 8 * 2; }
 DEVICE int pair_pixel() { return lane() % 4 * 2 + lane() / 4 % 2; }
 
 // Where lane i has to point, in a matrix of 16-bit numbers with `row` numbers a row in shared
-// memory, for load_matrices to give it an operand of 16 x 16, and for its transposed sibling to
-// give the same of the matrix's transpose.
+// memory, for load_matrices to give it an operand of 16 x 16.
 DEVICE int straight(int row) { return lane() % 16 * row + lane() / 16 * 8; }
-DEVICE int transposed(int row) { return (lane() / 16 * 8 + lane() % 8) * row + lane() / 8 % 2 * 8; }
 
 #endif

@@ -16,7 +16,8 @@
 constexpr int WARPS = 8, THREADS = 32 * WARPS, MOST_PIXELS = 80;
 constexpr int BAND_SLOTS = 16, BAND_ROW = K * BAND_SLOTS + GAP;
 constexpr int FEATURE_ROW = 16 * HIDDEN_TILES + GAP, OUTPUT_ROW = 16 + GAP;
-constexpr int MIN_BLOCKS = HIDDEN <= 128 ? 2 : 1;  // on an SM; three would spill
+// On an SM; one more would spill.
+constexpr int MIN_BLOCKS = HIDDEN > 128 ? 1 : (K <= 3 && HIDDEN <= 16 ? 4 : 2);
 
 // The integer next below a / b, b > 0.
 DEVICE int floor_quotient(int a, int b) { return (a >= 0 ? a : a - b + 1) / b; }
