@@ -9,8 +9,8 @@ from typing import Any
 __all__ = ["asset", "script", "template"]
 
 SCRIPTS = (
-    "theme.js", "data.js", "drawing.js", "selection.js", "keyboard.js", "parallel.js",
-    "layers.js", "cells.js", "table.js", "download.js", "page.js",
+    "theme.js", "numbers.js", "data.js", "drawing.js", "selection.js", "keyboard.js",
+    "parallel.js", "layers.js", "cells.js", "table.js", "download.js", "page.js",
 )  # fmt: skip
 """In the order in which they follow one another in the page's one function."""
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from invsearch.report.figure import Figure, Trace, heading
 from invsearch.report.grid import Grid
-from invsearch.report.text import counted_noun, display, plot_text, rounded, span
+from invsearch.report.text import counted_noun, display, plot_text, span
 from invsearch.runs.load import RESULTS
+from invsearch.value import rounded, significant
 
 __all__ = ["Benchmark", "find_benchmarks", "read_benchmark"]
 
@@ -91,7 +92,7 @@ def _row(bar: Mapping[str, Any], rates: Mapping[str, Any] | None) -> dict[str, s
         "case": bar["case"],
         "candidate": bar["candidate"],
         "latency": f"{value} ({ends})",
-        "rate": f"{rates['gflops']:.3g}" if rates else "",
+        "rate": significant(rates["gflops"], 3) if rates else "",
         "part": f"{rates['roofline']:.0%}" if rates else "",
     }
 
@@ -129,7 +130,7 @@ def _points(group: Sequence[Mapping[str, Any]], symbol: str, colour: str) -> Tra
         "hoverinfo": "text",
         "hovertext": [
             f"<b>{plot_text(point['case'])}</b><br>{plot_text(point['candidate'])}"
-            f"<br>{point['gflops']:.3g} GFLOP/s, {point['roofline']:.0%} of the ceiling"
+            f"<br>{significant(point['gflops'], 3)} GFLOP/s, {point['roofline']:.0%} of the ceiling"
             for point in group
         ],
     }

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from invsearch.metrics import Metric
-from invsearch.report.text import axis_title, plot_text, rounded, short
+from invsearch.report.text import axis_title, plot_text, short
 from invsearch.runs import RunData, Trial
+from invsearch.value import rounded
 
 __all__ = ["COUNTED", "Axis", "Figure", "LegendEntry", "Trace", "heading", "pairs"]
 

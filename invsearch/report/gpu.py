@@ -12,6 +12,7 @@ from invsearch.report.benchmarks import Benchmark
 from invsearch.report.grid import Cell, Grid
 from invsearch.report.text import first_line
 from invsearch.runs.load import RESULTS
+from invsearch.value import significant
 
 __all__ = ["GpuBenchmark", "find_gpu_benchmark"]
 
@@ -79,7 +80,7 @@ def _number(value: float | None, unit: str) -> str:
         return "unknown"
     if unit == "fraction":
         return f"{value:.0%}"
-    return f"{value:.3g} s" if unit == "s" else f"{value:.3g}x"
+    return f"{significant(value, 3)} s" if unit == "s" else f"{significant(value, 3)}x"
 
 
 def _cell(key: str, text: str) -> str | Cell:

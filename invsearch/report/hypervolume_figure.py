@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invsearch.report.figure import Figure, Trace, heading
-from invsearch.report.text import rounded, seconds_after, start_of
+from invsearch.report.text import seconds_after, start_of
 from invsearch.runs import RunData
 from invsearch.runs.front import hypervolume_trace
+from invsearch.value import rounded
 
 __all__ = ["Against", "compared_hypervolume", "hypervolume_figure"]
 

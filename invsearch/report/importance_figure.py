@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from invsearch.report.figure import Figure, Trace
 from invsearch.report.importance import Importance
-from invsearch.report.text import plot_text, rounded, short
+from invsearch.report.text import plot_text, short
+from invsearch.value import rounded
 
 __all__ = ["importance_figure", "ranked_parameters"]
 

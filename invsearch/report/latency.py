@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from invsearch.metrics import Metric
 from invsearch.report.figure import Figure, Trace, heading
-from invsearch.report.text import counted_noun, display, interval, rounded
+from invsearch.report.text import counted_noun, display, interval
 from invsearch.runs import RunData, RunFolder, Trial
+from invsearch.value import rounded, significant
 
 __all__ = [
     "Agreement",
@@ -262,10 +263,14 @@ def _fit(table: Mapping[str, Any]) -> list[str]:
     if not fit.get("networks"):
         return [f"{parts}: the plain sum of a network's blocks."]
     constant = fit.get("constant_ms") or 0.0
-    beside = f" {'plus' if constant > 0 else 'minus'} {abs(constant):.3g} ms" if constant else ""
+    beside = (
+        f" {'plus' if constant > 0 else 'minus'} {significant(abs(constant), 3)} ms"
+        if constant
+        else ""
+    )
     spread = fit.get("spread")
     sure = f", with residuals of {spread:.1%}" if spread and math.isfinite(spread) else ""
     return [
-        f"{parts}: {fit['ratio']:.3g} times the sum of a network's blocks{beside}, fitted to"
-        f" {fit['networks']} whole networks{sure}."
+        f"{parts}: {significant(fit['ratio'], 3)} times the sum of a network's blocks{beside},"
+        f" fitted to {fit['networks']} whole networks{sure}."
     ]

@@ -10,7 +10,8 @@ from typing import Any
 
 from invsearch.report.figure import Figure, Trace, heading
 from invsearch.report.grid import Cell, Grid
-from invsearch.report.text import joined, plot_text, rounded
+from invsearch.report.text import joined, plot_text
+from invsearch.value import fixed, rounded, signed, significant
 
 __all__ = ["PaperTable", "paper_figures", "paper_tables", "reproduction_data"]
 
@@ -23,6 +24,7 @@ _OTHERS = (
     ("triangle-down", "run5"), ("pentagon", "muted"), ("hexagon", "muted"),
 )  # fmt: skip
 _MINUS = "\u2212"
+_PRINTED = 6  # digits: more than the paper prints of any number, so what it prints is kept
 _TONES = {"equal": "good", "within": "good", "differs": "bad"}
 _VERDICTS = {
     "equal": "equal",
@@ -93,9 +95,9 @@ def _line(row: Mapping[str, Any]) -> list[str | Cell]:
     return [
         row["row"],
         row.get("unit") or row["quantity"],
-        _number(row["published"]),
-        _number(row["reproduced"], 4),
-        _number(row.get("fvcore"), 4),
+        significant(row["published"], _PRINTED),
+        fixed(row["reproduced"]),
+        fixed(row.get("fvcore")),
         _signed(row["difference_percent"]) if judged else "",
         f"{row['tolerance_percent']:.2f} %" if judged else "",
         Cell(verdict, strong=verdict == "differs", tone=_TONES.get(verdict, "")),
@@ -104,15 +106,8 @@ def _line(row: Mapping[str, Any]) -> list[str | Cell]:
 
 
 def _signed(percent: float) -> str:
-    """Return a difference with its sign; none for zero."""
-    text = f"{percent:+.2f} %"
-    return text[1:] if text[1:] == "0.00 %" else text.replace("-", _MINUS)
-
-
-def _number(value: float | None, decimals: int | None = None) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if decimals is None else f"{value:.{decimals if value < 100 else 2}f}"
+    """Return a difference with its sign, a minus being one; none for zero."""
+    return f"{signed(percent)} %".replace("-", _MINUS)
 
 
 def paper_figures(data: Mapping[str, Any]) -> list[Figure]:

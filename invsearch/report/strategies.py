@@ -11,8 +11,9 @@ from typing import Any
 
 from invsearch.report.figure import Figure, Trace, heading
 from invsearch.report.grid import Cell, Grid
-from invsearch.report.text import plot_text, rounded
+from invsearch.report.text import plot_text
 from invsearch.runs.load import RESULTS
+from invsearch.value import rounded
 
 __all__ = ["Contest", "find_contests"]
 

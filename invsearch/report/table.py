@@ -6,15 +6,10 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from invsearch.metrics import Metric
-from invsearch.report.text import (
-    fidelity,
-    number_format,
-    rounded,
-    short,
-    trial_seconds,
-)
+from invsearch.report.text import fidelity, number_format, short, trial_seconds
 from invsearch.runs import RunData
 from invsearch.runs.columns import metric_names, parameter_columns
+from invsearch.value import rounded
 
 __all__ = ["coded", "trial_columns"]
 
@@ -87,7 +82,7 @@ def _metric(run: RunData, name: str) -> dict[str, Any]:
         "name": name,
         "label": short(name, known=known),
         "objective": name in run.objectives,
-        "format": number_format(name, known=known),
+        "format": number_format(name, known=known).to_json(),
         "values": [rounded(metric.value) if metric else None for metric in metrics],
         **_ends(metrics),
         "source": coded(metric and metric.source for metric in metrics),

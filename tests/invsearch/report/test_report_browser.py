@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import pytest
 from synthetic_runs import PAPER, Writer
 
 from invsearch.metrics import Metric
+from invsearch.report.assets import asset
 from invsearch.runs import RunFolder, Trial
 from invsearch.space.architecture import Architecture
+from invsearch.value import NumberFormat, NumberKind
+from invsearch.value import number as in_python
 
 EVIL = "<script>alert(1)</script>"
 
@@ -195,3 +199,23 @@ def test_commands_are_plain_text_to_copy(open_page: Any, writer: Writer) -> None
     command = page.locator(".commands code").first
     assert command.text_content().startswith("invsearch train ")
     assert command.locator("span").count() == len(command.text_content().split(" "))
+
+
+def test_the_page_writes_numbers_as_python_does(browser: Any) -> None:
+    """One set of rules in two languages: the page's cells and the text around them agree."""
+    kinds: list[NumberKind] = ["plain", "scaled", "bytes", "percent"]
+    forms = [NumberFormat("plain", "ms"), *(NumberFormat(kind) for kind in kinds)]
+    rng = random.Random(0)
+    values = [0.0, -0.0, 1.0, -0.001, 3.36, 1500.0, 999999.0, 21.6, 0.06574]
+    values += [rng.uniform(-1, 1) * 10 ** rng.uniform(-6, 13) for _ in range(400)]
+    page = browser.new_page()
+    got = page.evaluate(
+        f"([values, forms]) => {{ {asset('numbers.js')}"
+        " return forms.map((form) => values.map((value) => written(value, form))); }",
+        [values, [form.to_json() for form in forms]],
+    )
+    page.close()
+    for form, texts in zip(forms, got, strict=True):
+        for value, text in zip(values, texts, strict=True):
+            if form.kind != "scaled" or abs(value) >= 1e-4 or value == 0:
+                assert text == in_python(value, form), (value, form)

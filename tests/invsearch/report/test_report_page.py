@@ -17,9 +17,9 @@ from invsearch.metrics import Metric
 from invsearch.report import write_report
 from invsearch.report.plotly_script import check_mode
 from invsearch.report.table import coded
-from invsearch.report.text import rounded
 from invsearch.runs import RunFolder, Trial
 from invsearch.space.architecture import Architecture
+from invsearch.value import rounded
 
 PageOf = Callable[..., str]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
