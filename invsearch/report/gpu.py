@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invsearch.report.benchmarks import Benchmark
-from invsearch.report.grid import Cell, Grid
+from invsearch.report.blocks import Cell, Grid
 from invsearch.report.text import first_line
 from invsearch.runs.load import RESULTS
 from invsearch.value import significant

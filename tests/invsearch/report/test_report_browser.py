@@ -10,7 +10,7 @@ import pytest
 from synthetic_runs import PAPER, Writer
 
 from invsearch.metrics import Metric
-from invsearch.report.assets import asset
+from invsearch.report.web.assets import asset
 from invsearch.runs import RunFolder, Trial
 from invsearch.space.architecture import Architecture
 from invsearch.value import NumberFormat, NumberKind

@@ -8,7 +8,7 @@ from synthetic_runs import make_trials
 
 from invsearch.metrics import Metric
 from invsearch.report.importance import ENOUGH, importances
-from invsearch.report.importance_figure import importance_figure, ranked_parameters
+from invsearch.report.plot.importance import importance_figure, ranked_parameters
 from invsearch.runs import Trial
 from invsearch.space.architecture import Architecture, Value
 

@@ -20,7 +20,7 @@ from invsearch.cost.latency_table import CalibrationNetwork, LatencyTable
 from invsearch.cost.parts import network_parts
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
-from invsearch.report.latency import latency_figure
+from invsearch.report.plot.latency import latency_figure
 from invsearch.runs import RunFolder, load_run
 from invsearch.search.network_problem import NetworkProblem
 from invsearch.search.run import RunOptions, run_search

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invsearch.report.figure import Figure, Trace
 from invsearch.report.importance import Importance
+from invsearch.report.plot.figure import Figure, Trace
 from invsearch.report.text import plot_text, short
 from invsearch.value import rounded
 

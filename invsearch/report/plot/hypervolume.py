@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.report.figure import Figure, Trace, heading
+from invsearch.report.plot.figure import Figure, Trace, heading
 from invsearch.report.text import seconds_after, start_of
 from invsearch.runs import RunData
 from invsearch.runs.front import hypervolume_trace

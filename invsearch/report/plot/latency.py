@@ -1,107 +1,22 @@
-"""Predicted against measured latency, over the trials of a run with a latency table."""
+"""Predicted against measured latency, drawn."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from invsearch.metrics import Metric
-from invsearch.report.figure import Figure, Trace, heading
+from invsearch.report.agreement import LatencyPair, agreement, latency_table, predictions
+from invsearch.report.plot.figure import Figure, Trace, heading
 from invsearch.report.text import counted_noun, display, interval
-from invsearch.runs import RunData, RunFolder, Trial
+from invsearch.runs import RunData
 from invsearch.value import rounded, significant
 
-__all__ = [
-    "Agreement",
-    "Prediction",
-    "agreement",
-    "latency_figure",
-    "latency_remark",
-    "predictions",
-]
-
-Array = NDArray[np.float64]
+__all__ = ["latency_figure"]
 
 _NAME = "latency_ms"
 _SPAN = 8
-_ENOUGH = 3  # trials from which on their order says anything
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One network's latency, predicted and measured.
-
-    Attributes:
-        trial: Its trial's number.
-        predicted: Before the trial, with its 95 % interval.
-        measured: In the trial.
-        fitted: Whether the prediction was fitted to this network too, which flatters it.
-    """
-
-    trial: int
-    predicted: Metric
-    measured: Metric
-    fitted: bool = False
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How well predictions agree with measurements.
-
-    Attributes:
-        count: Networks compared.
-        error: Mean of |predicted - measured| / measured.
-        rank_correlation: Spearman's; None below three networks, or where nothing varies.
-        covered: Measurements inside the prediction's 95 % interval.
-    """
-
-    count: int
-    error: float
-    rank_correlation: float | None
-    covered: int
-
-
-def predictions(
-    trials: Sequence[Trial], table: Mapping[str, Any] | None = None
-) -> list[Prediction]:
-    """Return every measured trial whose latency was predicted before.
-
-    Args:
-        trials: Of the run.
-        table: Its ``latency_table.json``, which says what the predictions were fitted to.
-    """
-    fitted = {_key(one["architecture"]) for one in (table or {}).get("networks", ())}
-    found = []
-    for trial in trials:
-        measured = trial.metrics.get(_NAME)
-        if measured is None or measured.source != "measured":
-            continue
-        told = measured.detail.get("predicted")
-        if told is not None:
-            predicted = Metric(_NAME, told["value"], "predicted", told["low"], told["high"])
-            known = _key(trial.architecture.to_json()) in fitted
-            found.append(Prediction(trial.number, predicted, measured, known))
-    return found
-
-
-def agreement(points: Sequence[Prediction]) -> Agreement | None:
-    """Compare predictions with measurements; None where there are none."""
-    if not points:
-        return None
-    predicted = np.array([point.predicted.value for point in points])
-    measured = np.array([point.measured.value for point in points])
-    return Agreement(
-        count=len(points),
-        error=float(np.mean(np.abs(predicted / measured - 1.0))),
-        rank_correlation=_spearman(predicted, measured),
-        covered=sum(_inside(point) for point in points),
-    )
 
 
 def latency_figure(run: RunData, index: int) -> Figure | None:
@@ -111,7 +26,7 @@ def latency_figure(run: RunData, index: int) -> Figure | None:
         run: The run.
         index: Its place on the page.
     """
-    table = _table(run)
+    table = latency_table(run)
     points = predictions(run.trials, table)
     if not points:
         return None
@@ -133,52 +48,7 @@ def latency_figure(run: RunData, index: int) -> Figure | None:
     return figure
 
 
-def latency_remark(run: RunData) -> str:
-    """Return why there is no such figure where one might be looked for; empty where not."""
-    timed = any(_NAME in trial.metrics for trial in run.trials)
-    if not run.outline.model or not timed or predictions(run.trials):
-        return ""
-    return (
-        "Latency was measured and never predicted. With latency: {table: true} in the space file a"
-        " run first measures each distinct block of its networks, predicts every candidate's"
-        " latency from them, and shows here how well."
-    )
-
-
-def _key(architecture: Mapping[str, Any]) -> str:
-    return json.dumps(dict(architecture), sort_keys=True)
-
-
-def _inside(point: Prediction) -> bool:
-    low, high = point.predicted.low, point.predicted.high
-    return low is not None and high is not None and low <= point.measured.value <= high
-
-
-def _spearman(a: Array, b: Array) -> float | None:
-    """Pearson's correlation of the ranks, equal values sharing the mean of theirs."""
-    ranks = [_ranks(values) for values in (a, b)]
-    if len(a) < _ENOUGH or any(np.ptp(one) == 0 for one in ranks):
-        return None
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _ranks(values: Array) -> Array:
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[places])
-
-
-def _table(run: RunData) -> Mapping[str, Any]:
-    """Return the run's latency table; empty where there is none that can be read."""
-    try:
-        data = json.loads(RunFolder(run.path).latency_table_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    whole = isinstance(data, dict) and {"networks", "calibration", "entries"} <= data.keys()
-    return data if whole else {}
-
-
-def _scale(points: Sequence[Prediction]) -> dict[str, Any]:
+def _scale(points: Sequence[LatencyPair]) -> dict[str, Any]:
     """Logarithmic axes where latencies span much: errors are relative."""
     values = [point.measured.value for point in points]
     if max(values) <= _SPAN * min(values):
@@ -186,7 +56,7 @@ def _scale(points: Sequence[Prediction]) -> dict[str, Any]:
     return {"type": "log", "tickvals": [m * 10**e for e in range(-3, 6) for m in (1, 2, 5)]}
 
 
-def _diagonal(points: Sequence[Prediction]) -> Trace:
+def _diagonal(points: Sequence[LatencyPair]) -> Trace:
     values = [one.value for point in points for one in (point.predicted, point.measured)]
     ends = [rounded(0.95 * min(values), 4), rounded(1.05 * max(values), 4)]
     return {
@@ -195,7 +65,7 @@ def _diagonal(points: Sequence[Prediction]) -> Trace:
     }  # fmt: skip
 
 
-def _markers(group: Sequence[Prediction], index: int, colour: str) -> Trace:
+def _markers(group: Sequence[LatencyPair], index: int, colour: str) -> Trace:
     fitted = group[0].fitted
     return {
         "mode": "markers",
@@ -229,7 +99,7 @@ def _bars(metrics: Sequence[Metric], colour: str) -> Trace:
     }  # fmt: skip
 
 
-def _hover(point: Prediction) -> str:
+def _hover(point: LatencyPair) -> str:
     lines = [f"<b>trial {point.trial}</b>"]
     for one in (point.predicted, point.measured):
         ends = interval(one, known=True)
@@ -238,7 +108,7 @@ def _hover(point: Prediction) -> str:
     return "<br>".join(lines)
 
 
-def _in_words(points: Sequence[Prediction]) -> str:
+def _in_words(points: Sequence[LatencyPair]) -> str:
     """Return the error and the rank correlation, of trials that the fit did not use if it can."""
     fresh = [point for point in points if not point.fitted]
     found = agreement(fresh or points)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invsearch.report.figure import Figure, LegendEntry
+from invsearch.report.plot.figure import Figure, LegendEntry
 from invsearch.runs import RunData
 from invsearch.runs.front import comparable
 

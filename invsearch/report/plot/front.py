@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from invsearch.report.figure import Axis, Figure, Trace, heading, pairs
-from invsearch.report.paper import PaperPoint, add_paper
+from invsearch.report.paper import PaperPoint
+from invsearch.report.plot.figure import Axis, Figure, Trace, heading, pairs
+from invsearch.report.plot.paper import add_paper
 from invsearch.report.text import joined
 from invsearch.runs import RunData, Trial
 from invsearch.runs.front import comparable

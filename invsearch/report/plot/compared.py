@@ -1,53 +1,19 @@
-"""Several runs of the same objectives: their fronts in one figure, and a line about each."""
+"""The fronts of several runs of the same objectives, in one figure a pair of these."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from invsearch.report.figure import Axis, Figure, Trace, heading, pairs
-from invsearch.report.front_figure import set_scale
-from invsearch.report.grid import Cell, Grid
-from invsearch.report.hypervolume_figure import compared_hypervolume
-from invsearch.report.text import display, duration, short, span_seconds
-from invsearch.runs import FrontMember, RunData, Trial
-from invsearch.runs.front import hypervolume_trace
+from invsearch.report.plot.figure import Axis, Figure, Trace, heading, pairs
+from invsearch.report.plot.front import set_scale
+from invsearch.report.text import short
+from invsearch.runs import FrontMember, RunData
 
-__all__ = ["Comparison", "compared_fronts", "comparison"]
+__all__ = ["compared_fronts", "run_names"]
 
 _COLOURS = 6
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What the page shows of several runs together.
-
-    Attributes:
-        figures: Their fronts and their hypervolumes, by the id of their element.
-        grid: A row for each run.
-    """
-
-    figures: list[tuple[str, Figure]]
-    grid: Grid
-
-
-def comparison(runs: Sequence[RunData]) -> Comparison | None:
-    """Compare runs; None for less than two runs with objectives, or where these differ."""
-    ranked = [run for run in runs if run.objectives]
-    first = next(iter(ranked), None)
-    if first is None or len(ranked) < 2 or any(_aim(run) != _aim(first) for run in ranked):
-        return None
-    drawn = [*compared_fronts(runs), compared_hypervolume(ranked)]
-    drawn.append(compared_hypervolume(ranked, "time"))
-    figures = [figure for figure in drawn if figure]
-    named = [(f"compared-figure{place}", figure) for place, figure in enumerate(figures)]
-    return Comparison(named, _grid(runs, ranked))
-
-
-def _aim(run: RunData) -> tuple[list[tuple[str, str]], bool]:
-    return list(run.objectives.items()), run.outline.model
 
 
 def compared_fronts(runs: Sequence[RunData]) -> list[Figure]:
@@ -65,7 +31,7 @@ def compared_fronts(runs: Sequence[RunData]) -> list[Figure]:
 def _fronts(runs: Sequence[tuple[int, RunData]], x: str | None, y: str | None) -> Figure:
     across, up = Axis(runs[0][1], x), Axis(runs[0][1], y)
     figure = Figure(title=f"Fronts: {up.name} against {across.name}", selectable=True)
-    names, sources = _names([run for _, run in runs]), [_sources(run, x, y) for _, run in runs]
+    names, sources = run_names([run for _, run in runs]), [_sources(run, x, y) for _, run in runs]
     for place, (index, run) in enumerate(runs):
         text = names[place] + (f" ({sources[place]})" if len(set(sources)) > 1 else "")
         traces = _traces(index, run, Axis(run, x), Axis(run, y), place)
@@ -89,7 +55,7 @@ def _symbol(place: int) -> str:
     return _SYMBOLS[place % len(_SYMBOLS)]
 
 
-def _names(runs: Sequence[RunData]) -> list[str]:
+def run_names(runs: Sequence[RunData]) -> list[str]:
     """Return the folders' names; their paths where two are called the same."""
     names = [run.path.resolve().name for run in runs]
     counts = Counter(names)
@@ -135,42 +101,3 @@ def _markers(index: int, members: Sequence[FrontMember], x: Axis, y: Axis, place
         "marker": {**marker, "color": colour}, "customdata": [trial.number for trial in trials],
         "meta": {"run": index}, "hoverinfo": "text",
     }  # fmt: skip
-
-
-def _grid(runs: Sequence[RunData], ranked: Sequence[RunData]) -> Grid:
-    first, known = ranked[0], ranked[0].outline.model
-    everything = [trial for run in ranked for trial in run.trials]
-    best = [
-        (f"{'lowest' if aim == 'minimize' else 'highest'} {short(name, known=known)}", "number")
-        for name, aim in first.objectives.items()
-    ]
-    heads = [("run", "name"), ("strategy", "text"), ("seed", "number"), ("trials", "number")]
-    heads += [("time", "number"), ("on the front", "number"), *best, ("hypervolume", "number")]
-    names = _names(runs)
-    rows = [_row(run, place, names[place], everything) for place, run in enumerate(runs)]
-    return Grid("Runs compared", heads, [row for row in rows if row])
-
-
-def _row(run: RunData, place: int, name: str, everything: Sequence[Trial]) -> list[str | Cell]:
-    if not run.objectives:
-        return []
-    seconds, search = span_seconds(run.trials), run.outline.search
-    trace = hypervolume_trace(run.trials, run.objectives, among=everything)
-    return [
-        Cell(links=((f"#run{place}", name),)),
-        search.get("strategy", ""),
-        search.get("seed", ""),
-        f"{len(run.trials):,}",
-        duration(seconds) if seconds else "",
-        str(len(run.members)),
-        *(_best(run, metric) for metric in run.objectives),
-        f"{100 * trace[-1][1]:.1f} %" if trace else "",
-    ]
-
-
-def _best(run: RunData, name: str) -> str:
-    values = [member.trial.metrics[name].value for member in run.members]
-    if not values:
-        return ""
-    value = min(values) if run.objectives[name] == "minimize" else max(values)
-    return display(name, value, known=run.outline.model)
