@@ -24,8 +24,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _NAME = "latency_ms"
-_SPAN = 8
-_ENOUGH = 3  # trials from which on their order says anything
+_ENOUGH = 3  # trials: two are in the right order by chance half of the time
 
 
 @dataclass(frozen=True)

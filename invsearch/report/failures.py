@@ -10,7 +10,7 @@ from invsearch.runs import Trial
 
 __all__ = ["Failure", "failures"]
 
-_NAMED = 8  # trials that are named for each reason: a line of links
+_NAMED = 8  # trials that are linked for each reason: they fill one line of the column
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QUANTITIES", "layer_costs"]
 
-_MOST = 24  # networks that a page takes apart: more than a person opens, and 0.2 MB of data
+_MOST = 24  # networks that a page takes apart: more than a person opens, 3 KB to 5 KB each
 
 QUANTITIES = {
     "macs": "MACs (fvcore)",

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from invsearch.paper import PublishedNetwork, networks
 from invsearch.runs import RunData, Trial
 
-__all__ = ["PaperPoint", "convention_of", "paper_points", "papers_for"]
+__all__ = ["SIDE", "PaperPoint", "convention_of", "other_image", "paper_points", "papers_for"]
+
+SIDE = 224  # pixels of the square image that the paper's classifiers are counted and trained for
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ def convention_of(trials: Sequence[Trial]) -> str:
     return "fvcore"
 
 
+def other_image(run: RunData) -> tuple[int, int] | None:
+    """Return the image (height, width) that a run's MACs are of where it is not the paper's.
+
+    None too where the run does not say: its costs are then of a classifier's square image.
+    """
+    metrics = (trial.metrics.get("macs") for trial in run.trials)
+    images = [metric.image for metric in metrics if metric and metric.image]
+    return next((image for image in images if image != (SIDE, SIDE)), None)
+
+
 def paper_points(convention: str = "fvcore") -> list[PaperPoint]:
     """Count the paper's ten networks.
 
@@ -50,12 +62,14 @@ def paper_points(convention: str = "fvcore") -> list[PaperPoint]:
 
 
 def papers_for(run: RunData, paper: Sequence[PaperPoint] | None) -> Sequence[PaperPoint]:
-    """Return what of the paper belongs into a run's figures.
+    """Return what of the paper belongs into a run's figures: nothing where costs are of two images.
 
     Args:
         run: The run.
         paper: The networks as counted; counted here, by the run's convention, when None.
     """
+    if other_image(run):
+        return ()
     if paper is not None:
         return paper
     wanted = run.outline.model and {"macs", "params"} & set(run.objectives)
@@ -67,5 +81,5 @@ def _point(network: PublishedNetwork, convention: str) -> PaperPoint:
     from invsearch.models.resolve import network_spec
 
     spec = network_spec({"family": network.family}, {"depth": network.depth})
-    counts = count(spec, resolution=224, convention="paper" if convention == "paper" else "fvcore")
+    counts = count(spec, resolution=SIDE, convention="paper" if convention == "paper" else "fvcore")
     return PaperPoint(network, counts.params, counts.macs, counts.convention)

@@ -16,7 +16,7 @@ from invsearch.runs.front import oriented
 __all__ = ["KNEE", "Pick", "picks"]
 
 KNEE = "knee, the best trade-off"
-_ENOUGH = 3  # members below which every one is an end
+_ENOUGH = 3  # members: of two each is an end, so neither is between
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from invsearch.report.plot.figure import Axis, Figure, Trace, heading, pairs
+from invsearch.metrics import Metric
+from invsearch.report.plot.figure import Axis, Figure, Trace, heading, pairs, run_colour
 from invsearch.report.plot.front import set_scale
-from invsearch.report.text import short
+from invsearch.report.text import pixels, short
 from invsearch.runs import FrontMember, RunData
 
 __all__ = ["compared_fronts", "run_names"]
 
-_COLOURS = 6
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon")
 
 
@@ -35,7 +35,7 @@ def _fronts(runs: Sequence[tuple[int, RunData]], x: str | None, y: str | None) -
     for place, (index, run) in enumerate(runs):
         text = names[place] + (f" ({sources[place]})" if len(set(sources)) > 1 else "")
         traces = _traces(index, run, Axis(run, x), Axis(run, y), place)
-        figure.add_together(text, _symbol(place), f"run{place % _COLOURS}", traces)
+        figure.add_together(text, _symbol(place), run_colour(place), traces)
     figure.layout = {
         "xaxis": {"title": {"text": across.title}, "automargin": True, "exponentformat": "SI"},
         "yaxis": {"automargin": True, "exponentformat": "SI"},
@@ -69,13 +69,18 @@ def _sources(run: RunData, *metrics: str | None) -> str:
         f"{short(name, known=known)} {source}"
         for name in metrics
         if name
-        for source in sorted({member.trial.metrics[name].source for member in run.members})
+        for source in sorted({_source(member.trial.metrics[name]) for member in run.members})
     )
+
+
+def _source(metric: Metric) -> str:
+    """Return where a number comes from, and of which image where it is a cost."""
+    return f"{metric.source} at {pixels(metric.image)}" if metric.image else metric.source
 
 
 def _traces(index: int, run: RunData, x: Axis, y: Axis, place: int) -> list[Trace]:
     """Return a run's members, the doubtful ones apart, and the border of what they dominate."""
-    colour = f"@run{place % _COLOURS}"
+    colour = f"@{run_colour(place)}"
     ordered = sorted(run.members, key=lambda member: x.values([member.trial]))
     traces: list[Trace] = []
     if len(run.objectives) == 2:
@@ -92,7 +97,7 @@ def _traces(index: int, run: RunData, x: Axis, y: Axis, place: int) -> list[Trac
 
 
 def _markers(index: int, members: Sequence[FrontMember], x: Axis, y: Axis, place: int) -> Trace:
-    trials, colour = [member.trial for member in members], f"@run{place % _COLOURS}"
+    trials, colour = [member.trial for member in members], f"@{run_colour(place)}"
     hollow = members[0].doubtful
     line = {"width": 2 if hollow else 1, "color": colour if hollow else "@surface"}
     marker = {"symbol": _symbol(place) + ("-open" if hollow else ""), "size": 10, "line": line}

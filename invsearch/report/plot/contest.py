@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from invsearch.report.plot.figure import Figure, Trace, heading
+from invsearch.report.plot.figure import Figure, Trace, heading, run_colour
 from invsearch.report.text import plot_text
 from invsearch.value import rounded
 
 __all__ = ["contest_figure"]
 
-_COLOURS = ("run0", "run1", "run2", "run3", "run4", "run5")
-_FLOOR = 1e-4  # what is missing below this share is drawn here: the axis is logarithmic
+_FLOOR = 1e-4  # drawn here where less is missing: a log axis has no zero, tables four digits
 
 
 def contest_figure(setting: str, standings: Sequence[Mapping[str, Any]]) -> Figure:
@@ -21,7 +20,7 @@ def contest_figure(setting: str, standings: Sequence[Mapping[str, Any]]) -> Figu
     seeds = len(standings[0]["shares"])
     figure = Figure(title=f"Hypervolume still missing, {setting}", height=420)
     for place, standing in enumerate(standings):
-        colour = _COLOURS[place % len(_COLOURS)]
+        colour = run_colour(place)
         missing = [[max(1 - share, _FLOOR) for share in seed] for seed in standing["shares"]]
         figure.add(
             standing["strategy"], "line", colour, _mean(standing["strategy"], missing, colour)

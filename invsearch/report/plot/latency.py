@@ -16,7 +16,7 @@ from invsearch.value import rounded, significant
 __all__ = ["latency_figure"]
 
 _NAME = "latency_ms"
-_SPAN = 8
+_SPAN = 8  # times the smallest: beyond, errors of some percent at the low end are below a mark
 
 
 def latency_figure(run: RunData, index: int) -> Figure | None:

@@ -19,8 +19,8 @@ from invsearch.runs import RunData, load_run
 
 __all__ = ["write_png"]
 
-_SIZE = (900, 620)  # pixels of a picture, before scale
-_SCALE = 2
+_SIZE = (900, 620)  # pixels before scale: text of 14 px reads well at a column of 85 mm
+_SCALE = 2  # 1800 pixels across that column are 540 dpi, above the 300 that journals ask for
 
 
 def write_png(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from invsearch.report.plot.figure import Figure, Trace, heading
+from invsearch.report.plot.figure import Figure, Trace, heading, run_colour
 from invsearch.report.text import plot_text
 from invsearch.value import rounded, significant
 
 __all__ = ["roofline_figure"]
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "cross", "star")
-_COLOURS = ("run0", "run1", "run2", "run3", "run4", "run5")
 
 
 def roofline_figure(
@@ -29,7 +28,7 @@ def roofline_figure(
     for point in points:
         groups.setdefault(f"{point['case'].split('/')[0]}, {point['candidate']}", []).append(point)
     for place, (name, group) in enumerate(groups.items()):
-        symbol, colour = _SYMBOLS[place % len(_SYMBOLS)], _COLOURS[place % len(_COLOURS)]
+        symbol, colour = _SYMBOLS[place % len(_SYMBOLS)], run_colour(place)
         figure.add(name, symbol, colour, _points(group, symbol, colour))
     figure.add("ceiling of this machine", "line", "muted", _ceiling(roof))
     figure.layout = {
