@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opened_page import Opened
 from synthetic_runs import PAPER, Writer
 
 from invsearch.metrics import Metric
+from invsearch.report import sections, write_report
+from invsearch.report.blocks import Section
+from invsearch.report.sections import RunSection
+from invsearch.report.shown import ShownRun
 from invsearch.report.web.assets import asset
 from invsearch.runs import RunFolder, Trial
 from invsearch.space.architecture import Architecture
@@ -219,3 +224,31 @@ def test_the_page_writes_numbers_as_python_does(browser: Any) -> None:
         for value, text in zip(values, texts, strict=True):
             if form.kind != "scaled" or abs(value) >= 1e-4 or value == 0:
                 assert text == in_python(value, form), (value, form)
+
+
+@pytest.mark.parametrize("missing", [row.name for row in sections.SECTIONS])
+def test_the_page_works_without_any_one_section(
+    browser: Any, writer: Writer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
+) -> None:
+    """One that failed leaves a line; figures are drawn, points are selected, nothing is said."""
+
+    def failing(shown: ShownRun) -> Section | None:
+        raise ValueError("broken")
+
+    rows = [
+        RunSection(row.name, failing if row.name == missing else row.make)
+        for row in sections.SECTIONS
+    ]
+    monkeypatch.setattr(sections, "SECTIONS", tuple(rows))
+    path = write_report(
+        [writer(20)], tmp_path / "r.html", paper=(), reproduction={}, benchmarks=(), contests=()
+    )
+    opened = Opened(browser, path)
+    opened.draw_all()
+    opened.page.locator(".plot").first.focus()
+    for key in ("ArrowRight", "Enter", "Escape"):
+        opened.page.keyboard.press(key)
+    notice = opened.page.locator(f"#run0-{missing} .notice")
+    assert "could not be made: ValueError: broken" in notice.inner_text()
+    assert opened.noise == []
+    opened.page.close()
