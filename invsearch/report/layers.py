@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import InvsearchError
 from invsearch.report.columns import coded
-from invsearch.report.picks import Pick
+from invsearch.report.picks import Recommendation
 from invsearch.report.text import pixels
 from invsearch.runs import RunData, Trial
 
@@ -41,7 +41,7 @@ class CountedLayers:
     layers: Sequence[LayerCost]
 
 
-def layer_costs(run: RunData, picks: Sequence[Pick]) -> dict[str, Any] | None:
+def layer_costs(run: RunData, picks: Sequence[Recommendation]) -> dict[str, Any] | None:
     """Take the recommended networks and the front apart.
 
     Args:
@@ -75,7 +75,7 @@ def layer_costs(run: RunData, picks: Sequence[Pick]) -> dict[str, Any] | None:
     return {"images": [list(image) for image in images], "networks": networks}
 
 
-def _chosen(run: RunData, picks: Sequence[Pick]) -> list[Trial]:
+def _chosen(run: RunData, picks: Sequence[Recommendation]) -> list[Trial]:
     """Return the recommended trials, then the other members, then the first baselines."""
     by_number = {trial.number: trial for trial in run.trials}
     numbers = [pick.number for pick in picks] + [member.trial.number for member in run.members]

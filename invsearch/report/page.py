@@ -82,7 +82,7 @@ def write_report(
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Placed:
     """A section in its place.
 
     Attributes:
@@ -109,7 +109,7 @@ class _Group:
         link: What the navigation calls all of it; empty where it names the sections.
     """
 
-    parts: Sequence[_Part]
+    parts: Sequence[_Placed]
     id: str = ""
     title: str = ""
     path: str = ""
@@ -174,26 +174,30 @@ def _parts(
     given: Given,
     prefix: str,
     say: Say,
-) -> list[_Part]:
+) -> list[_Placed]:
     made = [_part(name, make, given, prefix, say) for name, make in table]
     return [part for part in made if part]
 
 
 def _part(
     name: str, make: Callable[[Given], Section | None], given: Given, prefix: str, say: Say
-) -> _Part | None:
-    """Make a section; one that raises is a line in its place, and the others are as they were."""
+) -> _Placed | None:
+    """Make a section; one that raises is a line in its place, and the others are as they were.
+
+    What JSON has no word for is found here too: written with the whole page it would cost the page.
+    """
     try:
         section = make(given)
         drawn = section.drawn if section else []
         figures = {element: _json(figure.to_json()) for element, figure in drawn}
+        _json(section.data if section else {})
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         line = f"the section {prefix}{name} could not be made: {reason}"
         say(line)
         label, figures = name.capitalize(), {}
         section = Section(label, [Prose(line[:1].upper() + line[1:], "notice")])
-    return _Part(f"{prefix}{name}", section, figures) if section else None
+    return _Placed(f"{prefix}{name}", section, figures) if section else None
 
 
 def _of_run(shown: ShownRun, group: _Group) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from invsearch.report.benchmarks import Benchmark
 from invsearch.report.contests import ContestResult
 from invsearch.report.paper import PaperPoint
-from invsearch.report.picks import Pick, picks
+from invsearch.report.picks import Recommendation, picks
 from invsearch.runs import RunData
 
 __all__ = ["PageMaterial", "ShownRun"]
@@ -41,7 +41,7 @@ class ShownRun:
         return self.run.path.resolve().name
 
     @cached_property
-    def picks(self) -> list[Pick]:
+    def picks(self) -> list[Recommendation]:
         """The recommended members of the front."""
         return picks(self.run)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from invsearch.metrics import Direction
 from invsearch.report.blocks import Card, Cards, Code, PageBlock, Prose, Section
 from invsearch.report.failures import failures
-from invsearch.report.picks import Pick
+from invsearch.report.picks import Recommendation
 from invsearch.report.repeat import planned_trials, resume_command
 from invsearch.report.shown import ShownRun
 from invsearch.report.text import (
@@ -39,7 +39,7 @@ def section(shown: ShownRun) -> Section:
     return Section("Summary", blocks)
 
 
-def _card(shown: ShownRun, pick: Pick) -> Card:
+def _card(shown: ShownRun, pick: Recommendation) -> Card:
     return Card(
         title=pick.why[:1].upper() + pick.why[1:],
         link=(f"#{shown.id}-trial{pick.number}", f"trial {pick.number}"),

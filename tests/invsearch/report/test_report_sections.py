@@ -31,6 +31,11 @@ def unwritable(shown: ShownRun) -> Section:
     return Section("Bad", [Figures([("bad", figure)])])
 
 
+def nameless(shown: ShownRun) -> Section:
+    """Hold such a number in what the page's script is given."""
+    return Section("Bad", [Prose("bad")], data={"bad": math.inf})
+
+
 def greeting(shown: ShownRun) -> Section:
     return Section("Greeting", [Prose(f"{len(shown.run.trials)} < 100 trials")], title="Hello")
 
@@ -58,7 +63,7 @@ def test_a_section_is_one_function_and_one_row(
     assert told == []
 
 
-@pytest.mark.parametrize("make", [broken, unwritable])
+@pytest.mark.parametrize("make", [broken, unwritable, nameless])
 def test_a_section_that_fails_costs_that_section_alone(
     monkeypatch: pytest.MonkeyPatch, writer: Writer, make: object
 ) -> None:
