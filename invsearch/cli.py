@@ -133,8 +133,11 @@ def report(
     from invsearch.report import find_runs, write
 
     folders = find_runs(runs or [])
+    told: list[str] = []
     with _console().status("writing"):
-        paths = write(folders, output, form=form, plotlyjs=plotlyjs)
+        paths = write(folders, output, form=form, plotlyjs=plotlyjs, say=told.append)
+    for line in told:
+        typer.echo(line, err=True)
     for path in paths:
         typer.echo(path)
 

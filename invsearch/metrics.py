@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
+from invsearch.value import PLAIN, NumberFormat
+
 __all__ = ["KNOWN_METRICS", "Direction", "Fidelity", "Metric", "MetricInfo", "Source"]
 
 Source = Literal[
@@ -15,33 +17,65 @@ Source = Literal[
 ]  # fmt: skip
 Direction = Literal["minimize", "maximize"]
 
+_NORMAL_95 = 1.959964  # standard errors from the mean to either end: the normal's 97.5 % quantile
+
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What the suite knows about a metric of its own.
+    """What the suite knows about a metric of its own: every text about it is here.
 
     Attributes:
         direction: The direction in which it is better.
         label: The name shown on an axis, with the unit.
         kind: Where it comes from: ``counted`` from closed forms, ``measured`` on a device,
             ``accuracy`` from training or a published table.
+        short: The name in a sentence, without the unit.
+        format: How its values are written.
+        published: Whether the paper's tables give it.
+        refused: Why nothing can evaluate it yet; empty where it can be asked for.
     """
 
     direction: Direction
     label: str
     kind: Literal["counted", "measured", "accuracy"]
+    short: str
+    format: NumberFormat = PLAIN
+    published: bool = False
+    refused: str = ""
 
+    @property
+    def unit(self) -> str:
+        """The unit of its values; empty for a count."""
+        return {"percent": "%", "bytes": "bytes"}.get(self.format.kind, self.format.unit)
+
+
+_COUNT, _PERCENT = NumberFormat("scaled"), NumberFormat("percent")
+_NOT_READ = "no energy meter can be read yet"
 
 KNOWN_METRICS: Mapping[str, MetricInfo] = {
-    "params": MetricInfo("minimize", "parameters", "counted"),
-    "macs": MetricInfo("minimize", "multiply-adds (MACs)", "counted"),
-    "latency_ms": MetricInfo("minimize", "latency (ms)", "measured"),
-    "peak_memory_bytes": MetricInfo("minimize", "peak memory (bytes)", "counted"),
-    "energy_mj": MetricInfo("minimize", "energy (mJ)", "measured"),
-    "top1": MetricInfo("maximize", "top-1 accuracy (%)", "accuracy"),
-    "error": MetricInfo("minimize", "top-1 error (%)", "accuracy"),
-    "val_loss": MetricInfo("minimize", "validation loss (nats)", "accuracy"),
-}
+    "params": MetricInfo("minimize", "parameters", "counted", "parameters", _COUNT),
+    "macs": MetricInfo("minimize", "multiply-adds (MACs)", "counted", "MACs", _COUNT),
+    "latency_ms": MetricInfo(
+        "minimize", "latency (ms)", "measured", "latency", NumberFormat("plain", "ms")
+    ),
+    "peak_memory_bytes": MetricInfo(
+        "minimize", "peak memory (bytes)", "counted", "peak memory", NumberFormat("bytes")
+    ),
+    "energy_mj": MetricInfo(
+        "minimize", "energy (mJ)", "measured", "energy", NumberFormat("plain", "mJ"),
+        refused=_NOT_READ,
+    ),
+    "top1": MetricInfo(
+        "maximize", "top-1 accuracy (%)", "accuracy", "top-1 accuracy", _PERCENT, published=True
+    ),
+    "error": MetricInfo(
+        "minimize", "top-1 error (%)", "accuracy", "top-1 error", _PERCENT, published=True
+    ),
+    "val_loss": MetricInfo(
+        "minimize", "validation loss (nats)", "accuracy", "validation loss",
+        NumberFormat("plain", "nats"),
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,7 +149,15 @@ class Metric:
         """Standard error implied by the 95 % interval; 0 for an exact value."""
         if self.low is None or self.high is None:
             return 0.0
-        return (self.high - self.low) / (2 * 1.959964)
+        return (self.high - self.low) / (2 * _NORMAL_95)
+
+    @property
+    def image(self) -> tuple[int, int] | None:
+        """(height, width) of the one image that a cost is of, None where that is not recorded."""
+        size = self.detail.get("resolution")
+        if isinstance(size, int):
+            return size, size
+        return (int(size[0]), int(size[1])) if isinstance(size, list | tuple) else None
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {

@@ -14,6 +14,7 @@ from invsearch.bench.layers import CONVOLUTION
 from invsearch.bench.memory import AT_MOST, ExtraMemory
 from invsearch.bench.reach import Outcome
 from invsearch.bench.session import Session
+from invsearch.value import significant
 from ops.timing import Interval, Measurement, Roofline
 
 __all__ = ["changes_table", "session_tables"]
@@ -74,9 +75,9 @@ def _cases(session: Session) -> Table:
 def _row(result: Result, name: str, one: Measurement, roof: Roofline) -> Iterator[str]:
     low, high = one.interval_ms
     rates = result.rates(name, roof)
-    yield f"{one.median_ms:.4g} ({low:.4g} to {high:.4g})"
-    yield f"{rates['gflops']:.3g}" if rates else ""
-    yield f"{rates['gbytes_per_s']:.3g}" if rates else ""
+    yield f"{significant(one.median_ms)} ({significant(low)} to {significant(high)})"
+    yield significant(rates["gflops"], 3) if rates else ""
+    yield significant(rates["gbytes_per_s"], 3) if rates else ""
     yield f"{rates['roofline']:.0%}" if rates else ""
     others = [result.comparison.reference]
     if CONVOLUTION in result.comparison.measurements and CONVOLUTION not in others:
@@ -100,7 +101,10 @@ def _memory(found: Sequence[ExtraMemory]) -> Table:
     table = _table("extra memory, 56 x 56, 8 images", "MB", "of the kernel tensor", "at most")
     for one in found:
         table.add_row(
-            one.candidate, f"{one.extra_bytes / 1e6:.3g}", f"{one.part:.1%}", f"{AT_MOST:.0%}"
+            one.candidate,
+            significant(one.extra_bytes / 1e6, 3),
+            f"{one.part:.1%}",
+            f"{AT_MOST:.0%}",
         )
     return table
 
@@ -110,7 +114,7 @@ def _machine(session: Session) -> str:
     return (
         f"{around['cpu_model']}, {around['cpu_capability']}, {session.settings.threads} threads, "
         f"nice {around['nice']}, torch {around['torch']}; {session.settings.cache} cache; "
-        f"at most {roof.gflops:.4g} GFLOP/s and {roof.gbytes_per_s:.3g} GB/s"
+        f"at most {significant(roof.gflops)} GFLOP/s and {significant(roof.gbytes_per_s, 3)} GB/s"
     )
 
 
@@ -146,7 +150,8 @@ def _table(*columns: str) -> Table:
 
 
 def _ratio(times: Interval) -> str:
-    return f"{times.value:.3g}x ({times.low:.3g} to {times.high:.3g})"
+    value, low, high = (significant(end, 3) for end in (times.value, times.low, times.high))
+    return f"{value}x ({low} to {high})"
 
 
 def _coloured(word: str) -> str:

@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from invsearch.value import compact, significant
+
 if TYPE_CHECKING:
     from invsearch.explain.explanation import Explanation
     from invsearch.explain.layers import LayersExplanation
@@ -52,7 +54,7 @@ def render_layers(explanation: LayersExplanation) -> RenderableType:
         table.add_row(layer.name, layer.operator, shape, *(f"{n:,}" for n in row), *times)
     totals = [f"{sum(column):,}" for column in zip(*rows, strict=True)]
     table.add_section()
-    sums = (f"{measured.sum_ms:.4g}", "") if measured else ()
+    sums = (significant(measured.sum_ms), "") if measured else ()
     table.add_row("total", "", "", *totals, *sums)
     parts: list[RenderableType] = [Text(_pairs(explanation.architecture)), table]
     if measured:
@@ -61,7 +63,8 @@ def render_layers(explanation: LayersExplanation) -> RenderableType:
 
 
 def _times(latency: Metric) -> tuple[str, str]:
-    return f"{latency.value:.3g}", f"{latency.low:.3g} to {latency.high:.3g}"
+    value, low, high = (significant(n, 3) for n in (latency.value, latency.low, latency.high))
+    return value, f"{low} to {high}"
 
 
 def _latency_note(measured: LayerLatencies) -> str:
@@ -69,8 +72,8 @@ def _latency_note(measured: LayerLatencies) -> str:
     detail, (value, interval) = measured.network.detail, _times(measured.network)
     note = (
         f"the whole network takes {value} ms ({interval}), its layers, each timed alone, "
-        f"{measured.sum_ms:.3g} ms together: alone, a layer finds its tensors in the cache "
-        "and its memory mapped. "
+        f"{significant(measured.sum_ms, 3)} ms together: alone, a layer finds its tensors in the "
+        "cache and its memory mapped. "
         f"Measured on {detail['device']}, batch {detail['shape'][0]}, threads {detail['threads']}"
     )
     flags = [latency.detail["flags"] for latency in (measured.network, *measured.layers.values())]
@@ -110,7 +113,7 @@ def _ranges(explanation: Explanation) -> Table:
     words = {"exact": "all counted", "sampled": "samples, then climbed to both ends"}
     for found in explanation.ranges:
         table.add_row(
-            Text(found.name), _amount(found.low), _amount(found.high), words[found.method]
+            Text(found.name), compact(found.low), compact(found.high), words[found.method]
         )
     return table
 
@@ -122,16 +125,8 @@ def _samples(explanation: Explanation) -> Table:
     for name in names:
         table.add_column(Text(name), justify="right")
     for architecture, costs in explanation.samples:
-        table.add_row(Text(_pairs(architecture)), *(_amount(costs[name]) for name in names))
+        table.add_row(Text(_pairs(architecture)), *(compact(costs[name]) for name in names))
     return table
-
-
-def _amount(value: float) -> str:
-    """A number to four digits, with k, M or G as a space file may have it."""
-    for suffix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= factor:
-            return f"{value / factor:.4g}{suffix}"
-    return f"{value:.4g}"
 
 
 def _pairs(values: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from invsearch.paper.lines import UNITS, Line, lines
 from invsearch.paper.reproduce import failures
 from invsearch.paper.row import PUBLISHED, Row
+from invsearch.value import fixed, signed
 
 __all__ = ["render"]
 
@@ -71,20 +72,16 @@ def _cells(line: Line, notes: dict[str, int]) -> dict[str, Text]:
     verdict = "differs (known)" if main.known else main.verdict.replace("not_judged", "-")
     judged = main.tolerance_percent is not None
     return {
-        "published": Text(main.printed) if main.printed else _number(main.published),
+        "published": Text(main.printed or fixed(main.published)),
         "status": Text(_status(main.status, notes)),
-        "ours": _number(main.reproduced),
-        "measured": _number(main.reproduced),
-        "diff %": Text(f"{main.difference_percent:+.3f}" if judged else ""),
+        "ours": Text(fixed(main.reproduced)),
+        "measured": Text(fixed(main.reproduced)),
+        "diff %": Text(signed(main.difference_percent, 3) if judged else ""),
         "tol. %": Text(f"{main.tolerance_percent:.3f}" if judged else ""),
         "verdict": Text(verdict, "yellow" if main.known else _STYLES[main.verdict]),
-        "fvcore": _number(line.fvcore),
-        "alike": _number(line.like_for_like),
+        "fvcore": Text(fixed(line.fvcore)),
+        "alike": Text(fixed(line.like_for_like)),
     }
-
-
-def _number(value: float | None) -> Text:
-    return Text("" if value is None else f"{value:.4f}" if value < 100 else f"{value:.2f}")
 
 
 def _status(status: str, notes: dict[str, int]) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invsearch.report.figure import Figure, Trace, heading
-from invsearch.report.grid import Grid
-from invsearch.report.text import counted_noun, display, plot_text, rounded, span
+from invsearch.report.blocks import Grid
+from invsearch.report.plot.figure import Figure
+from invsearch.report.plot.roofline import roofline_figure
+from invsearch.report.text import counted_noun, display, span
 from invsearch.runs.load import RESULTS
+from invsearch.value import significant
 
 __all__ = ["Benchmark", "find_benchmarks", "read_benchmark"]
 
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "cross", "star")
-_COLOURS = ("run0", "run1", "run2", "run3", "run4", "run5")
 _HEADS = {
     "case": ("case", "name"),
     "candidate": ("candidate", "text"),
@@ -73,7 +73,7 @@ def _benchmark(name: str, document: Mapping[str, Any]) -> Benchmark:
     points = roofline_points(document)
     rates = {(point["case"], point["candidate"]): point for point in points}
     rows = [_row(bar, rates.get((bar["case"], bar["candidate"]))) for bar in bars(document)]
-    figure = _roofline(points, ceiling(document)) if points else None
+    figure = roofline_figure(points, ceiling(document)) if points else None
     return Benchmark(name, _machine(document), figure, rows)
 
 
@@ -91,53 +91,6 @@ def _row(bar: Mapping[str, Any], rates: Mapping[str, Any] | None) -> dict[str, s
         "case": bar["case"],
         "candidate": bar["candidate"],
         "latency": f"{value} ({ends})",
-        "rate": f"{rates['gflops']:.3g}" if rates else "",
+        "rate": significant(rates["gflops"], 3) if rates else "",
         "part": f"{rates['roofline']:.0%}" if rates else "",
     }
-
-
-def _roofline(points: Sequence[Mapping[str, Any]], roof: Sequence[tuple[float, float]]) -> Figure:
-    figure = Figure(title="Roofline of the operators", height=480)
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for point in points:
-        groups.setdefault(f"{point['case'].split('/')[0]}, {point['candidate']}", []).append(point)
-    for place, (name, group) in enumerate(groups.items()):
-        symbol, colour = _SYMBOLS[place % len(_SYMBOLS)], _COLOURS[place % len(_COLOURS)]
-        figure.add(name, symbol, colour, _points(group, symbol, colour))
-    figure.add("ceiling of this machine", "line", "muted", _ceiling(roof))
-    figure.layout = {
-        "xaxis": {
-            "title": {"text": "operations a byte that must be moved"}, "type": "log",
-            "automargin": True, "dtick": 1,
-        },
-        "yaxis": {"type": "log", "automargin": True, "dtick": 1},
-        "annotations": [heading("GFLOP/s, \u2191 better", "y domain")],
-    }  # fmt: skip
-    figure.caption = (
-        "Two operations a multiply-add. Under the slope an operator is bound by memory, under the"
-        " flat part by arithmetic; the ceilings were measured in the same session."
-    )
-    return figure
-
-
-def _points(group: Sequence[Mapping[str, Any]], symbol: str, colour: str) -> Trace:
-    return {
-        "mode": "markers",
-        "x": [rounded(point["intensity"], 4) for point in group],
-        "y": [rounded(point["gflops"], 4) for point in group],
-        "marker": {"symbol": symbol, "size": 8, "color": f"@{colour}", "opacity": 0.8},
-        "hoverinfo": "text",
-        "hovertext": [
-            f"<b>{plot_text(point['case'])}</b><br>{plot_text(point['candidate'])}"
-            f"<br>{point['gflops']:.3g} GFLOP/s, {point['roofline']:.0%} of the ceiling"
-            for point in group
-        ],
-    }
-
-
-def _ceiling(roof: Sequence[tuple[float, float]]) -> Trace:
-    return {
-        "mode": "lines", "x": [rounded(x, 4) for x, _ in roof],
-        "y": [rounded(y, 4) for _, y in roof], "hoverinfo": "skip",
-        "line": {"color": "@muted", "width": 2},
-    }  # fmt: skip

@@ -6,18 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invsearch.errors import InputError, nearest
-from invsearch.report.exports import write_csv, write_json, write_png
-from invsearch.report.page import write_report
+from invsearch.report.exports import write_csv, write_json
+from invsearch.report.page import Say, silent, write_report
 from invsearch.report.places import default_output
-from invsearch.report.plotly_script import check_mode
+from invsearch.report.plot.picture import write_png
+from invsearch.report.web.plotly_script import check_mode
 
 __all__ = ["FORMATS", "write"]
 
-FORMATS = ("html", "csv", "json", "png")
+_DATA = {"csv": write_csv, "json": write_json}
+FORMATS = ("html", *_DATA, "png")
 
 
 def write(
-    folders: Sequence[Path], output: Path | None = None, *, form: str = "html", plotlyjs: str = ""
+    folders: Sequence[Path],
+    output: Path | None = None,
+    *,
+    form: str = "html",
+    plotlyjs: str = "",
+    say: Say = silent,
 ) -> list[Path]:
     """Write runs as a page, as data or as pictures.
 
@@ -26,6 +33,7 @@ def write(
         output: The file; ``reports/<run>.<format>`` when None.
         form: One of :data:`FORMATS`; ``png`` writes a file per figure.
         plotlyjs: How a page gets plotly.js: ``inline`` (the default), ``directory`` or ``cdn``.
+        say: Told of every section of a page that could not be made.
 
     Returns:
         The files written.
@@ -41,10 +49,8 @@ def write(
     if plotlyjs and form != "html":
         raise InputError(f"--plotlyjs is about pages: it has no meaning with --format {form}")
     path = output or default_output(folders).with_suffix(f".{form}")
-    if form == "csv":
-        return [write_csv(folders, path)]
-    if form == "json":
-        return [write_json(folders, path)]
+    if form in _DATA:
+        return [_DATA[form](folders, path)]
     if form == "png":
         return write_png(folders, path)
-    return [write_report(folders, path, plotlyjs=check_mode(plotlyjs or "inline"))]
+    return [write_report(folders, path, plotlyjs=check_mode(plotlyjs or "inline"), say=say)]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from invsearch.report.benchmarks import Benchmark
-from invsearch.report.grid import Cell, Grid
+from invsearch.report.blocks import Cell, Grid
 from invsearch.report.text import first_line
 from invsearch.runs.load import RESULTS
+from invsearch.value import significant
 
 __all__ = ["GpuBenchmark", "find_gpu_benchmark"]
 
@@ -89,7 +90,7 @@ def _number(value: float | None, unit: str) -> str:
         return "yes" if value else "no"
     if unit == "fraction":
         return f"{value:.0%}"
-    return f"{value:.3g} s" if unit == "s" else f"{value:.3g}x"
+    return f"{significant(value, 3)} s" if unit == "s" else f"{significant(value, 3)}x"
 
 
 def _cell(key: str, text: str) -> str | Cell:

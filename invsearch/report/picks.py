@@ -13,14 +13,14 @@ from invsearch.report.text import display, interval, parameter_groups, short
 from invsearch.runs import FrontMember, RunData
 from invsearch.runs.front import oriented
 
-__all__ = ["KNEE", "Pick", "picks"]
+__all__ = ["KNEE", "Recommendation", "picks"]
 
 KNEE = "knee, the best trade-off"
-_ENOUGH = 3  # members below which every one is an end
+_ENOUGH = 3  # members: of two each is an end, so neither is between
 
 
 @dataclass(frozen=True)
-class Pick:
+class Recommendation:
     """A recommended member of the front.
 
     Attributes:
@@ -40,7 +40,7 @@ class Pick:
     commands: list[tuple[str, str]]
 
 
-def picks(run: RunData) -> list[Pick]:
+def picks(run: RunData) -> list[Recommendation]:
     """Return the best member in each objective, and the knee; doubtful ones are never among them.
 
     The knee is the member farthest from the plane through the ends of the front, every objective's
@@ -79,7 +79,7 @@ def _knee(points: NDArray[np.float64]) -> int:
     return int(scaled.sum(axis=1).argmin())
 
 
-def _pick(run: RunData, member: FrontMember, why: str) -> Pick:
+def _pick(run: RunData, member: FrontMember, why: str) -> Recommendation:
     known = run.outline.model
     values = []
     for name in run.objectives:
@@ -87,7 +87,7 @@ def _pick(run: RunData, member: FrontMember, why: str) -> Pick:
         ends = interval(metric, known=known)
         around = f" [{ends}]" if ends else ""
         values.append((short(name, known=known), display(name, metric.value, known=known) + around))
-    return Pick(
+    return Recommendation(
         why=why,
         number=member.trial.number,
         values=values,

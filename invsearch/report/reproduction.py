@@ -1,4 +1,4 @@
-"""The paper's tables with verdicts and its two figures redrawn, from plain data."""
+"""The paper's tables with verdicts, from plain data."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from invsearch.report.figure import Figure, Trace, heading
-from invsearch.report.grid import Cell, Grid
-from invsearch.report.text import joined, plot_text, rounded
+from invsearch.report.blocks import Cell, Grid
+from invsearch.report.text import joined
+from invsearch.value import fixed, signed, significant
 
-__all__ = ["PaperTable", "paper_figures", "paper_tables", "reproduction_data"]
+__all__ = ["PaperTable", "paper_tables", "reproduction_data"]
 
-_STYLES = {
-    "rednet": ("star", "rednet"),
-    "resnet": ("circle", "resnet"),
-}
-_OTHERS = (
-    ("square", "run0"), ("diamond", "run2"), ("triangle-up", "run1"),
-    ("triangle-down", "run5"), ("pentagon", "muted"), ("hexagon", "muted"),
-)  # fmt: skip
 _MINUS = "\u2212"
+_PRINTED = 6  # digits: more than the paper prints of any number, so what it prints is kept
 _TONES = {"equal": "good", "within": "good", "differs": "bad"}
 _VERDICTS = {
     "equal": "equal",
@@ -93,9 +86,9 @@ def _line(row: Mapping[str, Any]) -> list[str | Cell]:
     return [
         row["row"],
         row.get("unit") or row["quantity"],
-        _number(row["published"]),
-        _number(row["reproduced"], 4),
-        _number(row.get("fvcore"), 4),
+        significant(row["published"], _PRINTED),
+        fixed(row["reproduced"]),
+        fixed(row.get("fvcore")),
         _signed(row["difference_percent"]) if judged else "",
         f"{row['tolerance_percent']:.2f} %" if judged else "",
         Cell(verdict, strong=verdict == "differs", tone=_TONES.get(verdict, "")),
@@ -104,59 +97,5 @@ def _line(row: Mapping[str, Any]) -> list[str | Cell]:
 
 
 def _signed(percent: float) -> str:
-    """Return a difference with its sign; none for zero."""
-    text = f"{percent:+.2f} %"
-    return text[1:] if text[1:] == "0.00 %" else text.replace("-", _MINUS)
-
-
-def _number(value: float | None, decimals: int | None = None) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if decimals is None else f"{value:.{decimals if value < 100 else 2}f}"
-
-
-def paper_figures(data: Mapping[str, Any]) -> list[Figure]:
-    """Return the paper's accuracy-against-cost figures."""
-    return [_figure(figure) for figure in data.get("figures", ())]
-
-
-def _figure(data: Mapping[str, Any]) -> Figure:
-    figure = Figure(title=data["title"])
-    others = iter(_OTHERS * 4)
-    for series in data["series"]:
-        symbol, colour = _STYLES.get(series["family"]) or next(others)
-        figure.add(series["name"], symbol, colour, _trace(series, symbol, colour))
-    figure.layout = {
-        "xaxis": {"title": {"text": plot_text(data["x_label"])}, "automargin": True},
-        "yaxis": {"automargin": True},
-        "annotations": [heading(plot_text(data["y_label"]), "y domain")],
-    }
-    sources: dict[str, list[str]] = {}
-    for series in data["series"]:
-        sources.setdefault(series["source"], []).append(series["name"])
-    parts = [f"{joined(names)}: {source}" for source, names in sources.items()]
-    figure.caption = f"{'; '.join(parts)}."
-    return figure
-
-
-def _trace(series: Mapping[str, Any], symbol: str, colour: str) -> Trace:
-    own = series["family"] in _STYLES
-    points = [point for point in series["points"] if point["x"] is not None]
-    return {
-        "mode": "lines+markers+text" if own else "lines+markers",
-        "x": [rounded(point["x"]) for point in points],
-        "y": [rounded(point["y"]) for point in points],
-        "text": [plot_text(str(point["label"]).rpartition("-")[2]) for point in points],
-        "textposition": "top center" if series["family"] == "rednet" else "bottom center",
-        "textfont": {"size": 11, "color": "@ink"},
-        "hoverinfo": "text",
-        "hovertext": [
-            f"<b>{plot_text(point['label'])}</b><br>top-1 {point['y']:g} %<br>"
-            f"{plot_text(str(point['status']))}"
-            for point in points
-        ],
-        "line": {
-            "color": f"@{colour}", "width": 2 if own else 1, "dash": "solid" if own else "dot",
-        },
-        "marker": {"symbol": symbol, "size": 10 if own else 8, "color": f"@{colour}"},
-    }  # fmt: skip
+    """Return a difference with its sign, a minus being one; none for zero."""
+    return f"{signed(percent)} %".replace("-", _MINUS)

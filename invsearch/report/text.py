@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from invsearch.metrics import KNOWN_METRICS, Direction, Fidelity, Metric
+from invsearch.metrics import KNOWN_METRICS, Direction, Fidelity, Metric, MetricInfo
 from invsearch.runs.trial import Trial
+from invsearch.value import PLAIN, NumberFormat, compact, number, number_span
 
 __all__ = [
     "axis_title", "bounds_text", "counted_noun", "display", "duration", "fidelity", "first_line",
-    "interval", "joined", "label", "number_format", "parameter_groups", "plot_text", "rounded",
-    "seconds_after", "short", "span", "span_seconds", "start_of", "trial_seconds",
+    "interval", "joined", "label", "number_format", "parameter_groups", "pixels",
+    "plot_text", "seconds_after", "short", "span", "span_seconds", "start_of", "trial_seconds",
 ]  # fmt: skip
 
-_SHORT = {
-    "params": "parameters",
-    "macs": "MACs",
-    "latency_ms": "latency",
-    "peak_memory_bytes": "peak memory",
-    "energy_mj": "energy",
-    "top1": "top-1 accuracy",
-    "error": "top-1 error",
-    "val_loss": "validation loss",
-}
-_BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
-_SMALLEST, _LARGEST = 1e-4, 1e6  # between these a number is written without a power of ten
-_SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+def _info(metric: str, *, known: bool) -> MetricInfo | None:
+    return KNOWN_METRICS.get(metric) if known else None
 
 
 def label(metric: str, *, known: bool) -> str:
@@ -38,12 +29,14 @@ def label(metric: str, *, known: bool) -> str:
         metric: The metric.
         known: Whether names mean what the suite means by them; an evaluator's are its own.
     """
-    return KNOWN_METRICS[metric].label if known and metric in KNOWN_METRICS else metric
+    info = _info(metric, known=known)
+    return info.label if info else metric
 
 
 def short(metric: str, *, known: bool) -> str:
     """Return a metric's name without its unit, for a sentence; see :func:`label`."""
-    return _SHORT.get(metric, metric) if known else metric
+    info = _info(metric, known=known)
+    return info.short if info else metric
 
 
 def axis_title(metric: str, direction: Direction | None, *, known: bool) -> str:
@@ -52,73 +45,21 @@ def axis_title(metric: str, direction: Direction | None, *, known: bool) -> str:
     return f"{label(metric, known=known)}{better}"
 
 
+def number_format(metric: str, *, known: bool) -> NumberFormat:
+    """Return how a metric's values are written; see :func:`label`."""
+    info = _info(metric, known=known)
+    return info.format if info else PLAIN
+
+
 def display(metric: str, value: float, *, known: bool) -> str:
     """Return a value with its unit, such as ``1.733 G`` for MACs or ``21.60 %`` for an error."""
-    form = number_format(metric, known=known)
-    if form["kind"] == "scaled":
-        return _scaled(value, "#.4g")
-    if form["kind"] == "bytes":
-        scale, unit = next((pair for pair in _BYTES if abs(value) >= pair[0]), (1, "B"))
-        return f"{_plain(value / scale)} {unit}"
-    if form["kind"] == "percent":
-        return f"{value:.2f} %"
-    return _plain(value) + form["unit"]
+    return number(value, number_format(metric, known=known))
 
 
-def _plain(value: float) -> str:
-    """Return four significant digits; whole numbers below a million keep all they have."""
-    if _is_whole(value):
-        return f"{value:.0f}"
-    decimals = _decimals(value)
-    if decimals is not None:
-        return f"{value:.{decimals}f}"
-    mantissa, exponent, power = f"{value:.3e}".partition("e")
-    return f"{mantissa}e{int(power)}" if exponent else mantissa
-
-
-def _is_whole(value: float) -> bool:
-    return float(value).is_integer() and abs(value) < 1e6
-
-
-def _decimals(value: float) -> int | None:
-    """Return the decimals that four significant digits take; None where a power of ten is due."""
-    if not _SMALLEST <= abs(value) < _LARGEST:
-        return None
-    return max(0, 3 - int(f"{value:.3e}".partition("e")[2]))
-
-
-def number_format(metric: str, *, known: bool) -> dict[str, str]:
-    """Return how the page's script writes a metric, as :func:`display` does here.
-
-    Returns:
-        ``kind``: ``scaled`` (k, M, G, T), ``bytes``, ``percent`` or ``plain``; ``unit``.
-    """
-    kinds = {"macs": "scaled", "params": "scaled", "peak_memory_bytes": "bytes"}
-    kinds |= {"top1": "percent", "error": "percent"}
-    units = {"latency_ms": " ms", "energy_mj": " mJ", "val_loss": " nats"}
-    if not known:
-        return {"kind": "plain", "unit": ""}
-    return {"kind": kinds.get(metric, "plain"), "unit": units.get(metric, "")}
-
-
-def rounded(value: float | None, digits: int = 7) -> float | None:
-    """Round to significant digits; whole numbers stay as they are.
-
-    The page carries thousands of numbers, each read to four digits.
-    """
-    if value is None or isinstance(value, int):
-        return value
-    if not math.isfinite(value):
-        return None
-    short_value = float(f"{value:.{digits}g}")
-    return int(short_value) if short_value.is_integer() and abs(value) < 1e15 else short_value
-
-
-def _scaled(value: float, form: str) -> str:
-    for scale, suffix in _SCALES:
-        if abs(value) >= scale:
-            return f"{format(value / scale, form).rstrip('.')} {suffix}"
-    return f"{value:.4g}"
+def pixels(size: Sequence[int]) -> str:
+    """Return an image's size, given as (height, width), as it is called: ``1280 x 800``."""
+    height, width = size
+    return f"{width} x {height}"
 
 
 def interval(metric: Metric, *, known: bool) -> str:
@@ -130,22 +71,7 @@ def interval(metric: Metric, *, known: bool) -> str:
 
 def span(metric: str, low: float, high: float, *, known: bool) -> str:
     """Return two values as ``low to high``, a common unit once; one value where they look alike."""
-    first, last = _ends(metric, low, high, known=known)
-    if first == last:
-        return first
-    number, _, unit = first.partition(" ")
-    return f"{number if unit and last.endswith(f' {unit}') else first} to {last}"
-
-
-def _ends(metric: str, low: float, high: float, *, known: bool) -> tuple[str, str]:
-    """Return two values, with as many decimals each where they are of one size."""
-    form = number_format(metric, known=known)
-    small, large = sorted((abs(low), abs(high)))
-    decimals = _decimals(large)
-    alike = form["kind"] == "plain" and not (_is_whole(low) and _is_whole(high))
-    if not alike or decimals is None or small < large / 1e3:
-        return display(metric, low, known=known), display(metric, high, known=known)
-    return f"{low:.{decimals}f}{form['unit']}", f"{high:.{decimals}f}{form['unit']}"
+    return number_span(low, high, number_format(metric, known=known))
 
 
 def fidelity(spent: Fidelity | None) -> str:
@@ -251,6 +177,8 @@ def bounds_text(constraints: Mapping[str, Mapping[str, float]], *, known: bool) 
 
 
 def _bound(name: str, bound: float, *, known: bool) -> str:
-    if known and name in ("macs", "params"):
-        return _scaled(bound, "g")
-    return display(name, bound, known=known)
+    """Write a bound as it was given: ``3 G``, not ``3.000 G``."""
+    if number_format(name, known=known).kind != "scaled":
+        return display(name, bound, known=known)
+    text = compact(bound, digits=6)
+    return f"{text[:-1]} {text[-1]}" if text[-1].isalpha() else text

@@ -16,10 +16,12 @@ from rich.text import Text
 from invsearch.metrics import Direction, Metric
 from invsearch.runs import FrontMember, Trial, front
 from invsearch.search.session import Session
+from invsearch.value import compact
 
 __all__ = ["LiveView", "format_metric", "front_table"]
 
 _ROWS = 12
+_SHORTENED = 1e4  # four digits take no more room than three and a letter
 
 
 class LiveView:
@@ -118,10 +120,8 @@ def format_metric(metric: Metric) -> str:
 
 
 def _short(value: float) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            return f"{value / (1e3 if unit == 'k' else limit):.3g}{unit}"
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.4g}"
+    digits = 4 if 100 <= abs(value) < _SHORTENED else 3
+    return compact(value, digits, least=_SHORTENED)
 
 
 def _line(trial: Trial, session: Session) -> Text:

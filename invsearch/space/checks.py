@@ -10,9 +10,7 @@ from invsearch.space.yaml_file import Document, Path
 
 __all__ = ["check_metrics", "check_sections", "check_space", "needs"]
 
-_PUBLISHED = ("top1", "error")
 _ONLY_PAPER = {"family", "depth", "stem_kernel_size"}
-_REFUSED = {"energy_mj": "no energy meter can be read yet"}
 
 
 def check_sections(document: Document, sections: Sections) -> None:
@@ -99,12 +97,14 @@ def check_metrics(document: Document, sections: Sections) -> None:
 def _unevaluated(sections: Sections, name: str) -> str | None:
     """Say why a metric is not evaluated, or return None."""
     if name not in KNOWN_METRICS:
-        known = [known for known in KNOWN_METRICS if known not in _REFUSED]
+        known = [known for known, info in KNOWN_METRICS.items() if not info.refused]
         return f"nothing evaluates it{nearest(name, known)}; allowed: {', '.join(known)}"
-    if name in _REFUSED:
-        return f"nothing evaluates it: {_REFUSED[name]}"
-    if KNOWN_METRICS[name].kind == "accuracy" and not _trains(sections) and name not in _PUBLISHED:
-        return f"nothing evaluates it: published accuracy gives {' and '.join(_PUBLISHED)} alone"
+    asked = KNOWN_METRICS[name]
+    if asked.refused:
+        return f"nothing evaluates it: {asked.refused}"
+    if asked.kind == "accuracy" and not _trains(sections) and not asked.published:
+        given = " and ".join(known for known, info in KNOWN_METRICS.items() if info.published)
+        return f"nothing evaluates it: published accuracy gives {given} alone"
     return None
 
 

@@ -22,7 +22,7 @@ from invsearch.latency.table import CalibrationNetwork, LatencyTable
 from invsearch.latency.tabled import conditions
 from invsearch.metrics import Metric
 from invsearch.problem.network import NetworkProblem
-from invsearch.report.latency import latency_figure
+from invsearch.report.plot.latency import latency_figure
 from invsearch.runs import RunFolder, load_run
 from invsearch.search.run import RunOptions, run_search
 from invsearch.search.strategy import sampler_factory

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opened_page import Opened
 from synthetic_runs import PAPER, Writer
 
 from invsearch.metrics import Metric
+from invsearch.report import sections, write_report
+from invsearch.report.blocks import Section
+from invsearch.report.sections import RunSection
+from invsearch.report.shown import ShownRun
+from invsearch.report.web.assets import asset
 from invsearch.runs import RunFolder, Trial
 from invsearch.space.architecture import Architecture
+from invsearch.value import NumberFormat, NumberKind
+from invsearch.value import number as in_python
 
 EVIL = "<script>alert(1)</script>"
 
@@ -195,3 +204,51 @@ def test_commands_are_plain_text_to_copy(open_page: Any, writer: Writer) -> None
     command = page.locator(".commands code").first
     assert command.text_content().startswith("invsearch train ")
     assert command.locator("span").count() == len(command.text_content().split(" "))
+
+
+def test_the_page_writes_numbers_as_python_does(browser: Any) -> None:
+    """One set of rules in two languages: the page's cells and the text around them agree."""
+    kinds: list[NumberKind] = ["plain", "scaled", "bytes", "percent"]
+    forms = [NumberFormat("plain", "ms"), *(NumberFormat(kind) for kind in kinds)]
+    rng = random.Random(0)
+    values = [0.0, -0.0, 1.0, -0.001, 3.36, 1500.0, 999999.0, 21.6, 0.06574]
+    values += [rng.uniform(-1, 1) * 10 ** rng.uniform(-6, 13) for _ in range(400)]
+    page = browser.new_page()
+    got = page.evaluate(
+        f"([values, forms]) => {{ {asset('numbers.js')}"
+        " return forms.map((form) => values.map((value) => written(value, form))); }",
+        [values, [form.to_json() for form in forms]],
+    )
+    page.close()
+    for form, texts in zip(forms, got, strict=True):
+        for value, text in zip(values, texts, strict=True):
+            if form.kind != "scaled" or abs(value) >= 1e-4 or value == 0:
+                assert text == in_python(value, form), (value, form)
+
+
+@pytest.mark.parametrize("missing", [row.name for row in sections.SECTIONS])
+def test_the_page_works_without_any_one_section(
+    browser: Any, writer: Writer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
+) -> None:
+    """One that failed leaves a line; figures are drawn, points are selected, nothing is said."""
+
+    def failing(shown: ShownRun) -> Section | None:
+        raise ValueError("broken")
+
+    rows = [
+        RunSection(row.name, failing if row.name == missing else row.make)
+        for row in sections.SECTIONS
+    ]
+    monkeypatch.setattr(sections, "SECTIONS", tuple(rows))
+    path = write_report(
+        [writer(20)], tmp_path / "r.html", paper=(), reproduction={}, benchmarks=(), contests=()
+    )
+    opened = Opened(browser, path)
+    opened.draw_all()
+    opened.page.locator(".plot").first.focus()
+    for key in ("ArrowRight", "Enter", "Escape"):
+        opened.page.keyboard.press(key)
+    notice = opened.page.locator(f"#run0-{missing} .notice")
+    assert "could not be made: ValueError: broken" in notice.inner_text()
+    assert opened.noise == []
+    opened.page.close()

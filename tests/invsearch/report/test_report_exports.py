@@ -13,7 +13,7 @@ from synthetic_runs import Writer
 from invsearch.errors import InputError
 from invsearch.report import write
 from invsearch.report.benchmarks import find_benchmarks
-from invsearch.report.exports import write_png
+from invsearch.report.plot.picture import write_png
 
 
 def test_csv_is_the_frame(tmp_path: Path, writer: Writer) -> None:

@@ -10,14 +10,17 @@ import pytest
 from synthetic_runs import PAPER, Writer, make_paper, make_trials
 
 from invsearch.metrics import Metric, Source
-from invsearch.report.compared import compared_fronts, comparison
-from invsearch.report.figure import Figure
-from invsearch.report.front_figure import SYMBOLS, front_figures
-from invsearch.report.hypervolume_figure import compared_hypervolume, hypervolume_figure
+from invsearch.report.blocks import Grid
 from invsearch.report.importance import importances
-from invsearch.report.importance_figure import importance_figure
 from invsearch.report.paper import convention_of, paper_points
-from invsearch.report.reproduction import paper_figures
+from invsearch.report.plot.compared import compared_fronts
+from invsearch.report.plot.figure import Figure
+from invsearch.report.plot.front import SYMBOLS, front_figures
+from invsearch.report.plot.hypervolume import compared_hypervolume, hypervolume_figure
+from invsearch.report.plot.importance import importance_figure
+from invsearch.report.plot.published import paper_figures
+from invsearch.report.sections.compared import section as compared
+from invsearch.report.shown import PageMaterial
 from invsearch.runs import RunData, Trial, load_run
 from invsearch.space.architecture import Architecture
 
@@ -230,9 +233,11 @@ def test_fronts_of_several_runs_are_drawn_together(writer: Writer) -> None:
         hollow = [trace for trace in own if "open" in trace["marker"]["symbol"]]
         doubtful = {member.trial.number for member in run.members if member.doubtful}
         assert {number for trace in hollow for number in trace["customdata"]} == doubtful
-    found = comparison(runs)
+    found = compared(PageMaterial(runs))
     assert found is not None
-    assert [len(row) for row in found.grid.rows] == [len(found.grid.heads)] * 2
+    grid = found.blocks[0]
+    assert isinstance(grid, Grid)
+    assert [len(row) for row in grid.rows] == [len(grid.heads)] * 2
 
 
 def test_fronts_with_other_sources_say_so(writer: Writer) -> None:

@@ -7,8 +7,8 @@ import random
 from synthetic_runs import make_trials
 
 from invsearch.metrics import Metric
-from invsearch.report.importance import ENOUGH, importances
-from invsearch.report.importance_figure import importance_figure, ranked_parameters
+from invsearch.report.importance import ENOUGH, Importance, importances
+from invsearch.report.plot.importance import importance_figure, ranked_parameters
 from invsearch.runs import Trial
 from invsearch.space.architecture import Architecture, Value
 
@@ -78,3 +78,12 @@ def test_the_figure_names_its_rows_and_says_what_it_is() -> None:
     assert len(figure.data[0]["error_x"]["array"]) == len(figure.data[0]["x"])
     assert "random forest" in figure.caption
     assert importance_figure([], known=True) is None
+
+
+def test_more_objectives_than_symbols_are_drawn() -> None:
+    """Shapes come round again; five objectives are rare and no reason to lose the figure."""
+    names = [f"objective{place}" for place in range(6)]
+    found = [Importance("depth", name, 0.5, 0.4, 0.6) for name in names]
+    figure = importance_figure(found, known=False)
+    assert figure is not None
+    assert len(figure.data) == 6

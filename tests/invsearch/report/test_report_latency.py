@@ -12,14 +12,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from invsearch.metrics import Metric
-from invsearch.report.latency import (
-    Prediction,
-    agreement,
-    latency_figure,
-    latency_remark,
-    predictions,
-)
+from invsearch.report.agreement import LatencyPair, agreement, predictions
 from invsearch.report.page import render
+from invsearch.report.plot.latency import latency_figure
+from invsearch.report.sections.cost import latency_remark
+from invsearch.report.shown import PageMaterial
 from invsearch.runs import RunData, Trial
 from invsearch.space.architecture import Architecture
 
@@ -64,9 +61,9 @@ def run_of(path: Path, trials: list[Trial], table: object = None) -> RunData:
     return RunData(path=path, trials=tuple(trials), space_text=SPACE)
 
 
-def points(predicted: list[float], measured: list[float]) -> list[Prediction]:
+def points(predicted: list[float], measured: list[float]) -> list[LatencyPair]:
     return [
-        Prediction(
+        LatencyPair(
             number, Metric("latency_ms", a, "predicted"), Metric("latency_ms", b, "measured")
         )
         for number, (a, b) in enumerate(zip(predicted, measured, strict=True))
@@ -137,7 +134,7 @@ def test_where_nothing_was_predicted_a_sentence_tells_how_to(tmp_path: Path) -> 
     run = run_of(tmp_path, [trial(0, 26, latency(10.0, None))])
     assert latency_figure(run, 0) is None
     assert "latency: {table: true}" in latency_remark(run)
-    assert "never predicted" in render([run], paper=(), reproduction={}, benchmarks=(), contests=())
+    assert "never predicted" in render(PageMaterial([run], (), {}, (), ()))
 
 
 def test_predicted_alone_is_no_measurement(tmp_path: Path) -> None:
@@ -149,8 +146,6 @@ def test_predicted_alone_is_no_measurement(tmp_path: Path) -> None:
 def test_the_page_holds_the_figure(tmp_path: Path) -> None:
     rng = random.Random(0)
     trials = [trial(i, 26 + i, latency(10.0 + i, 10.0 + i + rng.random())) for i in range(9)]
-    html = render(
-        [run_of(tmp_path, trials, TABLE)], paper=(), reproduction={}, benchmarks=(), contests=()
-    )
+    html = render(PageMaterial([run_of(tmp_path, trials, TABLE)], (), {}, (), ()))
     assert 'id="run0-latency0"' in html
     assert "Latency: predicted against measured" in html

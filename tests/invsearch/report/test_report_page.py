@@ -15,11 +15,11 @@ from synthetic_runs import PAPER, Writer, make_trials
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.report import write_report
-from invsearch.report.plotly_script import check_mode
-from invsearch.report.table import coded
-from invsearch.report.text import rounded
+from invsearch.report.columns import coded
+from invsearch.report.web.plotly_script import check_mode
 from invsearch.runs import RunFolder, Trial
 from invsearch.space.architecture import Architecture
+from invsearch.value import rounded
 
 PageOf = Callable[..., str]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

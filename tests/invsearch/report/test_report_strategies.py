@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from invsearch.report.strategies import find_contests
+from invsearch.report.contests import find_contests
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from invsearch.metrics import Fidelity, Metric
+from invsearch.report.failures import failures
 from invsearch.report.picks import KNEE, picks
 from invsearch.report.repeat import environment_rows, repeat_command, resume_command
-from invsearch.report.summary import failures, sentences
+from invsearch.report.sections.summary import sentences
 from invsearch.report.text import (
     axis_title,
     bounds_text,

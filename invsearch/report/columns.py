@@ -6,15 +6,10 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from invsearch.metrics import Metric
-from invsearch.report.text import (
-    fidelity,
-    number_format,
-    rounded,
-    short,
-    trial_seconds,
-)
+from invsearch.report.text import fidelity, number_format, pixels, short, trial_seconds
 from invsearch.runs import RunData
 from invsearch.runs.columns import metric_names, parameter_columns
+from invsearch.value import rounded
 
 __all__ = ["coded", "trial_columns"]
 
@@ -87,7 +82,7 @@ def _metric(run: RunData, name: str) -> dict[str, Any]:
         "name": name,
         "label": short(name, known=known),
         "objective": name in run.objectives,
-        "format": number_format(name, known=known),
+        "format": number_format(name, known=known).to_json(),
         "values": [rounded(metric.value) if metric else None for metric in metrics],
         **_ends(metrics),
         "source": coded(metric and metric.source for metric in metrics),
@@ -106,8 +101,12 @@ def _ends(metrics: Sequence[Metric | None]) -> dict[str, list[float | None]]:
 
 
 def _notes(metric: Metric) -> str:
-    """Return where a number comes from: its source, what was spent, its seeds, as ``a; b; c``."""
-    convention = metric.detail.get("convention")
-    source = f"{metric.source}, {convention}" if convention else str(metric.source)
+    """Return where a number comes from, as ``a; b; c``.
+
+    Its source, with the convention and the image of a cost; what was spent; its seeds.
+    """
+    convention = str(metric.detail.get("convention") or "")
+    image = pixels(metric.image) if metric.image else ""
+    source = ", ".join(filter(None, (metric.source, convention, image)))
     seeds = f"mean of {metric.n} seeds" if metric.n > 1 else ""
     return "; ".join(part for part in (source, fidelity(metric.fidelity), seeds) if part)

@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.report.figure import Figure, Trace, heading
-from invsearch.report.text import rounded, seconds_after, start_of
+from invsearch.report.plot.figure import Figure, Trace, heading, run_colour
+from invsearch.report.text import seconds_after, start_of
 from invsearch.runs import RunData
 from invsearch.runs.front import hypervolume_trace
+from invsearch.value import rounded
 
 __all__ = ["Against", "compared_hypervolume", "hypervolume_figure"]
 
@@ -19,11 +20,11 @@ Against = Literal["trials", "time"]
 Curve = list[tuple[float, float]]
 """Steps of one run: (trials or seconds so far, share of the box)."""
 
-_COLOURS = 6
 _DASHES = ("solid", "dash", "dot", "dashdot")
-_MARKED = 60  # the most trials of which each is marked
-_GRID = 200  # places at which a band is drawn
-_MINUTES, _HOURS = 300.0, 10800.0  # seconds from which these are the unit
+_MARKED = 60  # the most trials of which each is marked: at half a page that is a mark per 10 px
+_GRID = 200  # places at which a band is drawn: one per 3 px at half a page
+_MINUTES, _HOURS = 300.0, 10800.0  # seconds from which these are the unit: 5 min, 3 h, so that
+# an axis counts to three at least
 
 
 def hypervolume_figure(run: RunData, index: int, against: Against = "trials") -> Figure | None:
@@ -142,7 +143,7 @@ def _marks(curve: Curve, scale: float, numbers: Sequence[int], index: int) -> Tr
 def _add_group(
     figure: Figure, name: str, curves: Sequence[Curve], scale: float, place: int
 ) -> None:
-    colour, dash = f"run{place % _COLOURS}", _DASHES[place % len(_DASHES)]
+    colour, dash = run_colour(place), _DASHES[place % len(_DASHES)]
     if len(curves) == 1:
         line = _line(curves[0], scale, f"@{colour}", dash)
         figure.add_together(name, "line", colour, [line], dash=dash.replace("solid", ""))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invsearch.report.figure import Figure, LegendEntry
+from invsearch.report.plot.figure import Figure, LegendEntry
 from invsearch.runs import RunData
 from invsearch.runs.front import comparable
 
 __all__ = ["parallel_figure"]
 
-_MOST = 10  # parameters drawn
-_ROW = 54  # pixels
-_MOST_LINES = 300  # trials off the front that are drawn
-_MOST_NODES = 12  # values of a parameter that are drawn one by one
+_MOST = 10  # parameters drawn: with two objectives a figure of one screen, 12 rows of 54 px
+_ROW = 54  # pixels: a label of 12 px above an axis with its values below
+_MOST_LINES = 300  # trials off the front that are drawn: more is one grey area
+_MOST_NODES = 12  # values drawn one by one: more leave a label less than 40 px at half a page
 
 
 def parallel_figure(run: RunData, index: int, ranked: Sequence[str]) -> Figure | None:

@@ -1,29 +1,53 @@
-"""What a run found, in sentences written from its data."""
+"""What a run found, in sentences written from its data, and the members to look at first."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from invsearch.metrics import Direction
+from invsearch.report.blocks import Card, Cards, Code, PageBlock, Prose, Section
+from invsearch.report.failures import failures
+from invsearch.report.picks import Recommendation
 from invsearch.report.repeat import planned_trials, resume_command
+from invsearch.report.shown import ShownRun
 from invsearch.report.text import (
     bounds_text,
     counted_noun,
     duration,
-    first_line,
     joined,
     short,
     span,
     span_seconds,
 )
-from invsearch.runs import RunData, Trial
+from invsearch.runs import RunData
 from invsearch.runs.columns import parameter_columns
 
-__all__ = ["Failure", "failures", "sentences"]
+__all__ = ["section", "sentences"]
 
-_NAMED = 8  # trials that are named for each reason
+
+def section(shown: ShownRun) -> Section:
+    """What was searched and found, what to do with it, and how to go on."""
+    run = shown.run
+    blocks: list[PageBlock] = [Prose(" ".join(sentences(run)))]
+    if shown.picks:
+        blocks.append(Cards([_card(shown, pick) for pick in shown.picks]))
+    resume = resume_command(run)
+    if resume:
+        blocks.append(Prose("Go on with it:" if run.trials else "Start it:", "next"))
+        blocks.append(Code(resume, "Command that goes on with the run"))
+    return Section("Summary", blocks)
+
+
+def _card(shown: ShownRun, pick: Recommendation) -> Card:
+    return Card(
+        title=pick.why[:1].upper() + pick.why[1:],
+        link=(f"#{shown.id}-trial{pick.number}", f"trial {pick.number}"),
+        remark=f", on the front with probability {pick.p_front:.2f}",
+        facts=pick.values,
+        lines=pick.architecture,
+        commands=pick.commands,
+    )
 
 
 def sentences(run: RunData) -> list[str]:
@@ -139,36 +163,3 @@ def _no_front(run: RunData) -> str:
 def _span(run: RunData, name: str, *, known: bool) -> str:
     values = [member.trial.metrics[name].value for member in run.members]
     return f"{short(name, known=known)} {span(name, min(values), max(values), known=known)}"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One reason for which trials failed or were infeasible.
-
-    Attributes:
-        state: ``failed`` or ``infeasible``.
-        reason: Its first line.
-        count: How many trials.
-        numbers: The first of them.
-        part: Their share of all trials.
-    """
-
-    state: str
-    reason: str
-    count: int
-    numbers: list[int]
-    part: float
-
-
-def failures(trials: Sequence[Trial]) -> list[Failure]:
-    """Return each reason of failed and infeasible trials, the most frequent first."""
-    reasons: dict[tuple[str, str], list[int]] = {}
-    for trial in trials:
-        if trial.state in ("failed", "infeasible"):
-            key = (trial.state, first_line(trial.error))
-            reasons.setdefault(key, []).append(trial.number)
-    ordered = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [
-        Failure(*key, len(numbers), numbers[:_NAMED], len(numbers) / len(trials))
-        for key, numbers in ordered
-    ]

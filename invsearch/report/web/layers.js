@@ -3,7 +3,7 @@ const QUANTITIES = {
   macs: { label: "MACs (fvcore)", format: { kind: "scaled" } },
   macs_paper: { label: "MACs (paper's convention)", format: { kind: "scaled" } },
   params: { label: "parameters", format: { kind: "scaled" } },
-  bytes: { label: "output bytes", format: { kind: "bytes" } },
+  bytes: { label: "bytes moved", format: { kind: "bytes" } },
 };
 const OPERATOR_COLOURS = ["run1", "run0", "run2", "run3", "run4"];
 const PLAIN_LAYERS = ["convolution (fixed)", "linear", "add", "max_pool", "global_average_pool"];

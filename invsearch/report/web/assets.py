@@ -9,15 +9,15 @@ from typing import Any
 __all__ = ["asset", "script", "template"]
 
 SCRIPTS = (
-    "theme.js", "data.js", "drawing.js", "selection.js", "keyboard.js", "parallel.js",
-    "layers.js", "cells.js", "table.js", "download.js", "page.js",
+    "theme.js", "numbers.js", "data.js", "drawing.js", "selection.js", "keyboard.js",
+    "parallel.js", "layers.js", "cells.js", "table.js", "download.js", "page.js",
 )  # fmt: skip
 """In the order in which they follow one another in the page's one function."""
 
 
 def asset(name: str) -> str:
     """Return a file of the package as text."""
-    return resources.files("invsearch.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("invsearch.report.web").joinpath(name).read_text(encoding="utf-8")
 
 
 def script() -> str:
@@ -32,7 +32,11 @@ def template() -> Any:
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["own"] = Markup
-    return environment.from_string(asset("page.html"))
+    return environment.get_template("page.html")

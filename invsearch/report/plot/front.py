@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from invsearch.report.figure import Axis, Figure, Trace, heading, pairs
-from invsearch.report.paper import PaperPoint, add_paper
-from invsearch.report.text import joined
+from invsearch.report.paper import SIDE, PaperPoint, other_image
+from invsearch.report.plot.figure import COUNTED, Axis, Figure, Trace, heading, pairs
+from invsearch.report.plot.paper import add_paper
+from invsearch.report.text import joined, pixels
 from invsearch.runs import RunData, Trial
 from invsearch.runs.front import comparable
 
@@ -26,7 +27,7 @@ SYMBOLS = {
     "predicted": "triangle-up",
 }
 _CERTAINTY = {source: rank for rank, source in enumerate(SYMBOLS)}
-_BARS_FOR = 80  # the most trials off the front whose intervals are drawn
+_BARS_FOR = 80  # the most trials off the front whose intervals are drawn: more is a grey cloud
 
 
 def front_figures(run: RunData, index: int, paper: Sequence[PaperPoint]) -> list[Figure]:
@@ -195,7 +196,7 @@ def _remarks(run: RunData, paper: str) -> list[str]:
         parts.append("Hollow members are more likely dominated than not, given the intervals.")
     if len(run.objectives) > 2:
         parts.append("The front is over all objectives: a member may look dominated in one pair.")
-    return [*parts, *_PAPER[paper], *_left_out(run)]
+    return [*parts, *_PAPER[paper], *_not_beside(run), *_left_out(run)]
 
 
 _READ_OFF = "ResNet accuracies were read off the paper's figure."
@@ -208,6 +209,17 @@ _PAPER = {
         _READ_OFF,
     ],
 }
+
+
+def _not_beside(run: RunData) -> list[str]:
+    """Say why the paper's networks are missing where they would be looked for."""
+    image = other_image(run) if run.outline.model and {*COUNTED} & {*run.objectives} else None
+    if image is None:
+        return []
+    return [
+        f"Costs are of one image of {pixels(image)} pixels; the paper's classifiers, counted at"
+        f" {SIDE} x {SIDE}, are not drawn beside them."
+    ]
 
 
 def _left_out(run: RunData) -> list[str]:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from invsearch.metrics import Metric
-from invsearch.report.text import axis_title, plot_text, rounded, short
+from invsearch.report.text import axis_title, plot_text, short
 from invsearch.runs import RunData, Trial
+from invsearch.value import rounded
 
-__all__ = ["COUNTED", "Axis", "Figure", "LegendEntry", "Trace", "heading", "pairs"]
+__all__ = ["COUNTED", "Axis", "Figure", "LegendEntry", "Trace", "heading", "pairs", "run_colour"]
 
 Trace = dict[str, Any]
 
 COUNTED = ("macs", "params")
+
 # What lies on the x axis when two objectives meet: the first of these, else the later objective.
 _COSTS = (*COUNTED, "peak_memory_bytes", "latency_ms", "energy_mj")
 
@@ -172,6 +174,14 @@ def _ordered(run: RunData, first: str, second: str) -> tuple[Axis, Axis]:
 
     x, y = (first, second) if rank(first) < rank(second) else (second, first)
     return Axis(run, x), Axis(run, y)
+
+
+_RUN_COLOURS = 6  # run0 to run5 in the style sheet: as many as can be held apart without full sight
+
+
+def run_colour(place: int) -> str:
+    """Return the colour of the run, strategy or objective in that place, from the first again."""
+    return f"run{place % _RUN_COLOURS}"
 
 
 def heading(text: str, ref: str) -> dict[str, Any]:

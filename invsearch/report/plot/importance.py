@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invsearch.report.figure import Figure, Trace
 from invsearch.report.importance import Importance
-from invsearch.report.text import plot_text, rounded, short
+from invsearch.report.plot.figure import Figure, Trace, run_colour
+from invsearch.report.text import plot_text, short
+from invsearch.value import rounded
 
 __all__ = ["importance_figure", "ranked_parameters"]
 
-_MOST = 12  # parameters drawn
-_COLOURS = 4
+_MOST = 12  # parameters drawn: a figure of one screen with two objectives
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")
-_LABEL = 24  # pixels of a row above its first mark
-_MARK = 10  # pixels from mark to mark
+_LABEL = 24  # pixels of a row above its first mark: the name at 12 px with room around it
+_MARK = 10  # pixels from mark to mark, one more than a mark is wide
 
 
 def ranked_parameters(found: Sequence[Importance]) -> list[str]:
@@ -46,7 +46,7 @@ def importance_figure(found: Sequence[Importance], *, known: bool) -> Figure | N
         offset = (_LABEL + _MARK * place) / row - 0.5
         trace = _trace([by_name[name] for name in shown], place, offset)
         name = f"for {short(objective, known=known)}"
-        figure.add(name, _SYMBOLS[place], f"run{place % _COLOURS}", trace)
+        figure.add(name, _SYMBOLS[place % len(_SYMBOLS)], run_colour(place), trace)
     figure.layout = _layout(shown, (_LABEL - 7) / row - 0.5)
     left = len(ranked_parameters(found)) - len(shown)
     figure.caption = _CAPTION + (f" The {left} that matter least are left out." if left else "")
@@ -54,12 +54,12 @@ def importance_figure(found: Sequence[Importance], *, known: bool) -> Figure | N
 
 
 def _trace(rows: Sequence[Importance], place: int, offset: float) -> Trace:
-    colour = f"@run{place % _COLOURS}"
+    colour = f"@{run_colour(place)}"
     return {
         "mode": "markers",
         "x": [rounded(row.value, 4) for row in rows],
         "y": [index + offset for index in range(len(rows))],
-        "marker": {"symbol": _SYMBOLS[place], "size": 9, "color": colour},
+        "marker": {"symbol": _SYMBOLS[place % len(_SYMBOLS)], "size": 9, "color": colour},
         "error_x": {
             "type": "data", "symmetric": False, "thickness": 1.5, "width": 0, "color": colour,
             "array": [rounded(row.high - row.value, 4) for row in rows],

@@ -1,0 +1,23 @@
+"""Search strategies compared."""
+
+from __future__ import annotations
+
+from invsearch.report.blocks import Figures, Heading, PageBlock, Prose, Section
+from invsearch.report.contests import find_contests
+from invsearch.report.shown import PageMaterial
+
+__all__ = ["section"]
+
+
+def section(material: PageMaterial) -> Section | None:
+    """Show every comparison; None where there is none."""
+    contests = find_contests() if material.contests is None else material.contests
+    blocks: list[PageBlock] = []
+    for place, contest in enumerate(contests):
+        blocks += [
+            Figures([(f"contest-figure{place}", contest.figure)], beside=False),
+            Heading("Share of the true hypervolume that was found"),
+            contest.grid,
+            Prose("Mean over seeds (worst seed); the best of each row is bold.", "below"),
+        ]
+    return Section("Strategies", blocks, title="Search strategies compared") if blocks else None
