@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import InputError, nearest
 from invsearch.models.network import BlockSpec, NetworkSpec
-from invsearch.models.resolve import network_spec, problem
+from invsearch.models.problem import problem
+from invsearch.models.resolve import network_spec
 from invsearch.models.spatial import block_spec
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,15 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["BASELINES", "NetworkProblem"]
 
 BASELINES: Mapping[str, Mapping[str, Value]] = {
-    "RedNet-26": {"family": "rednet", "depth": 26},
-    "RedNet-38": {"family": "rednet", "depth": 38},
-    "RedNet-50": {"family": "rednet", "depth": 50},
-    "ResNet-26": {"family": "resnet", "depth": 26},
-    "ResNet-50": {"family": "resnet", "depth": 50},
+    title: {"family": family.name, "depth": depth}
+    for family in models.FAMILIES.values()
+    for title, depth in family.baselines.items()
 }
 
-_CHECKED_BLOCKS = 8
-_SAMPLED = 32
+_CHECKED_BLOCKS = 8  # of each operator, some 50 ms each
+_SAMPLED = 32  # architectures: of a dozen choices each is in some of them
 
 
 class NetworkProblem(Problem):
@@ -124,22 +122,12 @@ class NetworkProblem(Problem):
         return {name: architecture for name, architecture in found.items() if architecture}
 
     def check(self) -> None:
-        for block, channels in sorted(self._foreign_blocks(), key=str)[:_CHECKED_BLOCKS]:
-            cost.verify_closed_form(block, channels)
-        if self._trains:
-            _ = self._data
-
-    def _foreign_blocks(self) -> set[tuple[BlockSpec, int]]:
-        """Blocks of other people's operators, with their widths, from some architectures."""
+        """Other people's operators do what they say, at full size and at the proxy's."""
         rng = random.Random(0)
         specs = [self.spec(self.space.sample(rng)) for _ in range(_SAMPLED)]
-        return {
-            (block, stage.width)
-            for spec in specs
-            for stage in spec.stages
-            for block in stage.blocks
-            if not ops.get(block.operator).build.__module__.startswith("ops.")
-        }
+        _verify_foreign(specs)
+        if self._trains:
+            _verify_foreign([self._proxy(spec) for spec in specs])
 
     @cached_property
     def _model(self) -> dict[str, Any]:
@@ -179,19 +167,24 @@ class NetworkProblem(Problem):
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
         from invsearch.train import Recipe, Trainer, seeded_build
 
+        accuracy = self.file.accuracy
+        assert accuracy is not None
+        network = seeded_build(lambda: models.build(self._proxy(self.spec(architecture))), seed)
+        recipe, width = Recipe.from_mapping(dict(accuracy)), accuracy.proxy.width
+        return Trainer(network, self._data, recipe, seed, width=width)
+
+    def _proxy(self, spec: NetworkSpec) -> NetworkSpec:
+        """The network that is trained for it."""
         accuracy, data = self.file.accuracy, self._data
         assert accuracy is not None
-        proxy = accuracy.proxy
-        spec = models.proxy_spec(
-            self.spec(architecture),
-            width=proxy.width,
-            stem_stride=proxy.stem_stride,
-            pool=proxy.pool,
+        return models.proxy_spec(
+            spec,
+            width=accuracy.proxy.width,
+            stem_stride=accuracy.proxy.stem_stride,
+            pool=accuracy.proxy.pool,
             num_classes=data.num_classes,
             in_channels=data.channels,
         )
-        network = seeded_build(lambda: models.build(spec), seed)
-        return Trainer(network, data, Recipe.from_mapping(dict(accuracy)), seed, width=proxy.width)
 
     def _published(self, architecture: Architecture) -> dict[str, Metric]:
         from invsearch.paper import published
@@ -211,8 +204,9 @@ class NetworkProblem(Problem):
 
     def _locate(self, settings: Mapping[str, Value]) -> Architecture | None:
         """The point of the space that is the network with these settings, if it has one."""
-        operator = models.FAMILIES[str(settings["family"])]
-        values = {"width": 1.0, "operator": operator, **ops.get(operator).complete({}), **settings}
+        family = models.FAMILIES[str(settings["family"])]
+        own = ops.get(family.operator).complete(family.defaults)
+        values = {"width": 1.0, "operator": family.operator, **own, **settings}
         candidate = {}
         for parameter in self.space.parameters:
             value = values.get(parameter.name.rpartition(".")[2])
@@ -227,3 +221,15 @@ class NetworkProblem(Problem):
 
     def _constants(self) -> dict[str, Any]:
         return {k: v for k, v in self._model.items() if k in ("num_classes", "in_channels")}
+
+
+def _verify_foreign(specs: Sequence[NetworkSpec]) -> None:
+    """Check other people's operators where these networks have them, some widths of each."""
+    found: dict[str, set[tuple[BlockSpec, int]]] = {}
+    for spec in specs:
+        for place, block in spec.blocks():
+            if not ops.get(block.operator).build.__module__.startswith("ops."):
+                found.setdefault(block.operator, set()).add((block, place.part.inner_channels))
+    for blocks in found.values():
+        for block, channels in sorted(blocks, key=str)[:_CHECKED_BLOCKS]:
+            cost.verify_closed_form(block, channels)

@@ -254,6 +254,6 @@ def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy 
 def _space(document: Document, sections: Sections) -> Space:
     if sections.model is None or sections.space is None:
         return params_space(document, sections.params or {})
-    from invsearch.space.network_build import network_space
+    from invsearch.space.network import network_space
 
     return network_space(document, sections.model, sections.space)
