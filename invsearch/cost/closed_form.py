@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 import ops
 from invsearch.errors import InputError, nearest
-from invsearch.models.form import Layer
+from invsearch.models.form import LayerSpec
 from invsearch.models.network import Entrance, NetworkSpec, Part, stage_places
 from invsearch.models.problem import problem
 
@@ -165,7 +165,7 @@ def _part_sum(part: Part) -> _Sum:
     )
 
 
-def _layer_cost(layer: Layer, name: str) -> LayerCost:
+def _layer_cost(layer: LayerSpec, name: str) -> LayerCost:
     """The row of a layer; its bytes are those of its weights and of what it reads and writes."""
     params, fvcore, paper, inputs = _COSTS[layer.kind](layer)
     shape = (layer.out_channels, *layer.output_size)
@@ -183,14 +183,14 @@ class _Cost(NamedTuple):
     inputs: int
 
 
-def _convolution(layer: Layer) -> _Cost:
+def _convolution(layer: LayerSpec) -> _Cost:
     """A convolution without bias, its batch norm and its activation."""
     params = layer.in_channels * layer.out_channels * layer.kernel_size**2 + 2 * layer.out_channels
     macs = math.prod(layer.output_size) * params
     return _Cost(params, macs, macs + _activation(layer), _inputs(layer))
 
 
-def _operator(layer: Layer) -> _Cost:
+def _operator(layer: LayerSpec) -> _Cost:
     """An operator, its batch norm and its activation."""
     assert layer.block is not None
     channels, stride = layer.in_channels, layer.stride
@@ -209,25 +209,25 @@ def _operator(layer: Layer) -> _Cost:
     )
 
 
-def _max_pool(layer: Layer) -> _Cost:
+def _max_pool(layer: LayerSpec) -> _Cost:
     return _Cost(0, 0, _inputs(layer), _inputs(layer))
 
 
-def _global_average_pool(layer: Layer) -> _Cost:
+def _global_average_pool(layer: LayerSpec) -> _Cost:
     return _Cost(0, _inputs(layer), _inputs(layer), _inputs(layer))
 
 
-def _add(layer: Layer) -> _Cost:
+def _add(layer: LayerSpec) -> _Cost:
     return _Cost(0, 0, _activation(layer), 2 * _inputs(layer))
 
 
-def _linear(layer: Layer) -> _Cost:
+def _linear(layer: LayerSpec) -> _Cost:
     """With a bias; the paper's tables leave the head out."""
     macs = layer.in_channels * layer.out_channels
     return _Cost(macs + layer.out_channels, macs, 0, _inputs(layer))
 
 
-_COSTS: Mapping[str, Callable[[Layer], _Cost]] = {
+_COSTS: Mapping[str, Callable[[LayerSpec], _Cost]] = {
     "convolution": _convolution,
     "operator": _operator,
     "max_pool": _max_pool,
@@ -237,10 +237,10 @@ _COSTS: Mapping[str, Callable[[Layer], _Cost]] = {
 }
 
 
-def _inputs(layer: Layer) -> int:
+def _inputs(layer: LayerSpec) -> int:
     return layer.in_channels * math.prod(layer.size)
 
 
-def _activation(layer: Layer) -> int:
+def _activation(layer: LayerSpec) -> int:
     """What an activation costs in the convention ``paper``: 1 an element."""
     return layer.out_channels * math.prod(layer.output_size) if layer.activation else 0

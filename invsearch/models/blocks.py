@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import ops
 from invsearch.errors import InputError
-from invsearch.models.form import BlockForm, Layer
+from invsearch.models.form import BlockForm, LayerSpec
 from invsearch.models.network import BlockSpec, Part, StageSpec
 from invsearch.models.problem import problem
 from ops.normalise import normalise
@@ -165,16 +165,16 @@ class _BottleneckForm(BlockForm):
     def inner_channels(self, stage: StageSpec, in_channels: int) -> int:
         return stage.width
 
-    def layers(self, part: Part) -> Iterator[Layer]:
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
         channels, inner, out = part.in_channels, part.inner_channels, part.out_channels
         stride = part.stride
-        yield Layer("conv1", "convolution", channels, inner, part.size)
-        yield Layer(
+        yield LayerSpec("conv1", "convolution", channels, inner, part.size)
+        yield LayerSpec(
             "operator", "operator", inner, inner, part.size, stride=stride, block=part.block
         )
-        yield Layer("conv3", "convolution", inner, out, part.output_size, activation=False)
+        yield LayerSpec("conv3", "convolution", inner, out, part.output_size, activation=False)
         if stride != 1 or channels != out:
-            yield Layer(
+            yield LayerSpec(
                 "downsample",
                 "convolution",
                 channels,
@@ -183,7 +183,7 @@ class _BottleneckForm(BlockForm):
                 stride=stride,
                 activation=False,
             )
-        yield Layer("add", "add", out, out, part.output_size)
+        yield LayerSpec("add", "add", out, out, part.output_size)
 
     def build(self, part: Part) -> Bottleneck:
         assert part.block is not None
@@ -209,16 +209,16 @@ class _InvertedResidualForm(BlockForm):
     def inner_channels(self, stage: StageSpec, in_channels: int) -> int:
         return stage.expansion * in_channels
 
-    def layers(self, part: Part) -> Iterator[Layer]:
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
         channels, inner, out = part.in_channels, part.inner_channels, part.out_channels
         if inner != channels:
-            yield Layer("expand", "convolution", channels, inner, part.size)
-        yield Layer(
+            yield LayerSpec("expand", "convolution", channels, inner, part.size)
+        yield LayerSpec(
             "operator", "operator", inner, inner, part.size, stride=part.stride, block=part.block
         )
-        yield Layer("conv3", "convolution", inner, out, part.output_size, activation=False)
+        yield LayerSpec("conv3", "convolution", inner, out, part.output_size, activation=False)
         if part.stride == 1 and channels == out:
-            yield Layer("add", "add", out, out, part.output_size, activation=False)
+            yield LayerSpec("add", "add", out, out, part.output_size, activation=False)
 
     def build(self, part: Part) -> InvertedResidual:
         assert part.block is not None

@@ -9,7 +9,7 @@ from torch import nn
 
 import ops
 from invsearch.models.blocks import make_operator
-from invsearch.models.form import Form, Layer
+from invsearch.models.form import Form, LayerSpec
 from invsearch.models.network import BlockSpec, Part, StemSpec
 from ops.pointwise import Pointwise
 
@@ -66,12 +66,12 @@ def stem_operator(channels: int, kernel_size: int) -> BlockSpec:
 class _StemForm(Form):
     name = "stem"
 
-    def layers(self, part: Part) -> Iterator[Layer]:
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
         stem = _stem_of(part)
         channels, size, stride = part.in_channels, part.size, stem.stride
         for number, (out, kernel_size, block) in enumerate(_STEMS[stem.kind](stem), start=1):
             name = f"conv{number}" if block is None else "operator"
-            layer = Layer(
+            layer = LayerSpec(
                 name,
                 "convolution" if block is None else "operator",
                 channels,
@@ -84,7 +84,9 @@ class _StemForm(Form):
             yield layer
             channels, size, stride = out, layer.output_size, 1
         if stem.pool:
-            yield Layer("pool", "max_pool", channels, channels, size, stride=2, activation=False)
+            yield LayerSpec(
+                "pool", "max_pool", channels, channels, size, stride=2, activation=False
+            )
 
     def build(self, part: Part) -> nn.Sequential:
         relu = nn.ReLU6 if _stem_of(part).kind == "mobilenet" else nn.ReLU
@@ -112,13 +114,15 @@ class _HeadForm(Form):
 
     name = "head"
 
-    def layers(self, part: Part) -> Iterator[Layer]:
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
         channels = part.in_channels
         if part.inner_channels:
-            yield Layer("final", "convolution", channels, part.inner_channels, part.size)
+            yield LayerSpec("final", "convolution", channels, part.inner_channels, part.size)
             channels = part.inner_channels
-        yield Layer("pool", "global_average_pool", channels, channels, part.size, activation=False)
-        yield Layer("head", "linear", channels, part.out_channels, (1, 1), activation=False)
+        yield LayerSpec(
+            "pool", "global_average_pool", channels, channels, part.size, activation=False
+        )
+        yield LayerSpec("head", "linear", channels, part.out_channels, (1, 1), activation=False)
 
     def build(self, part: Part) -> nn.Sequential:
         final = final_convolution(part.in_channels, part.inner_channels)
@@ -154,7 +158,7 @@ def _stem_of(part: Part) -> StemSpec:
     return part.stem
 
 
-def _convolution(layer: Layer) -> nn.Module:
+def _convolution(layer: LayerSpec) -> nn.Module:
     if layer.block is not None:
         return make_operator(layer.out_channels, layer.stride, layer.block)
     kernel_size, channels = layer.kernel_size, (layer.in_channels, layer.out_channels)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from invsearch.models.network import BlockSpec, Part, StageSpec
 
-__all__ = ["BlockForm", "Form", "Layer", "add_form", "block_form", "form"]
+__all__ = ["BlockForm", "Form", "LayerSpec", "add_form", "block_form", "form"]
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSpec:
     """A layer with the batch norm and the activation that follow it; what it costs depends on this.
 
     Attributes:
@@ -68,7 +68,7 @@ class Form(ABC):
     name: str
 
     @abstractmethod
-    def layers(self, part: Part) -> Iterator[Layer]:
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
         """The layers of a part, in the order of the forward pass."""
 
     @abstractmethod

@@ -206,6 +206,7 @@ class NetworkProblem(Problem):
         """The point of the space that is the network with these settings, if it has one."""
         family = models.FAMILIES[str(settings["family"])]
         own = ops.get(family.operator).complete(family.defaults)
+        own |= {name: known.default for name, known in family.settings.items()}
         values = {"width": 1.0, "operator": family.operator, **own, **settings}
         candidate = {}
         for parameter in self.space.parameters:

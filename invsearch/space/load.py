@@ -33,7 +33,7 @@ from invsearch.space.yaml_file import Document, dump, parse
 
 __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
 
-_SLUG_LENGTH = 60
+_SLUG_LENGTH = 60  # well under the 255 bytes of a file name, with room for suffixes
 
 
 @dataclass(frozen=True)

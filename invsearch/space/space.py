@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Space"]
 
-_TRIES = 100
+_TRIES = 100  # of drawing a possible architecture at random before it is looked for
 
 Chosen = dict[str, Value]
 

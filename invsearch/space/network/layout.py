@@ -149,7 +149,7 @@ def read_layout(document: Document, model: Model, space: dict[str, Any]) -> Layo
         InputError: With the position of an unknown key, of a setting given twice, or of a value
             that no network can have.
     """
-    reader = _Reader(document, _families(document, model, space))
+    reader = _SectionsReader(document, _families(document, model, space))
     for key, value in model:
         if value is not None and key not in (
             "resolution",
@@ -194,7 +194,7 @@ def _place(slot: Slot) -> tuple[int, int]:
     return slot.stage, slot.block
 
 
-class _Reader:
+class _SectionsReader:
     def __init__(self, document: Document, families: tuple[Family, ...]) -> None:
         self.document = document
         self.layout = Layout(document, families)

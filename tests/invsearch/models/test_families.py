@@ -150,6 +150,8 @@ def test_the_shipped_space_searches_mobilenets() -> None:
     assert space_file.space.size_is_exact
     problem = NetworkProblem(space_file)
     architecture = space_file.space.sample(random.Random(0))
+    baseline = problem.baselines()["MobileNetV2"]
+    assert problem.spec(baseline) == family_spec("mobilenet", 53)
     assert set(problem.known(architecture)) >= {"params", "macs"}
 
 
