@@ -61,7 +61,7 @@ class Hyperparameter:
             return f"must be one of {', '.join(map(repr, self.allowed))}"
         return self.check(value) if self.check is not None else None
 
-    def misfit(self, channels: int, value: Any) -> str | None:
+    def width_problem(self, channels: int, value: Any) -> str | None:
         """Says why a valid `value` cannot go with a width of `channels`, or returns None."""
         if self.divides_channels and (reason := positive_int(value)):
             return reason

@@ -99,7 +99,7 @@ class OpSpec:
             return self._refusal(None, f"channels = {channels!r} {reason}")
         complete = self.complete(hyperparameters)
         for name, value in self._effective(complete).items():
-            reason = self.hyperparameters[name].misfit(channels, value)
+            reason = self.hyperparameters[name].width_problem(channels, value)
             if reason is not None:
                 return self._refusal(name, f"{name} = {value!r} {reason}")
         reason = self.check(channels, complete) if self.check else None

@@ -335,14 +335,14 @@ class _SectionsReader:
     def _problem(self, key: str, value: Value) -> str | None:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if key == "family":
-            return one_of("family", value, FAMILIES)
+            return unknown_problem("family", value, FAMILIES)
         if key == "depth":
-            return one_of("depth", value, (*self.layout.family.presets, "custom"))
+            return unknown_problem("depth", value, (*self.layout.family.presets, "custom"))
         if key in ("operator", "neck", "head"):
-            reason = one_of(key, value, ops.names())
+            reason = unknown_problem(key, value, ops.names())
             return reason if reason or key == "operator" else task_problem(key, value)
         if key == "task":
-            return one_of("task", value, TASKS)
+            return unknown_problem("task", value, TASKS)
         if key == "width":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             good = number and 0 < float(value) <= _MAX_WIDTH
@@ -363,7 +363,7 @@ def value_path(parameter: Parameter, path: Path, index: int) -> Path:
     return (*path, "range") if parameter.choices is None else (*path, "choice", index)
 
 
-def one_of(what: str, value: Value, allowed: Any) -> str | None:
+def unknown_problem(what: str, value: Value, allowed: Any) -> str | None:
     """Say that a value is none of those allowed, or return None."""
     if any(value == known and type(value) is type(known) for known in allowed):
         return None
