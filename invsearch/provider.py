@@ -6,6 +6,7 @@ space file asks for together, and the search and the dry run read what they say 
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from invsearch.space.architecture import Architecture
 
 __all__ = ["Provider", "Setting", "When"]
+
+_SAMPLED = 32  # architectures: of a dozen choices each is in some of them
 
 When = Literal["before", "alone", "after"]
 """When a provider's metrics are known: ``before`` an evaluation, cheaply and as often as asked;
@@ -50,6 +53,11 @@ class Setting:
     latency: Latency | None = None
     accuracy: Accuracy | None = None
     rungs: frozenset[int] = field(default_factory=frozenset)
+
+    def sampled_specs(self) -> list[NetworkSpec]:
+        """Networks of some architectures, always the same."""
+        rng = random.Random(0)
+        return [self.spec(self.space.sample(rng)) for _ in range(_SAMPLED)]
 
     def wants(self, kind: str) -> bool:
         """Whether a metric of that kind is wanted; see :class:`invsearch.metrics.MetricInfo`."""

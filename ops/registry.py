@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ops.hyperparameter import Hyperparameter, nearest_hint, positive_int
+from ops.hyperparameter import Hyperparameter, Refusal, nearest_hint, positive_int
 
 __all__ = [
     "Handle",
@@ -79,7 +79,7 @@ class OpSpec:
             for name, known in self.hyperparameters.items()
         }
 
-    def problem(self, channels: int | None, hyperparameters: Mapping[str, Any]) -> str | None:
+    def problem(self, channels: int | None, hyperparameters: Mapping[str, Any]) -> Refusal | None:
         """Says why these settings are impossible, or returns None.
 
         Args:
@@ -88,17 +88,48 @@ class OpSpec:
         """
         for name, value in hyperparameters.items():
             if name not in self.hyperparameters:
-                return self._unknown(name)
+                return Refusal(self._unknown(name), name)
             reason = self.hyperparameters[name].problem(value)
             if reason is not None:
-                return f"{self.name}: {name} = {value!r} {reason}"
+                return self._refusal(name, f"{name} = {value!r} {reason}")
         if channels is None:
             return None
         reason = positive_int(channels)
         if reason is not None:
-            return f"{self.name}: channels = {channels!r} {reason}"
-        reason = self.check(channels, self.complete(hyperparameters)) if self.check else None
-        return None if reason is None else f"{self.name}: {reason}"
+            return self._refusal(None, f"channels = {channels!r} {reason}")
+        complete = self.complete(hyperparameters)
+        for name, value in self._effective(complete).items():
+            reason = self.hyperparameters[name].width_problem(channels, value)
+            if reason is not None:
+                return self._refusal(name, f"{name} = {value!r} {reason}")
+        reason = self.check(channels, complete) if self.check else None
+        return None if reason is None else self._refusal(None, reason)
+
+    def fit(self, channels: int, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes settings valid for a width, changing as little as possible.
+
+        Each hyperparameter that divides the channels becomes the largest valid divisor that is not
+        above its value (where there is none, the smallest above it), and one that keeps channels is
+        lowered until it does. Nothing else is changed: kernel sizes and choices stay.
+
+        Args:
+            channels: The width.
+            hyperparameters: Settings by name; those left out take their defaults.
+
+        Returns:
+            Every setting of the operator, by name.
+
+        Raises:
+            ValueError: With the reason, if the operator cannot have this width with such settings.
+        """
+        complete = self.complete(hyperparameters)
+        self.validate(None, complete)
+        fitted = {
+            name: self.hyperparameters[name].fit(channels, value)
+            for name, value in complete.items()
+        }
+        self.validate(channels, fitted)
+        return fitted
 
     def validate(self, channels: int | None, hyperparameters: Mapping[str, Any]) -> None:
         """Raises ValueError with what `problem` says."""
@@ -142,6 +173,20 @@ class OpSpec:
         """Number of trainable parameters at this width."""
         return self.count_params(channels, **self.complete(hyperparameters))
 
+    def _effective(self, complete: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that do something beside the others."""
+        return {
+            name: value
+            for name, value in complete.items()
+            if all(
+                complete.get(other) in wanted
+                for other, wanted in self.hyperparameters[name].needs.items()
+            )
+        }
+
+    def _refusal(self, setting: str | None, detail: str) -> Refusal:
+        return Refusal(f"{self.name}: {detail}", setting, detail)
+
     def _unknown(self, name: str) -> str:
         nearest = nearest_hint(name, self.hyperparameters)
         known = ", ".join(self.hyperparameters) or "none"
@@ -170,7 +215,9 @@ def register(
         params: `params(channels, **hyperparameters) -> int`.
         paper_macs: The same as `macs` in the convention `paper`; default: `macs`.
         trace_handles: See `OpSpec.trace_handles`.
-        check: `check(channels, hyperparameters)` says why a combination is impossible, or None.
+        check: `check(channels, hyperparameters)` says why a combination is impossible, or None;
+            for what `Hyperparameter` cannot say. Say there what must divide the channels, and
+            `OpSpec.fit` fits it for narrower networks.
         backends: Names of the implementations that can run it.
 
     Raises:

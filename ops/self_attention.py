@@ -97,7 +97,10 @@ def _params(channels: int, *, kernel_size: int, head_channels: int, dilation: in
     hyperparameters={
         "kernel_size": Hyperparameter(7, check=odd_size, description="window size K"),
         "head_channels": Hyperparameter(
-            16, check=positive_int, description="channels of a head; divides C"
+            16,
+            check=positive_int,
+            description="channels of a head; divides C",
+            divides_channels=True,
         ),
         "dilation": Hyperparameter(
             1, check=positive_int, description="step between window positions"
@@ -106,7 +109,6 @@ def _params(channels: int, *, kernel_size: int, head_channels: int, dilation: in
     macs=_macs,
     paper_macs=_paper_macs,
     params=_params,
-    check=_problem,
     trace_handles=TRACE_HANDLES,
     backends=tuple(row.name for row in TABLE),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+pytest.register_assert_rewrite("ops.testing", "invsearch.testing")
 torch.set_num_threads(1)
 for name in ("RAY_ADDRESS", "FORCE_COLOR", "COLUMNS"):
     os.environ.pop(name, None)

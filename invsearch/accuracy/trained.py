@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from invsearch import models
+from invsearch.cost.verify import verify_operators
 from invsearch.evaluation import Evaluation, Progress
 from invsearch.metrics import Source
 from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
     from invsearch.data import ImageData
+    from invsearch.models import NetworkSpec
     from invsearch.space import Accuracy
     from invsearch.space.architecture import Architecture
     from invsearch.train import Trainer
@@ -38,12 +40,12 @@ class Trained(Provider):
         return wanted and setting.wants("accuracy")
 
     def check(self) -> None:
-        """Load the data.
+        """Load the data, and check other people's operators at the proxy's widths.
 
         Raises:
-            InputError: If they are missing or damaged.
+            InputError: If data are missing or damaged, or an operator is not what it says.
         """
-        _ = self._data
+        verify_operators([self._proxy(spec) for spec in self.setting.sampled_specs()])
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         return TrainedEvaluation(lambda: self._trainer(architecture, seed), self.setting.rungs)
@@ -67,19 +69,22 @@ class Trained(Provider):
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
         from invsearch.train import Recipe, Trainer, seeded_build
 
-        section, data = self._section, self._data
-        proxy = section.proxy
-        spec = models.proxy_spec(
-            self.setting.spec(architecture),
+        section, spec = self._section, self._proxy(self.setting.spec(architecture))
+        network = seeded_build(lambda: models.build(spec), seed)
+        recipe = Recipe.from_mapping(dict(section))
+        return Trainer(network, self._data, recipe, seed, width=section.proxy.width)
+
+    def _proxy(self, spec: NetworkSpec) -> NetworkSpec:
+        """The network that is trained for it."""
+        proxy, data = self._section.proxy, self._data
+        return models.proxy_spec(
+            spec,
             width=proxy.width,
             stem_stride=proxy.stem_stride,
             pool=proxy.pool,
             num_classes=data.num_classes,
             in_channels=data.channels,
         )
-        network = seeded_build(lambda: models.build(spec), seed)
-        recipe = Recipe.from_mapping(dict(section))
-        return Trainer(network, data, recipe, seed, width=proxy.width)
 
 
 class TrainedEvaluation:

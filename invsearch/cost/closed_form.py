@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 import ops
 from invsearch.errors import InputError, nearest
-from invsearch.models.blocks import EXPANSION, stem_involution
-from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
-from invsearch.models.resolve import problem
+from invsearch.models.form import LayerSpec
+from invsearch.models.network import Entrance, NetworkSpec, Part, stage_places
+from invsearch.models.problem import problem
 
 __all__ = ["FLOAT_BYTES", "Convention", "Counts", "LayerCost", "count", "layers"]
 
@@ -70,18 +70,20 @@ class LayerCost:
     output_shape: tuple[int, int, int]
 
 
-class _Part(NamedTuple):
-    """The summed costs of some layers, and the size (H, W) of what they put out."""
+class _Sum(NamedTuple):
+    """The summed costs of some layers."""
 
     params: int
     macs_fvcore: int
     macs_paper: int
-    height: int
-    width: int
 
 
 def count(
-    spec: NetworkSpec, *, resolution: Resolution = 224, convention: Convention = "fvcore"
+    spec: NetworkSpec,
+    *,
+    resolution: Resolution = 224,
+    convention: Convention = "fvcore",
+    head: bool = True,
 ) -> Counts:
     """Count a network's parameters and the multiply-adds of one image, in eval mode.
 
@@ -96,6 +98,7 @@ def count(
         spec: The network.
         resolution: Side of the square image, or (height, width), in pixels.
         convention: ``fvcore`` or ``paper``.
+        head: Whether what comes after the last stage is counted; a backbone has none of it.
 
     Returns:
         The counts; exact. Repeated blocks and stages come from a cache.
@@ -103,22 +106,23 @@ def count(
     Raises:
         InputError: If an operator cannot have its width, or the convention is unknown.
     """
-    height, width = _size(resolution)
-    part = _stem_part(spec.stem, spec.in_channels, height, width)
-    channels = spec.stem.channels
-    params, fvcore, paper, height, width = part
-    for stage in spec.stages:
-        part = _stage_part(channels, stage, height, width)
-        params, fvcore, paper = params + part[0], fvcore + part[1], paper + part[2]
-        height, width, channels = part[3], part[4], EXPANSION * stage.width
     if convention not in _CONVENTIONS:
         raise InputError(
             f"convention {convention!r} is unknown: choose from {list(_CONVENTIONS)}"
             f"{nearest(convention, _CONVENTIONS)}"
         )
-    head = channels * spec.num_classes
-    macs = paper if convention == "paper" else fvcore + head
-    return Counts(params + head + spec.num_classes, macs + channels * height * width, convention)
+    # By whole stages, not by the walk's places: a search counts thousands of networks a second,
+    # and a stage is looked up as fast as a block.
+    height, width = _size(resolution)
+    sums = [_part_sum(spec.stem_place(height, width).part)]
+    size = (height, width)
+    for entrance in spec.entrances(height, width):
+        sums.append(_stage_sum(entrance))
+        size = entrance.output_size
+    if head:
+        sums.append(_part_sum(spec.head_place(size).part))
+    params, fvcore, paper = map(sum, zip(*sums, strict=True))
+    return Counts(params, paper if convention == "paper" else fvcore, convention)
 
 
 def layers(spec: NetworkSpec, resolution: Resolution = 224) -> list[LayerCost]:
@@ -134,156 +138,109 @@ def layers(spec: NetworkSpec, resolution: Resolution = 224) -> list[LayerCost]:
     Raises:
         InputError: If an operator cannot have its width.
     """
-    height, width = _size(resolution)
-    rows = list(_stem_layers(spec.stem, spec.in_channels, height, width))
-    channels = spec.stem.channels
-    for number, stage in enumerate(spec.stages, start=1):
-        for index, block in enumerate(stage.blocks):
-            stride = stage.stride if index == 0 else 1
-            _, height, width = rows[-1].output_shape
-            prefix = f"stage{number}.block{index + 1}."
-            rows += _block_layers(prefix, channels, stage.width, stride, block, height, width)
-            channels = EXPANSION * stage.width
-    _, height, width = rows[-1].output_shape
-    pooled = channels * height * width
-    shape = (channels, 1, 1)
-    rows.append(_row("pool", "global_average_pool", 0, pooled, pooled, pooled, shape))
-    macs, params = channels * spec.num_classes, (channels + 1) * spec.num_classes
-    rows.append(_row("head", "linear", params, macs, 0, channels, (spec.num_classes, 1, 1)))
-    return rows
+    return [
+        _layer_cost(layer, place.layer_name(layer.name))
+        for place in spec.walk(*_size(resolution))
+        for layer in place.part.form.layers(place.part)
+    ]
 
 
 def _size(resolution: Resolution) -> tuple[int, int]:
     return (resolution, resolution) if isinstance(resolution, int) else resolution
 
 
-@lru_cache(maxsize=1024)
-def _stem_part(stem: StemSpec, in_channels: int, height: int, width: int) -> _Part:
-    return _sum(_stem_layers(stem, in_channels, height, width))
+@lru_cache(maxsize=65536)  # distinct stages of a large search
+def _stage_sum(entrance: Entrance) -> _Sum:
+    sums = [_part_sum(place.part) for place in stage_places(entrance)]
+    return _Sum(*(sum(column) for column in zip(*sums, strict=True)))
 
 
-@lru_cache(maxsize=65536)
-def _stage_part(in_channels: int, stage: StageSpec, height: int, width: int) -> _Part:
-    params = fvcore = paper = 0
-    stride = stage.stride
-    for block in stage.blocks:
-        part = _block_part(in_channels, stage.width, stride, block, height, width)
-        params, fvcore, paper = params + part[0], fvcore + part[1], paper + part[2]
-        height, width = part[3], part[4]
-        in_channels, stride = EXPANSION * stage.width, 1
-    return _Part(params, fvcore, paper, height, width)
-
-
-@lru_cache(maxsize=65536)
-def _block_part(
-    in_channels: int, channels: int, stride: int, block: BlockSpec, height: int, width: int
-) -> _Part:
-    return _sum(_block_layers("", in_channels, channels, stride, block, height, width))
-
-
-def _sum(rows: Iterator[LayerCost]) -> _Part:
-    costs = list(rows)
-    _, height, width = costs[-1].output_shape
-    return _Part(
+@lru_cache(maxsize=65536)  # distinct blocks of a large search
+def _part_sum(part: Part) -> _Sum:
+    costs = [_layer_cost(layer, layer.name) for layer in part.form.layers(part)]
+    return _Sum(
         sum(row.params for row in costs),
         sum(row.macs_fvcore for row in costs),
         sum(row.macs_paper for row in costs),
-        height,
-        width,
     )
 
 
-def _stem_layers(stem: StemSpec, in_channels: int, height: int, width: int) -> Iterator[LayerCost]:
-    half, channels, stride = stem.channels // 2, stem.channels, stem.stride
-    h, w = -(-height // stride), -(-width // stride)
-    first = (half, 3) if stem.kind != "resnet" else (channels, 7)
-    yield _conv("stem.conv1", in_channels, *first, height, width, stride=stride)
-    if stem.kind != "resnet":
-        if stem.kind == "deep":
-            yield _conv("stem.conv2", half, half, 3, h, w)
-        else:
-            middle = BlockSpec("involution", tuple(stem_involution(stem).items()))
-            yield _operator("stem.operator", half, 1, middle, h, w)
-        yield _conv("stem.conv3", half, channels, 3, h, w)
-    if stem.pool:
-        shape = (channels, -(-h // 2), -(-w // 2))
-        pooled = channels * h * w
-        yield _row("stem.pool", "max_pool", 0, 0, pooled, pooled, shape)
-
-
-def _block_layers(
-    prefix: str,
-    in_channels: int,
-    channels: int,
-    stride: int,
-    block: BlockSpec,
-    height: int,
-    width: int,
-) -> Iterator[LayerCost]:
-    h, w = -(-height // stride), -(-width // stride)
-    out_channels = EXPANSION * channels
-    yield _conv(f"{prefix}conv1", in_channels, channels, 1, height, width)
-    yield _operator(f"{prefix}operator", channels, stride, block, height, width)
-    yield _conv(f"{prefix}conv3", channels, out_channels, 1, h, w, relu=False)
-    if stride != 1 or in_channels != out_channels:
-        sizes = (in_channels, out_channels, 1, height, width)
-        yield _conv(f"{prefix}downsample", *sizes, stride=stride, relu=False)
-    elements = out_channels * h * w
-    yield _row(f"{prefix}add", "add", 0, 0, elements, 2 * elements, (out_channels, h, w))
-
-
-def _row(
-    name: str,
-    operator: str,
-    params: int,
-    macs_fvcore: int,
-    macs_paper: int,
-    inputs: int,
-    shape: tuple[int, int, int],
-) -> LayerCost:
-    """A row whose bytes follow from its weights and the elements of what it reads and writes."""
+def _layer_cost(layer: LayerSpec, name: str) -> LayerCost:
+    """The row of a layer; its bytes are those of its weights and of what it reads and writes."""
+    params, fvcore, paper, inputs = _COSTS[layer.kind](layer)
+    shape = (layer.out_channels, *layer.output_size)
     moved = FLOAT_BYTES * (params + inputs + math.prod(shape))
-    return LayerCost(name, operator, params, macs_fvcore, macs_paper, moved, shape)
+    kind = layer.block.operator if layer.block is not None else layer.kind
+    return LayerCost(name, kind, params, fvcore, paper, moved, shape)
 
 
-def _conv(
-    name: str,
-    inputs: int,
-    outputs: int,
-    kernel_size: int,
-    height: int,
-    width: int,
-    *,
-    stride: int = 1,
-    relu: bool = True,
-) -> LayerCost:
-    """A convolution without bias, its batch norm and ReLU, on (inputs, height, width)."""
-    h, w = -(-height // stride), -(-width // stride)
-    weights = inputs * outputs * kernel_size**2
-    params = weights + 2 * outputs
-    paper = h * w * (params + (outputs if relu else 0))
-    elements, shape = inputs * height * width, (outputs, h, w)
-    return _row(name, "convolution", params, h * w * params, paper, elements, shape)
+class _Cost(NamedTuple):
+    """Of one layer; ``inputs`` are the elements that it reads."""
+
+    params: int
+    macs_fvcore: int
+    macs_paper: int
+    inputs: int
 
 
-def _operator(
-    name: str, channels: int, stride: int, block: BlockSpec, height: int, width: int
-) -> LayerCost:
-    """An operator, its batch norm and its ReLU, on an input of (channels, height, width)."""
-    reason = problem(channels, block)
+def _convolution(layer: LayerSpec) -> _Cost:
+    """A convolution without bias, its batch norm and its activation."""
+    params = layer.in_channels * layer.out_channels * layer.kernel_size**2 + 2 * layer.out_channels
+    macs = math.prod(layer.output_size) * params
+    return _Cost(params, macs, macs + _activation(layer), _inputs(layer))
+
+
+def _operator(layer: LayerSpec) -> _Cost:
+    """An operator, its batch norm and its activation."""
+    assert layer.block is not None
+    channels, stride = layer.in_channels, layer.stride
+    reason = problem(channels, layer.block)
     if reason is not None:
         raise InputError(reason)
-    operator, settings = ops.get(block.operator), dict(block.hyperparameters)
-    shape, h, w = (1, channels, height, width), -(-height // stride), -(-width // stride)
-    fvcore = operator.macs(shape, "fvcore", stride=stride, **settings)
-    paper = operator.macs(shape, "paper", stride=stride, **settings)
-    elements = channels * h * w
-    return _row(
-        name,
-        block.operator,
-        operator.params(channels, **settings) + 2 * channels,
-        fvcore + 2 * elements,
-        paper + 3 * elements,
-        channels * height * width,
-        (channels, h, w),
+    operator, settings = ops.get(layer.block.operator), dict(layer.block.hyperparameters)
+    shape, norm = (1, channels, *layer.size), 2 * channels
+    elements = norm * math.prod(layer.output_size)
+    paper = operator.macs(shape, "paper", stride=stride, **settings) + elements
+    return _Cost(
+        operator.params(channels, **settings) + norm,
+        operator.macs(shape, "fvcore", stride=stride, **settings) + elements,
+        paper + _activation(layer),
+        _inputs(layer),
     )
+
+
+def _max_pool(layer: LayerSpec) -> _Cost:
+    return _Cost(0, 0, _inputs(layer), _inputs(layer))
+
+
+def _global_average_pool(layer: LayerSpec) -> _Cost:
+    return _Cost(0, _inputs(layer), _inputs(layer), _inputs(layer))
+
+
+def _add(layer: LayerSpec) -> _Cost:
+    return _Cost(0, 0, _activation(layer), 2 * _inputs(layer))
+
+
+def _linear(layer: LayerSpec) -> _Cost:
+    """With a bias; the paper's tables leave the head out."""
+    macs = layer.in_channels * layer.out_channels
+    return _Cost(macs + layer.out_channels, macs, 0, _inputs(layer))
+
+
+_COSTS: Mapping[str, Callable[[LayerSpec], _Cost]] = {
+    "convolution": _convolution,
+    "operator": _operator,
+    "max_pool": _max_pool,
+    "global_average_pool": _global_average_pool,
+    "add": _add,
+    "linear": _linear,
+}
+
+
+def _inputs(layer: LayerSpec) -> int:
+    return layer.in_channels * math.prod(layer.size)
+
+
+def _activation(layer: LayerSpec) -> int:
+    """What an activation costs in the convention ``paper``: 1 an element."""
+    return layer.out_channels * math.prod(layer.output_size) if layer.activation else 0

@@ -85,7 +85,7 @@ def module_macs(
             return False
         return counts is None or counts(name, part)
 
-    counter = _Counter(module, counted)
+    counter = _ModuleCounter(module, counted)
     try:
         on_meta(module, shape, see=counter.see)
     finally:
@@ -95,7 +95,7 @@ def module_macs(
     return counter.total
 
 
-class _Counter:
+class _ModuleCounter:
     """Adds up modules by hooks, and what runs outside of them by dispatch."""
 
     def __init__(self, module: nn.Module, counted: Callable[[str, nn.Module], bool]) -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-import ops
 from invsearch.cost.memory import peak_memory
 from invsearch.cost.task_count import searched_count, searched_shape
-from invsearch.cost.verify import verify_closed_form
+from invsearch.cost.verify import verify_operators
 from invsearch.metrics import Metric, Source
 from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
-    from invsearch.models import BlockSpec
     from invsearch.space.architecture import Architecture
 
 __all__ = ["PROVIDERS", "Counted", "PeakMemory"]
-
-_SAMPLED = 32  # architectures: all blocks of a third party's operator in a space of a few values
-_CHECKED_BLOCKS = 8  # closed forms compared with traces, about 0.1 s each
 
 
 class Counted(Provider):
@@ -40,30 +34,16 @@ class Counted(Provider):
         Raises:
             InputError: If one is wrong.
         """
-        for block, channels in sorted(self._foreign_blocks(), key=str)[:_CHECKED_BLOCKS]:
-            verify_closed_form(block, channels)
+        verify_operators(self.setting.sampled_specs())
 
     def give(self, architecture: Architecture, earlier: Mapping[str, Metric]) -> dict[str, Metric]:
         spec, resolution = self.setting.searched(architecture), self.setting.resolution
         counts = searched_count(spec, resolution=resolution)
-        height, width = searched_shape(spec, resolution)[2:]
-        size = height if height == width else [height, width]
+        size = _side(searched_shape(spec, resolution))
         detail = {"convention": "fvcore", "resolution": size}
         return {
             "params": Metric("params", counts.params, "counted"),
             "macs": Metric("macs", counts.macs, "counted", detail=detail),
-        }
-
-    def _foreign_blocks(self) -> set[tuple[BlockSpec, int]]:
-        """Blocks of operators that ``ops`` itself has not, with their widths, from a sample."""
-        rng = random.Random(0)
-        specs = [self.setting.spec(self.setting.space.sample(rng)) for _ in range(_SAMPLED)]
-        return {
-            (block, stage.width)
-            for spec in specs
-            for stage in spec.stages
-            for block in stage.blocks
-            if not ops.get(block.operator).build.__module__.startswith("ops.")
         }
 
 
@@ -80,8 +60,15 @@ class PeakMemory(Provider):
 
     def give(self, architecture: Architecture, earlier: Mapping[str, Metric]) -> dict[str, Metric]:
         spec = self.setting.searched(architecture)
-        peak = peak_memory(spec, searched_shape(spec, self.setting.resolution))
-        return {"peak_memory_bytes": Metric("peak_memory_bytes", peak, "counted")}
+        shape = searched_shape(spec, self.setting.resolution)
+        peak, detail = peak_memory(spec, shape), {"resolution": _side(shape)}
+        return {"peak_memory_bytes": Metric("peak_memory_bytes", peak, "counted", detail=detail)}
+
+
+def _side(shape: Sequence[int]) -> int | list[int]:
+    """Of an image (B, C, H, W): its side, or [height, width]."""
+    height, width = shape[2:]
+    return height if height == width else [height, width]
 
 
 PROVIDERS: tuple[type[Provider], ...] = (Counted, PeakMemory)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from invsearch.cost.closed_form import Convention, Counts, count, layers
+from invsearch.cost.closed_form import Convention, Counts, count
 from invsearch.cost.meta_trace import meta_macs
 from invsearch.cost.modules import module_macs
-from invsearch.models.blocks import EXPANSION
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
 from invsearch.models.task import DETECTORS, TaskSpec
 
@@ -40,7 +39,9 @@ _CONVOLUTION = BlockSpec("convolution", (("dilation", 1), ("kernel_size", 3)))
 Size = tuple[int, int]
 
 
-class _Part(NamedTuple):
+class _Half(NamedTuple):
+    """What the backbone, or all the rest, costs."""
+
     params: int
     macs: int
 
@@ -87,7 +88,8 @@ def task_count(
     backbone = spec.backbone
     own = _features(backbone, size, convention)
     rest = _rest(replace(spec, backbone=_reference(backbone)), size, convention)
-    frozen = _frozen_params(backbone, spec.frozen_stages) if spec.frozen_stages else 0
+    stages = backbone.stages[: spec.frozen_stages]
+    frozen = _frozen_params(backbone.stem, stages, backbone.in_channels) if stages else 0
     return Counts(own.params - frozen + rest.params, own.macs + rest.macs, convention)
 
 
@@ -110,37 +112,21 @@ def searched_count(
     return count(spec, resolution=resolution, convention=convention)
 
 
-def _features(spec: NetworkSpec, size: Size, convention: Convention) -> _Part:
+def _features(spec: NetworkSpec, size: Size, convention: Convention) -> _Half:
     """A network's cost up to its last stage: without global pooling and linear head."""
-    whole = count(spec, resolution=size, convention=convention)
-    channels = EXPANSION * spec.stages[-1].width
-    height, width = _last_size(spec, size)
-    head = channels * spec.num_classes
-    macs = whole.macs - channels * height * width - (head if convention == "fvcore" else 0)
-    return _Part(whole.params - head - spec.num_classes, macs)
-
-
-def _last_size(spec: NetworkSpec, size: Size) -> Size:
-    strides = [spec.stem.stride, 2 if spec.stem.pool else 1, *(s.stride for s in spec.stages)]
-    height, width = size
-    for stride in strides:
-        height, width = -(-height // stride), -(-width // stride)
-    return height, width
+    counts = count(spec, resolution=size, convention=convention, head=False)
+    return _Half(counts.params, counts.macs)
 
 
 def _reference(spec: NetworkSpec) -> NetworkSpec:
-    return _shallow(spec.stem, tuple((s.width, s.stride) for s in spec.stages), spec.in_channels)
-
-
-@lru_cache(maxsize=1024)
-def _shallow(stem: StemSpec, stages: tuple[tuple[int, int], ...], in_channels: int) -> NetworkSpec:
     """The cheapest network whose stages put out the same shapes."""
-    blocks = tuple(StageSpec(width, stride, (_CONVOLUTION,)) for width, stride in stages)
-    return NetworkSpec(replace(stem, kind="resnet", kernel_size=7), blocks, 1, in_channels)
+    stages = tuple(replace(stage, blocks=(_CONVOLUTION,)) for stage in spec.stages)
+    stem = replace(spec.stem, kind="resnet", kernel_size=7)
+    return NetworkSpec(stem, stages, 1, spec.in_channels)
 
 
 @lru_cache(maxsize=4096)
-def _rest(spec: TaskSpec, size: Size, convention: Convention) -> _Part:
+def _rest(spec: TaskSpec, size: Size, convention: Convention) -> _Half:
     """Neck and head: all of a shallow network's cost, less its backbone's."""
     with torch.device("meta"):
         module = build_task(replace(spec, frozen_stages=0))
@@ -148,14 +134,9 @@ def _rest(spec: TaskSpec, size: Size, convention: Convention) -> _Part:
     shape = (1, spec.backbone.in_channels, *size)
     own = _features(spec.backbone, size, convention)
     macs = (module_macs if convention == "paper" else meta_macs)(module, shape)
-    return _Part(params - own.params, macs - own.macs)
+    return _Half(params - own.params, macs - own.macs)
 
 
-def _frozen_params(spec: NetworkSpec, stages: int) -> int:
-    return _params_of(spec.stem, spec.stages[:stages], spec.in_channels)
-
-
-@lru_cache(maxsize=65536)
-def _params_of(stem: StemSpec, stages: tuple[StageSpec, ...], in_channels: int) -> int:
-    rows = layers(NetworkSpec(stem, stages, 1, in_channels), 32)
-    return sum(row.params for row in rows if row.name not in ("pool", "head"))
+@lru_cache(maxsize=65536)  # a frozen stem and stage for each of a large search's
+def _frozen_params(stem: StemSpec, stages: tuple[StageSpec, ...], in_channels: int) -> int:
+    return count(NetworkSpec(stem, stages, 1, in_channels), resolution=32, head=False).params

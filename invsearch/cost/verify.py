@@ -11,11 +11,30 @@ import ops
 from invsearch.cost.modules import module_macs
 from invsearch.cost.trace import trace_macs
 from invsearch.errors import InputError, InvsearchError
-from invsearch.models import BlockSpec
+from invsearch.models import BlockSpec, NetworkSpec
 
-__all__ = ["verify_closed_form"]
+__all__ = ["verify_closed_form", "verify_operators"]
 
 _SIZES = ((8, 8), (9, 5))  # even and odd, square and not: strides and paddings show
+
+
+_CHECKED_BLOCKS = 8  # of each operator, some 50 ms each
+
+
+def verify_operators(specs: Sequence[NetworkSpec]) -> None:
+    """Check other people's operators where these networks have them, some widths of each.
+
+    Raises:
+        InputError: As :func:`verify_closed_form`.
+    """
+    found: dict[str, set[tuple[BlockSpec, int]]] = {}
+    for spec in specs:
+        for place, block in spec.blocks():
+            if not ops.get(block.operator).build.__module__.startswith("ops."):
+                found.setdefault(block.operator, set()).add((block, place.part.inner_channels))
+    for blocks in found.values():
+        for block, channels in sorted(blocks, key=str)[:_CHECKED_BLOCKS]:
+            verify_closed_form(block, channels)
 
 
 def verify_closed_form(block: BlockSpec, channels: int) -> None:

@@ -13,17 +13,10 @@ import ops
 from invsearch.latency.measured import ask, metric
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec
-from invsearch.models.blocks import Bottleneck
 
 __all__ = ["LayerLatencies", "layer_latency", "layer_modules", "time_layers"]
 
 Layer = nn.Module | Callable[[Tensor], Any]
-
-_STEMS = {
-    "resnet": ("conv1",),
-    "deep": ("conv1", "conv2", "conv3"),
-    "rednet": ("conv1", "operator", "conv3"),
-}
 
 
 @dataclass(frozen=True)
@@ -107,27 +100,7 @@ def _time(layer: Layer, shape: tuple[int, ...], device: str) -> ops.Measurement:
 
 def layer_modules(network: Network) -> Iterator[tuple[str, nn.Module]]:
     """What each row of :func:`invsearch.cost.layers` runs, by its name; of an ``add`` the ReLU."""
-    stem = list(network.stem)
-    for i, name in enumerate(_STEMS[network.spec.stem.kind]):
-        yield f"stem.{name}", nn.Sequential(*stem[3 * i : 3 * i + 3])
-    if network.spec.stem.pool:
-        yield "stem.pool", stem[-1]
-    for number, stage in enumerate(network.stages, start=1):
-        for index, block in enumerate(stage.children(), start=1):
-            assert isinstance(block, Bottleneck)
-            for name, part in _block_layers(block):
-                yield f"stage{number}.block{index}.{name}", part
-    yield "pool", network.pool
-    yield "head", network.head
-
-
-def _block_layers(block: Bottleneck) -> Iterator[tuple[str, nn.Module]]:
-    yield "conv1", nn.Sequential(block.conv1, block.bn1, block.relu1)
-    yield "operator", nn.Sequential(block.operator, block.bn2, block.relu2)
-    yield "conv3", nn.Sequential(block.conv3, block.bn3)
-    if isinstance(block.downsample, nn.Sequential):
-        yield "downsample", block.downsample
-    yield "add", block.relu3
+    return network.layers()
 
 
 def _input_shapes(

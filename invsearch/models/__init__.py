@@ -1,11 +1,22 @@
-"""Networks: RedNet and ResNet around any registered operator, and the released checkpoints."""
+"""Networks: families around any registered operator, and the released checkpoints."""
 
-from invsearch.models.build import Network, build, rednet, rednet_spec, resnet, resnet_spec
+from invsearch.models.build import (
+    Network,
+    build,
+    family_spec,
+    rednet,
+    rednet_spec,
+    resnet,
+    resnet_spec,
+)
 from invsearch.models.detectors import build_detector
-from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
+from invsearch.models.families import FAMILIES, Family
+from invsearch.models.families.resnet import PRESETS
+from invsearch.models.network import BlockSpec, NetworkSpec, Part, Place, StageSpec, StemSpec
 from invsearch.models.official import from_official
+from invsearch.models.problem import problem
 from invsearch.models.proxy import proxy_spec
-from invsearch.models.resolve import FAMILIES, PRESETS, network_spec, problem
+from invsearch.models.resolve import network_spec
 from invsearch.models.segmenters import build_segmenter
 from invsearch.models.task import TaskSpec, detector_spec, searched_spec, segmenter_spec
 
@@ -13,8 +24,11 @@ __all__ = [
     "FAMILIES",
     "PRESETS",
     "BlockSpec",
+    "Family",
     "Network",
     "NetworkSpec",
+    "Part",
+    "Place",
     "StageSpec",
     "StemSpec",
     "TaskSpec",
@@ -22,6 +36,7 @@ __all__ = [
     "build_detector",
     "build_segmenter",
     "detector_spec",
+    "family_spec",
     "from_official",
     "network_spec",
     "problem",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["anchors", "decode"]
 
-_LARGEST_LOG_SCALE = math.log(1000 / 16)
+_LARGEST_LOG_SCALE = math.log(1000 / 16)  # mmdetection's clamp, so that exp stays finite
 
 
 def anchors(

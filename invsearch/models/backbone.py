@@ -1,4 +1,4 @@
-"""A bottleneck network as the backbone of a detector or a segmenter."""
+"""A network as the backbone of a detector or a segmenter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from invsearch.models.blocks import EXPANSION
 from invsearch.models.build import build
 from invsearch.models.network import NetworkSpec
 
@@ -32,7 +31,7 @@ class Backbone(nn.Module):
         super().__init__()
         network = build(spec)
         self.stem, self.stages = network.stem, network.stages
-        self.channels = tuple(EXPANSION * stage.width for stage in spec.stages)
+        self.channels = tuple(stage.out_channels for stage in spec.stages)
         self.frozen_stages = frozen_stages
         for part in self._frozen():
             part.requires_grad_(False)

@@ -1,35 +1,45 @@
-"""The parts of a bottleneck network: layers, stems, the residual block."""
+"""Residual blocks around any registered operator, each a form and a module."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 
 import ops
 from invsearch.errors import InputError
-from invsearch.models.network import BlockSpec, StemSpec
-from invsearch.models.resolve import problem
+from invsearch.models.form import BlockForm, LayerSpec
+from invsearch.models.network import BlockSpec, Part, StageSpec
+from invsearch.models.problem import problem
 from ops.normalise import normalise
 from ops.pointwise import Pointwise
 
 __all__ = [
-    "EXPANSION",
+    "BOTTLENECK",
+    "INVERTED_RESIDUAL",
     "Bottleneck",
-    "initialise",
-    "largest_divisor",
-    "stem",
-    "stem_involution",
+    "InvertedResidual",
+    "ResidualBlock",
+    "make_operator",
 ]
 
-EXPANSION = 4
-"""Output channels of a bottleneck per channel inside it."""
+
+class ResidualBlock(nn.Module):
+    """A block with a spatial operator in the middle.
+
+    Attributes:
+        operator: The operator; a third party's keeps the weights that it made itself.
+    """
+
+    operator: nn.Module
+
+    def last_norm(self) -> nn.BatchNorm2d | None:
+        """The batch norm whose weights begin at 0, so that the block begins as its shortcut."""
+        return None
 
 
-class Bottleneck(nn.Module):
-    """A residual bottleneck around any registered operator.
+class Bottleneck(ResidualBlock):
+    """A residual bottleneck (He et al., CVPR 2016) around any registered operator.
 
     ``relu(bn(1x1) -> relu(bn(operator)) -> bn(1x1) + shortcut)``; the operator carries the stride,
     the shortcut is a 1x1 convolution with the stride and a batch norm wherever the shape changes.
@@ -39,22 +49,26 @@ class Bottleneck(nn.Module):
         width: Channels inside.
         stride: Stride of the operator.
         block: Which operator, with its hyperparameters.
+        out_channels: Channels of the output; four times the width where none are given.
 
     Raises:
         InputError: If the operator cannot have this width.
     """
 
-    def __init__(self, in_channels: int, width: int, stride: int, block: BlockSpec) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int,
+        block: BlockSpec,
+        out_channels: int | None = None,
+    ) -> None:
         super().__init__()
-        reason = problem(width, block)
-        if reason is not None:
-            raise InputError(reason)
-        out_channels = EXPANSION * width
+        out_channels = out_channels or 4 * width
         self.conv1 = Pointwise(in_channels, width)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu1 = nn.ReLU(inplace=True)
-        operator = ops.get(block.operator)
-        self.operator = operator.make(width, stride=stride, **dict(block.hyperparameters))
+        self.operator = make_operator(width, stride, block)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu2 = nn.ReLU(inplace=True)
         self.conv3 = Pointwise(width, out_channels)
@@ -70,87 +84,156 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) -> (B, 4 * width, ceil(H / stride), ceil(W / stride))."""
+        """(B, C_in, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
         y = normalise(self.conv1(x), self.bn1, self.relu1, in_place=True)
         y = normalise(self.operator(y), self.bn2, self.relu2)
         return normalise(self.conv3(y), self.bn3, self.relu3, self.downsample(x), in_place=True)
 
-
-def stem(spec: StemSpec, in_channels: int) -> nn.Sequential:
-    """Build the layers before the first stage: (B, in_channels, H, W) -> (B, channels, h, w)."""
-    half, channels = spec.channels // 2, spec.channels
-    if spec.kind == "resnet":
-        layers = _conv(in_channels, channels, 7, spec.stride)
-    elif spec.kind == "deep":
-        layers = [
-            *_conv(in_channels, half, 3, spec.stride),
-            *_conv(half, half, 3, 1),
-            *_conv(half, channels, 3, 1),
-        ]
-    else:
-        layers = [
-            *_conv(in_channels, half, 3, spec.stride),
-            ops.get("involution").make(half, **stem_involution(spec)),
-            nn.BatchNorm2d(half),
-            nn.ReLU(inplace=True),
-            *_conv(half, channels, 3, 1),
-        ]
-    if spec.pool:
-        layers.append(nn.MaxPool2d(3, stride=2, padding=1))
-    return nn.Sequential(*layers)
+    def last_norm(self) -> nn.BatchNorm2d:
+        return self.bn3
 
 
-def stem_involution(spec: StemSpec) -> Mapping[str, Any]:
-    """Hyperparameters of a RedNet stem's involution: the paper's, as far as its width allows.
+class InvertedResidual(ResidualBlock):
+    """An inverted residual (Sandler et al., CVPR 2018) around any registered operator.
 
-    Group channels are the largest divisor of the width up to 16; the reduction is 4 where that
-    leaves at least 4 channels.
+    ``relu6(bn(1x1)) -> relu6(bn(operator)) -> bn(1x1)``, added to the input where the shape stays.
+    The 1x1 convolution that widens is left out where nothing is widened; the operator carries the
+    stride; nothing follows the sum.
+
+    Args:
+        in_channels: Channels of the input.
+        inner_channels: Channels that the operator sees.
+        out_channels: Channels of the output.
+        stride: Stride of the operator.
+        block: Which operator, with its hyperparameters.
+
+    Raises:
+        InputError: If the operator cannot have this width.
     """
-    half = spec.channels // 2
-    return {
-        "kernel_size": spec.kernel_size,
-        "group_channels": largest_divisor(half, 16),
-        "reduction": max(1, min(4, half // 4)),
-    }
+
+    def __init__(
+        self,
+        in_channels: int,
+        inner_channels: int,
+        out_channels: int,
+        stride: int,
+        block: BlockSpec,
+    ) -> None:
+        super().__init__()
+        self.expand = (
+            nn.Sequential(
+                Pointwise(in_channels, inner_channels),
+                nn.BatchNorm2d(inner_channels),
+                nn.ReLU6(inplace=True),
+            )
+            if inner_channels != in_channels
+            else nn.Identity()
+        )
+        self.operator = make_operator(inner_channels, stride, block)
+        self.bn2 = nn.BatchNorm2d(inner_channels)
+        self.relu2 = nn.ReLU6(inplace=True)
+        self.conv3 = Pointwise(inner_channels, out_channels)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.add = nn.Identity() if stride == 1 and in_channels == out_channels else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
+        y = self.relu2(self.bn2(self.operator(self.expand(x))))
+        y = self.bn3(self.conv3(y))
+        result: Tensor = y if self.add is None else self.add(y + x)
+        return result
 
 
-def largest_divisor(number: int, limit: int) -> int:
-    """The largest divisor of ``number`` that is not above ``limit``."""
-    return next(d for d in range(min(number, limit), 0, -1) if number % d == 0)
+def make_operator(channels: int, stride: int, block: BlockSpec) -> nn.Module:
+    """Build a block's operator.
 
-
-def initialise(network: nn.Module) -> None:
-    """Kaiming-normal convolutions (fan out), as in the paper; zero-gamma ends each block.
-
-    An operator that is neither a convolution nor of involution's family keeps its own weights.
+    Raises:
+        InputError: If it cannot have this width.
     """
-    blocks = [module for module in network.modules() if isinstance(module, Bottleneck)]
-    foreign = {m for b in blocks if _is_foreign(b.operator) for m in b.operator.modules()}
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module not in foreign:
-            _kaiming(module)
-        elif isinstance(module, nn.Linear) and module not in foreign:
-            nn.init.normal_(module.weight, std=0.01)
-            nn.init.zeros_(module.bias)
-    for block in blocks:
-        nn.init.zeros_(block.bn3.weight)
+    reason = problem(channels, block)
+    if reason is not None:
+        raise InputError(reason)
+    return ops.get(block.operator).make(channels, stride=stride, **dict(block.hyperparameters))
 
 
-def _is_foreign(operator: nn.Module) -> bool:
-    return not isinstance(operator, nn.Conv2d | ops.Involution2d)
+class _BottleneckForm(BlockForm):
+    name = "bottleneck"
+
+    def out_channels(self, stage: StageSpec) -> int:
+        return stage.expansion * stage.width
+
+    def inner_channels(self, stage: StageSpec, in_channels: int) -> int:
+        return stage.width
+
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
+        channels, inner, out = part.in_channels, part.inner_channels, part.out_channels
+        stride = part.stride
+        yield LayerSpec("conv1", "convolution", channels, inner, part.size)
+        yield LayerSpec(
+            "operator", "operator", inner, inner, part.size, stride=stride, block=part.block
+        )
+        yield LayerSpec("conv3", "convolution", inner, out, part.output_size, activation=False)
+        if stride != 1 or channels != out:
+            yield LayerSpec(
+                "downsample",
+                "convolution",
+                channels,
+                out,
+                part.size,
+                stride=stride,
+                activation=False,
+            )
+        yield LayerSpec("add", "add", out, out, part.output_size)
+
+    def build(self, part: Part) -> Bottleneck:
+        assert part.block is not None
+        sizes = (part.in_channels, part.inner_channels, part.stride)
+        return Bottleneck(*sizes, part.block, part.out_channels)
+
+    def modules(self, part: Part, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        assert isinstance(module, Bottleneck)
+        yield "conv1", nn.Sequential(module.conv1, module.bn1, module.relu1)
+        yield "operator", nn.Sequential(module.operator, module.bn2, module.relu2)
+        yield "conv3", nn.Sequential(module.conv3, module.bn3)
+        if isinstance(module.downsample, nn.Sequential):
+            yield "downsample", module.downsample
+        yield "add", module.relu3
 
 
-def _kaiming(conv: nn.Conv2d) -> None:
-    fan_out = conv.out_channels * math.prod(conv.kernel_size) / conv.groups
-    nn.init.normal_(conv.weight, std=math.sqrt(2 / fan_out))
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
+class _InvertedResidualForm(BlockForm):
+    name = "inverted_residual"
+
+    def out_channels(self, stage: StageSpec) -> int:
+        return stage.width
+
+    def inner_channels(self, stage: StageSpec, in_channels: int) -> int:
+        return stage.expansion * in_channels
+
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
+        channels, inner, out = part.in_channels, part.inner_channels, part.out_channels
+        if inner != channels:
+            yield LayerSpec("expand", "convolution", channels, inner, part.size)
+        yield LayerSpec(
+            "operator", "operator", inner, inner, part.size, stride=part.stride, block=part.block
+        )
+        yield LayerSpec("conv3", "convolution", inner, out, part.output_size, activation=False)
+        if part.stride == 1 and channels == out:
+            yield LayerSpec("add", "add", out, out, part.output_size, activation=False)
+
+    def build(self, part: Part) -> InvertedResidual:
+        assert part.block is not None
+        sizes = (part.in_channels, part.inner_channels, part.out_channels, part.stride)
+        return InvertedResidual(*sizes, part.block)
+
+    def modules(self, part: Part, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        assert isinstance(module, InvertedResidual)
+        if isinstance(module.expand, nn.Sequential):
+            yield "expand", module.expand
+        yield "operator", nn.Sequential(module.operator, module.bn2, module.relu2)
+        yield "conv3", nn.Sequential(module.conv3, module.bn3)
+        if module.add is not None:
+            yield "add", module.add
 
 
-def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> list[nn.Module]:
-    padding = kernel_size // 2
-    return [
-        nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    ]
+BOTTLENECK: BlockForm = _BottleneckForm()
+INVERTED_RESIDUAL: BlockForm = _InvertedResidualForm()

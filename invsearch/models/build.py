@@ -1,28 +1,32 @@
-"""Build networks: from a NetworkSpec, or RedNet and ResNet by depth."""
+"""Build networks: from a NetworkSpec, or a member of a family by its depth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from invsearch.errors import InputError
-from invsearch.models.blocks import EXPANSION, Bottleneck, initialise, stem
-from invsearch.models.network import NetworkSpec, StageSpec
-from invsearch.models.resolve import NUM_STAGES, network_spec
+from invsearch.errors import InputError, nearest
+from invsearch.models.ends import final_convolution
+from invsearch.models.families import FAMILIES
+from invsearch.models.initialise import initialise
+from invsearch.models.network import NetworkSpec, Place
+from invsearch.models.resolve import network_spec
 
 if TYPE_CHECKING:
     from invsearch.space.architecture import Value
 
     StageSettings = Mapping[str, Value]
 
-__all__ = ["Network", "build", "rednet", "rednet_spec", "resnet", "resnet_spec"]
+__all__ = ["Network", "build", "family_spec", "rednet", "rednet_spec", "resnet", "resnet_spec"]
+
+_ANY_SIZE = (1, 1)  # modules do not depend on the size of the images
 
 
 class Network(nn.Module):
-    """A bottleneck network: stem, stages, global average pool, linear head.
+    """A network: stem, stages, global average pool, linear head.
 
     Args:
         spec: What to build.
@@ -34,31 +38,40 @@ class Network(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.stem = stem(spec.stem, spec.in_channels)
-        channels, stages = spec.stem.channels, []
-        for stage in spec.stages:
-            stages.append(_stage(channels, stage))
-            channels = EXPANSION * stage.width
-        self.stages = nn.ModuleList(stages)
+        stem = spec.stem_place(*_ANY_SIZE).part
+        self.stem = stem.form.build(stem)
+        stages: list[list[nn.Module]] = [[] for _ in spec.stages]
+        for place, _ in spec.blocks():
+            stages[place.stage - 1].append(place.part.form.build(place.part))
+        self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
+        channels = spec.stages[-1].out_channels
+        self.final = final_convolution(channels, spec.final_channels)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Linear(channels, spec.num_classes)
+        self.head = nn.Linear(spec.final_channels or channels, spec.num_classes)
         initialise(self)
-
-    def forward_features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, C, H, W) -> the output of each stage, (B, 4 * width, h, w)."""
-        outputs, x = [], self.stem(images)
-        for stage in self.stages:
-            x = stage(x)
-            outputs.append(x)
-        return tuple(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) -> logits (B, num_classes)."""
         x = self.stem(images)
         for stage in self.stages:
             x = stage(x)
-        logits: Tensor = self.head(self.pool(x).flatten(1))
+        logits: Tensor = self.head(self.pool(self.final(x)).flatten(1))
         return logits
+
+    def layers(self) -> Iterator[tuple[str, nn.Module]]:
+        """What each row of :func:`invsearch.cost.layers` runs, by its name."""
+        for place in self.spec.walk(*_ANY_SIZE):
+            for name, module in place.part.form.modules(place.part, self._at(place)):
+                yield place.layer_name(name), module
+
+    def _at(self, place: Place) -> nn.Module:
+        if place.part.kind == "head":
+            return nn.Sequential(self.final, self.pool, nn.Flatten(1), self.head)
+        if place.part.kind == "stem":
+            return self.stem
+        stage = self.stages[place.stage - 1]
+        assert isinstance(stage, nn.Sequential)
+        return stage[place.block - 1]
 
 
 def build(spec: NetworkSpec) -> Network:
@@ -157,7 +170,7 @@ def rednet_spec(
     **settings: Any,
 ) -> NetworkSpec:
     """The spec of :func:`rednet`, which see for the arguments."""
-    return network_spec({"family": "rednet", **settings}, _parameters(depth, stages))
+    return family_spec("rednet", depth, stages=stages, **settings)
 
 
 def resnet_spec(
@@ -168,23 +181,37 @@ def resnet_spec(
     **settings: Any,
 ) -> NetworkSpec:
     """The spec of :func:`resnet`, which see for the arguments."""
-    spec = network_spec({"family": "resnet", **settings}, _parameters(depth, stages))
+    spec = family_spec("resnet", depth, stages=stages, **settings)
     return replace(spec, stem=replace(spec.stem, kind="deep")) if deep_stem else spec
 
 
-def _parameters(depth: int | None, stages: Sequence[StageSettings] | None) -> dict[str, Value]:
-    if stages is not None and len(stages) != NUM_STAGES:
-        raise InputError(f"stages has {len(stages)} entries: give one for each of the {NUM_STAGES}")
+def family_spec(
+    family: str,
+    depth: int | None = None,
+    *,
+    stages: Sequence[StageSettings] | None = None,
+    **settings: Any,
+) -> NetworkSpec:
+    """A member of any family, with the arguments of :func:`rednet`.
+
+    Raises:
+        InputError: If a name or a value is unknown or impossible.
+    """
+    if family not in FAMILIES:
+        raise InputError(
+            f"family {family!r} is unknown: choose from {sorted(FAMILIES)}"
+            f"{nearest(family, FAMILIES)}"
+        )
+    return network_spec({"family": family, **settings}, _parameters(family, depth, stages))
+
+
+def _parameters(
+    family: str, depth: int | None, stages: Sequence[StageSettings] | None
+) -> dict[str, Value]:
+    number = len(FAMILIES[family].stages)
+    if stages is not None and len(stages) != number:
+        raise InputError(f"stages has {len(stages)} entries: give one for each of the {number}")
     parameters: dict[str, Value] = {"depth": "custom" if depth is None else depth}
-    for number, stage in enumerate(stages or (), start=1):
-        parameters.update({f"stage{number}.{name}": value for name, value in stage.items()})
+    for place, stage in enumerate(stages or (), start=1):
+        parameters.update({f"stage{place}.{name}": value for name, value in stage.items()})
     return parameters
-
-
-def _stage(in_channels: int, spec: StageSpec) -> nn.Sequential:
-    first, *others = spec.blocks
-    out_channels = EXPANSION * spec.width
-    return nn.Sequential(
-        Bottleneck(in_channels, spec.width, spec.stride, first),
-        *(Bottleneck(out_channels, spec.width, 1, block) for block in others),
-    )

@@ -16,16 +16,16 @@ from invsearch.models.roi_align import roi_align
 from invsearch.models.task import DETECTORS, TaskSpec
 
 __all__ = [
-    "Boxes",
     "DenseBoxes",
     "FasterRCNN",
     "Masks",
+    "RegionBoxes",
     "RetinaNet",
     "build_detector",
 ]
 
-_STRIDES = (4, 8, 16, 32, 64)
-_BOX_DELTA_SCALE = 0.1
+_STRIDES = (4, 8, 16, 32, 64)  # of levels 2 to 6 (Lin et al., FPN, CVPR 2017)
+_BOX_DELTA_SCALE = 0.1  # Fast R-CNN's: a box head's offsets are a tenth of the anchors'
 
 
 class DenseBoxes(NamedTuple):
@@ -40,7 +40,7 @@ class DenseBoxes(NamedTuple):
     deltas: tuple[Tensor, ...]
 
 
-class Boxes(NamedTuple):
+class RegionBoxes(NamedTuple):
     """Raw predictions of Faster R-CNN; N regions of each image.
 
     Attributes:
@@ -67,7 +67,7 @@ class Masks(NamedTuple):
         mask_logits: (B, M, num_classes, 28, 28).
     """
 
-    boxes: Boxes
+    boxes: RegionBoxes
     regions: Tensor
     mask_logits: Tensor
 
@@ -117,7 +117,7 @@ class FasterRCNN(nn.Module):
             else None
         )
 
-    def forward(self, images: Tensor) -> Boxes | Masks:
+    def forward(self, images: Tensor) -> RegionBoxes | Masks:
         """Images (B, C, H, W) -> raw predictions; Masks with a mask head."""
         height, width = images.shape[2:]
         levels = self.neck(self.backbone(images))
@@ -126,7 +126,7 @@ class FasterRCNN(nn.Module):
         crops = roi_align(levels[:4], proposals, 7, _STRIDES[:4])
         logits, box_deltas = self.box_head(crops)
         batch, number, _ = proposals.shape
-        boxes = Boxes(
+        boxes = RegionBoxes(
             objectness,
             deltas,
             proposals,
@@ -153,7 +153,9 @@ class FasterRCNN(nn.Module):
         best = score.topk(min(self.regions, score.shape[1]), dim=1).indices
         return _take(every, best)
 
-    def _mask(self, levels: tuple[Tensor, ...], boxes: Boxes, height: int, width: int) -> Masks:
+    def _mask(
+        self, levels: tuple[Tensor, ...], boxes: RegionBoxes, height: int, width: int
+    ) -> Masks:
         assert self.mask_head is not None
         score, label = boxes.logits.softmax(2)[..., :-1].max(2)
         best = score.topk(min(self.mask_regions, score.shape[1]), dim=1).indices

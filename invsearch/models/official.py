@@ -16,7 +16,7 @@ from invsearch.models.build import Network, rednet
 
 __all__ = ["from_official", "read_checkpoint"]
 
-_GROUP_CHANNELS = 16
+_GROUP_CHANNELS = 16  # of every released network; the checkpoints do not say it
 _STEM_SPAN = "backbone.stem.1.conv2.conv.weight"
 _BLOCK = re.compile(r"backbone\.layer([1-4])\.(\d+)\.conv2\.conv2\.conv\.weight")
 _RENAMES = tuple(

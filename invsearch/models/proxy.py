@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from invsearch.models.blocks import largest_divisor
+import ops
+from invsearch.errors import InputError
+from invsearch.models.families.family import scaled_width
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec
-from invsearch.models.resolve import scaled_width
-
-if TYPE_CHECKING:
-    from invsearch.space.architecture import Value
 
 __all__ = ["proxy_spec"]
 
-_MULTIPLE = 4
-_CHANNEL_SETTINGS = ("group_channels", "head_channels")
+_MULTIPLE = 4  # half of a network's own: at a quarter of the width 8 would round too coarsely
 
 
 def proxy_spec(
@@ -30,50 +26,47 @@ def proxy_spec(
 ) -> NetworkSpec:
     """Scale a network down for training on small images.
 
-    Every width (the stem's too) is multiplied by ``width`` and rounded to a multiple of 4. Group
-    and head channels become the largest divisor of the proxy's channels that is not above the
-    searched value; a reduction is lowered where it would leave fewer than 4 channels. Everything
+    Every width (the stem's too) is multiplied by ``width`` and rounded to a multiple of 4, and
+    every operator is fitted to the channels that it then has (:meth:`ops.OpSpec.fit`). Everything
     else (blocks, operators, kernel sizes) is the searched network's own.
 
     Args:
         spec: The searched network.
         width: The proxy's width as a fraction of the searched network's.
         stem_stride: Stride of the stem's first convolution.
-        pool: Whether the stem ends in a max pool.
+        pool: Whether the stem keeps its max pool, if it has one.
         num_classes: Classes of the training data.
         in_channels: Channels of the training images.
 
     Returns:
         The network to train.
+
+    Raises:
+        InputError: If an operator cannot have the channels of a proxy, with the reason.
     """
-    return NetworkSpec(
-        replace(
-            spec.stem,
-            channels=scaled_width(spec.stem.channels, width, _MULTIPLE),
-            stride=stem_stride,
-            pool=pool,
-        ),
-        tuple(_stage(stage, width) for stage in spec.stages),
-        num_classes,
-        in_channels,
+    stem = replace(
+        spec.stem,
+        channels=scaled_width(spec.stem.channels, width, _MULTIPLE),
+        stride=stem_stride,
+        pool=pool and spec.stem.pool,
     )
+    stages = tuple(replace(s, width=scaled_width(s.width, width, _MULTIPLE)) for s in spec.stages)
+    final = scaled_width(spec.final_channels, width, _MULTIPLE) if spec.final_channels else 0
+    scaled = NetworkSpec(stem, stages, num_classes, in_channels, final)
+    fitted: list[list[BlockSpec]] = [[] for _ in stages]
+    for place, block in scaled.blocks():
+        fitted[place.stage - 1].append(_fitted(block, place.part.inner_channels))
+    return replace(scaled, stages=tuple(map(_with_blocks, stages, fitted)))
 
 
-def _stage(spec: StageSpec, width: float) -> StageSpec:
-    channels = scaled_width(spec.width, width, _MULTIPLE)
-    return StageSpec(channels, spec.stride, tuple(_block(b, channels) for b in spec.blocks))
+def _with_blocks(stage: StageSpec, blocks: list[BlockSpec]) -> StageSpec:
+    return replace(stage, blocks=tuple(blocks))
 
 
-@lru_cache(maxsize=4096)
-def _block(spec: BlockSpec, channels: int) -> BlockSpec:
-    return BlockSpec(
-        spec.operator, tuple((name, _fit(name, v, channels)) for name, v in spec.hyperparameters)
-    )
-
-
-def _fit(name: str, value: Value, channels: int) -> Value:
-    if name in _CHANNEL_SETTINGS and isinstance(value, int):
-        return largest_divisor(channels, value)
-    if name == "reduction" and isinstance(value, int):
-        return max(1, min(value, channels // 4))
-    return value
+@lru_cache(maxsize=4096)  # a search meets some hundreds of distinct blocks at some tens of widths
+def _fitted(block: BlockSpec, channels: int) -> BlockSpec:
+    try:
+        settings = ops.get(block.operator).fit(channels, dict(block.hyperparameters))
+    except ValueError as error:
+        raise InputError(f"at the proxy's width: {error}") from error
+    return BlockSpec(block.operator, tuple(sorted(settings.items())))

@@ -5,39 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import ops
 from invsearch.errors import InputError, nearest
-from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
+from invsearch.models.families import FAMILIES, Family
+from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec
 
 if TYPE_CHECKING:
     from invsearch.space.architecture import Value
 
     _Items = tuple[tuple[str, Value], ...]
 
-__all__ = ["FAMILIES", "NUM_STAGES", "PRESETS", "network_spec", "problem", "scaled_width"]
+__all__ = ["family_settings", "network_spec", "skeleton"]
 
-PRESETS: Mapping[int, tuple[int, ...]] = {
-    26: (1, 2, 4, 1),
-    38: (2, 3, 5, 2),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
-"""Blocks of the four stages by depth (the paper's RedNets; ResNets have the same)."""
-
-FAMILIES: Mapping[str, str] = {"rednet": "involution", "resnet": "convolution"}
-"""The operator a family's blocks have unless a parameter names another."""
-
-NUM_STAGES = 4
-_BASE_WIDTH = 64
-_NETWORK = frozenset({"family", "depth", "width", "stem_kernel_size", "task", "neck", "head"})
+_NETWORK = frozenset({"family", "depth", "width", "task", "neck", "head"})
 _CONSTANT = frozenset({"num_classes", "in_channels", "resolution", "operators"})
 _STAGE_NAME = re.compile(r"stage([1-9]\d*)\.(?:block([1-9]\d*)\.)?(\w+)")
 
-_Place = tuple[int, int]
+_Scope = tuple[int, int]
 """(stage, block), from 1; (0, 0) is the network, (stage, 0) the stage."""
 
 
@@ -46,12 +34,12 @@ def network_spec(model: Mapping[str, Any], parameters: Mapping[str, Value]) -> N
 
     A block's setting is looked up by name at the block (``stage1.block2.kernel_size``), else at
     its stage (``stage1.kernel_size``), else at the network (``kernel_size``), else it is the
-    default of the family (its operator) or of the operator (hyperparameters). A hyperparameter
-    that a block's operator does not have is ignored there. Widths are ``64 * 2**i * width``,
-    rounded to a multiple of 8.
+    default of the family (its operator, and what it says of that) or of the operator. A
+    hyperparameter that a block's operator does not have is ignored there, and so is a setting that
+    another family has. Widths are the family's times ``width``, rounded to a multiple of 8.
 
     Args:
-        model: ``family`` (``rednet`` or ``resnet``), ``num_classes``, ``in_channels`` and any
+        model: ``family`` (one of ``FAMILIES``), ``num_classes``, ``in_channels`` and any
             parameter that is held constant.
         parameters: The parameters that vary; they go before constants of the same name.
 
@@ -61,61 +49,60 @@ def network_spec(model: Mapping[str, Any], parameters: Mapping[str, Value]) -> N
     Raises:
         InputError: If a name or value is unknown, or the number of blocks is not given.
     """
+    parameters = dict(parameters)  # an Architecture looks each name up from the front
     values = {**model, **parameters}
-    family = values.get("family", "rednet")
-    if family not in FAMILIES:
-        raise InputError(
-            f"family {family!r} is unknown: choose from {sorted(FAMILIES)}"
-            f"{nearest(family, FAMILIES)}"
-        )
-    scopes: dict[_Place, list[tuple[str, Value]]] = {}
+    family = _family(values.get("family", "rednet"))
+    number_of_stages = len(family.stages)
+    scopes: dict[_Scope, list[tuple[str, Value]]] = {}
     for name, value in values.items():
-        place, key = _scope(name)
+        place, key = _scope(name, number_of_stages)
         if key:
             scopes.setdefault(place, []).append((key, value))
     at = {place: tuple(items) for place, items in scopes.items()}
-    width = values.get("width", 1.0)
+    own = tuple([(name, values[name]) for name in family.settings if name in values])
+    bare = skeleton(family.name, values.get("width", 1.0), own)
+    network = at.get((0, 0), ())
+    stages = []
+    for number in range(1, number_of_stages + 1):
+        count = _blocks(family, number, model, parameters)
+        above = network + at.get((number, 0), ())
+        items = tuple([at.get((number, block), ()) for block in range(1, count + 1)])
+        stages.append(_stage(family.name, bare, number, above, items))
     return NetworkSpec(
-        _stem(family, width, values.get("stem_kernel_size", 7)),
-        tuple(
-            _stage(stage, width, _blocks(stage, model, parameters), FAMILIES[family], at)
-            for stage in range(1, NUM_STAGES + 1)
-        ),
+        bare.stem,
+        tuple(stages),
         values.get("num_classes", 1000),
         values.get("in_channels", 3),
+        bare.final_channels,
     )
 
 
-def scaled_width(base: int, factor: float, multiple: int = 8) -> int:
-    """``base * factor`` rounded to the nearest multiple (half up), at least one multiple."""
-    return max(multiple, int(base * factor / multiple + 0.5) * multiple)
+def family_settings() -> dict[str, Any]:
+    """Everything that some family lets a whole network have, by name, with what it may be."""
+    return {name: known for one in FAMILIES.values() for name, known in one.settings.items()}
 
 
-def problem(channels: int, block: BlockSpec) -> str | None:
-    """Say why a block cannot have its operator at this width, or None if it can."""
-    try:
-        return _problem(channels, block)
-    except KeyError as error:
-        return str(error)
+def _family(name: object) -> Family:
+    if name not in FAMILIES:
+        raise InputError(
+            f"family {name!r} is unknown: choose from {sorted(FAMILIES)}{nearest(name, FAMILIES)}"
+        )
+    return FAMILIES[str(name)]
 
 
-@lru_cache(maxsize=4096)
-def _problem(channels: int, block: BlockSpec) -> str | None:
-    return ops.get(block.operator).problem(channels, dict(block.hyperparameters))
-
-
-@lru_cache(maxsize=65536)
-def _scope(name: str) -> tuple[_Place, str]:
-    """Split a parameter's name into its place and the setting ("": it is no block's setting)."""
-    if name in _NETWORK or name in _CONSTANT:
+@lru_cache(maxsize=65536)  # as many names as the largest spaces have parameters, for each family
+def _scope(name: str, stages: int) -> tuple[_Scope, str]:
+    """Split a parameter's name into its scope and the setting ("": it is no block's setting)."""
+    of_network = _NETWORK | set(family_settings())
+    if name in of_network or name in _CONSTANT:
         return (0, 0), ""
     match = _STAGE_NAME.fullmatch(name)
     stage, block, key = (int(match[1]), int(match[2] or 0), match[3]) if match else (0, 0, name)
     allowed = {"operator", *_hyperparameter_names(), *(["blocks"] if stage and not block else [])}
-    if stage > NUM_STAGES or key not in allowed:
-        known = allowed if stage else allowed | _NETWORK
+    if stage > stages or key not in allowed:
+        known = allowed if stage else allowed | of_network
         raise InputError(
-            f"parameter {name!r} is unknown: a network has {NUM_STAGES} stages and, at this level, "
+            f"parameter {name!r} is unknown: a network has {stages} stages and, at this level, "
             f"{sorted(known)}{nearest(key, known)}"
         )
     return (stage, block), "" if key == "blocks" else key
@@ -127,7 +114,9 @@ def _hyperparameter_names() -> Iterable[str]:
             yield from ops.get(operator).hyperparameters
 
 
-def _blocks(stage: int, model: Mapping[str, Any], parameters: Mapping[str, Value]) -> int:
+def _blocks(
+    family: Family, stage: int, model: Mapping[str, Any], parameters: Mapping[str, Value]
+) -> int:
     """The number of blocks: what varies goes before what is constant, a stage before the depth."""
     for values in (parameters, model):
         count = values.get(f"stage{stage}.blocks")
@@ -136,56 +125,38 @@ def _blocks(stage: int, model: Mapping[str, Any], parameters: Mapping[str, Value
                 raise InputError(f"stage{stage}.blocks is {count!r}: give a whole number >= 1")
             return count
         depth = values.get("depth", "custom")
-        if isinstance(depth, int) and depth in PRESETS:
-            return PRESETS[depth][stage - 1]
+        if isinstance(depth, int) and depth in family.presets:
+            return family.presets[depth][stage - 1]
         if depth != "custom":
             raise InputError(
-                f"depth {depth!r} is unknown: choose from {[*PRESETS, 'custom']}"
-                f"{nearest(depth, PRESETS)}"
+                f"depth {depth!r} is unknown: choose from {[*family.presets, 'custom']}"
+                f"{nearest(depth, family.presets)}"
             )
     raise InputError(
-        f"the blocks of stage {stage} are not given: set depth to one of {list(PRESETS)}, "
+        f"the blocks of stage {stage} are not given: set depth to one of {list(family.presets)}, "
         f"or stage{stage}.blocks"
     )
 
 
-@lru_cache(maxsize=1024)
-def _stem(family: str, width: float, kernel_size: int) -> StemSpec:
-    if type(kernel_size) is not int or kernel_size < 1 or kernel_size % 2 == 0:
-        raise InputError(f"stem_kernel_size is {kernel_size!r}: give an odd number (3 or 7)")
-    channels = _width(1, width)
-    if family == "resnet":
-        return StemSpec("resnet", channels)
-    return StemSpec("rednet", channels, kernel_size)
+@lru_cache(maxsize=1024)  # one for each width and setting of a space
+def skeleton(family: str, width: float, settings: _Items) -> NetworkSpec:
+    """:meth:`Family.skeleton`, kept."""
+    return FAMILIES[family].skeleton(width, dict(settings))
 
 
-def _width(stage: int, factor: float) -> int:
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor > 0:
-        raise InputError(f"width is {factor!r}: give a multiplier above 0, such as 0.5 or 1")
-    return scaled_width(_BASE_WIDTH * 2 ** (stage - 1), factor)
-
-
+@lru_cache(maxsize=65536)  # distinct stages of a large search
 def _stage(
-    stage: int, width: float, count: int, operator: str, at: Mapping[_Place, _Items]
+    family: str, bare: NetworkSpec, number: int, above: _Items, own: tuple[_Items, ...]
 ) -> StageSpec:
-    above = at.get((0, 0), ()) + at.get((stage, 0), ())
-    own = tuple([at.get((stage, block), ()) for block in range(1, count + 1)])
-    return _resolved_stage(stage, width, operator, above, own)
+    blocks = tuple([_block(family, above + items) for items in own])
+    return replace(bare.stages[number - 1], blocks=blocks)
 
 
-@lru_cache(maxsize=65536)
-def _resolved_stage(
-    stage: int, width: float, operator: str, above: _Items, own: tuple[_Items, ...]
-) -> StageSpec:
-    blocks = tuple([_block(operator, above + items) for items in own])
-    return StageSpec(_width(stage, width), 1 if stage == 1 else 2, blocks)
-
-
-@lru_cache(maxsize=65536)
-def _block(default: str, items: _Items) -> BlockSpec:
+@lru_cache(maxsize=65536)  # distinct blocks of a large search
+def _block(family: str, items: _Items) -> BlockSpec:
     """The block whose settings these are, the later of two of one name."""
-    settings = dict(items)
-    name = settings.get("operator", default)
+    settings, ours = dict(items), FAMILIES[family]
+    name = settings.get("operator", ours.operator)
     if name not in ops.names():
         raise InputError(
             f"operator {name!r} is not registered: choose from {sorted(ops.names())}"
@@ -193,4 +164,6 @@ def _block(default: str, items: _Items) -> BlockSpec:
         )
     operator = ops.get(str(name))
     own = {k: v for k, v in settings.items() if k in operator.hyperparameters}
+    if operator.name == ours.operator:
+        own = {**ours.defaults, **own}
     return BlockSpec(operator.name, tuple(sorted(operator.complete(own).items())))

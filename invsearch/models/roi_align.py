@@ -12,7 +12,7 @@ from torch import Tensor
 
 __all__ = ["pyramid_levels", "roi_align"]
 
-_FINEST_BOX = 56.0
+_FINEST_BOX = 56.0  # boxes below 112 pixels go to level 2 (FPN, equation 1: 224 is level 4)
 
 
 def roi_align(

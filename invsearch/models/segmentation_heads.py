@@ -13,7 +13,7 @@ from invsearch.models.spatial import conv_norm_relu, spatial
 
 __all__ = ["AuxiliaryHead", "SemanticFPNHead", "UPerHead"]
 
-_POOL_SCALES = (1, 2, 3, 6)
+_POOL_SCALES = (1, 2, 3, 6)  # of the pyramid pooling (Zhao et al., PSPNet, CVPR 2017)
 
 
 class SemanticFPNHead(nn.Module):

@@ -16,8 +16,8 @@ __all__ = ["SemanticFPN", "UPerNet", "build_segmenter"]
 IGNORED = 255
 """The label of pixels that the loss leaves out."""
 
-_AUXILIARY_WEIGHT = 0.4
-_AUXILIARY_STAGE = -2
+_AUXILIARY_WEIGHT = 0.4  # PSPNet's, and mmsegmentation's for UPerNet
+_AUXILIARY_STAGE = -2  # the third of four stages, as there
 
 
 class _Segmenter(nn.Module):

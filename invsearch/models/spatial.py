@@ -10,7 +10,7 @@ from torch import nn
 import ops
 from invsearch.errors import InputError, nearest
 from invsearch.models.network import BlockSpec
-from invsearch.models.resolve import problem
+from invsearch.models.problem import problem
 
 __all__ = ["block_spec", "conv_norm_relu", "spatial", "with_bias"]
 

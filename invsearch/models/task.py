@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import InputError, nearest
 from invsearch.models.network import BlockSpec, NetworkSpec
-from invsearch.models.resolve import network_spec, problem
+from invsearch.models.problem import problem
+from invsearch.models.resolve import network_spec
 from invsearch.models.spatial import block_spec
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ TASKS: tuple[str, ...] = (*DETECTORS, *SEGMENTERS)
 TASK_KEYS: tuple[str, ...] = ("task", "neck", "head")
 """Settings of a space that make its networks backbones of detectors or segmenters."""
 
-_WIDTHS = (128, 256, 512)
+_LEVELS = 4  # of the pyramid: strides 4, 8, 16 and 32
+_WIDTHS = (128, 256, 512)  # of the necks and heads that the specs below make
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def detector_spec(
     Raises:
         InputError: If a name is unknown.
     """
-    _check(task, DETECTORS)
+    _check(task, DETECTORS, backbone)
     neck, head = block_spec(neck), block_spec(head)
     return TaskSpec(task, backbone, neck, head, num_classes, channels, frozen_stages=frozen_stages)
 
@@ -127,7 +129,7 @@ def segmenter_spec(
     Raises:
         InputError: If a name is unknown.
     """
-    _check(task, SEGMENTERS)
+    _check(task, SEGMENTERS, backbone)
     wide, inside = (256, 128) if task == "semantic_fpn" else (512, 256)
     neck, head = block_spec(neck), block_spec(head)
     return TaskSpec(
@@ -176,10 +178,15 @@ def _named(operator: str) -> BlockSpec:
     return block_spec(operator)
 
 
-def _check(task: str, allowed: tuple[str, ...]) -> None:
+def _check(task: str, allowed: tuple[str, ...], backbone: NetworkSpec) -> None:
     if task not in allowed:
         raise InputError(
             f"task {task!r} is unknown: choose from {list(allowed)}{nearest(task, allowed)}"
+        )
+    if len(backbone.stages) != _LEVELS:
+        raise InputError(
+            f"a {task} needs a backbone of {_LEVELS} stages, one for each level of its pyramid; "
+            f"this one has {len(backbone.stages)}"
         )
 
 

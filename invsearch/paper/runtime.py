@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invsearch.models.resolve import PRESETS
+from invsearch.models import PRESETS
 from invsearch.paper.counted import network_of
 from invsearch.paper.row import Row
 from invsearch.paper.tables import published_table

@@ -28,11 +28,9 @@ PROVIDERS: tuple[type[Provider], ...] = (*COST, *LATENCY, *ACCURACY)
 """Every provider, in the order in which they are asked."""
 
 BASELINES: Mapping[str, Mapping[str, Value]] = {
-    "RedNet-26": {"family": "rednet", "depth": 26},
-    "RedNet-38": {"family": "rednet", "depth": 38},
-    "RedNet-50": {"family": "rednet", "depth": 50},
-    "ResNet-26": {"family": "resnet", "depth": 26},
-    "ResNet-50": {"family": "resnet", "depth": 50},
+    title: {"family": family.name, "depth": depth}
+    for family in models.FAMILIES.values()
+    for title, depth in family.baselines.items()
 }
 
 
@@ -138,8 +136,10 @@ class NetworkProblem(Problem):
 
     def _locate(self, settings: Mapping[str, Value]) -> Architecture | None:
         """The point of the space that is the network with these settings, if it has one."""
-        operator = models.FAMILIES[str(settings["family"])]
-        values = {"width": 1.0, "operator": operator, **ops.get(operator).complete({}), **settings}
+        family = models.FAMILIES[str(settings["family"])]
+        own = ops.get(family.operator).complete(family.defaults)
+        own |= {name: known.default for name, known in family.settings.items()}
+        values = {"width": 1.0, "operator": family.operator, **own, **settings}
         candidate = {}
         for parameter in self.space.parameters:
             value = values.get(parameter.name.rpartition(".")[2])

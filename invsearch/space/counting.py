@@ -15,8 +15,8 @@ __all__ = ["Pins", "TooManyStatesError", "count_assignments"]
 Pins = Mapping[str, frozenset[Value]]
 """Parameters that must be active, each with one of these values."""
 
-_MAX_STATES = 20_000
-_MAX_COMPLETIONS = 4_096
+_MAX_STATES = 20_000  # partial assignments told apart: about a second
+_MAX_COMPLETIONS = 4_096  # of one rule, each tried once: some milliseconds
 
 _Plan = Sequence[tuple[Parameter, tuple[Clause, ...]]]
 _Chosen = dict[str, Value]

@@ -11,25 +11,33 @@ __all__ = ["json_schema"]
 _SUFFIXED = {"type": "string", "pattern": r"^[-+]?(\d+(\.\d*)?|\.\d+)[kMG]$"}
 _SCALAR = {"type": ["string", "number", "boolean"]}
 _SETTING = {"anyOf": [_SCALAR, {"$ref": "#/$defs/Entry"}]}
-_STAGES = {"type": "array", "items": _SETTING, "minItems": 4, "maxItems": 4}
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a space file, with every registered operator's settings."""
-    from invsearch.space.network_layout import NETWORK_KEYS
+    from invsearch.models.families import FAMILIES
+    from invsearch.space.network.layout import network_keys
 
     schema = _with_suffixes(Sections.model_json_schema())
     defs = schema["$defs"]
     defs["Entry"] = _with_suffixes(Entry.model_json_schema())
     defs["Entry"]["oneOf"] = [{"required": ["choice"]}, {"required": ["range"]}]
-    settings = _settings()
+    keys, settings = [key for key in network_keys() if key != "family"], _settings()
     defs["Model"]["additionalProperties"] = False
-    defs["Model"]["properties"].update(dict.fromkeys([*NETWORK_KEYS[1:], *settings], _SCALAR))
-    network = [*NETWORK_KEYS, *settings]
+    defs["Model"]["properties"].update(dict.fromkeys([*keys, *settings], _SCALAR))
+    defs["Model"]["properties"]["family"] = {"enum": list(FAMILIES)}
+    network = ["family", *keys, *settings]
     properties = schema["properties"]
     properties["space"] = _closed(dict.fromkeys(network, _SETTING))
+    numbers = [len(family.stages) for family in FAMILIES.values()]
+    stages = {
+        "type": "array",
+        "items": _SETTING,
+        "minItems": min(numbers),
+        "maxItems": max(numbers),
+    }
     properties["space"]["properties"]["stage"] = _closed(
-        {key: {"anyOf": [_SETTING, _STAGES]} for key in ["blocks", *settings]}
+        {key: {"anyOf": [_SETTING, stages]} for key in ["blocks", *settings]}
     )
     properties["space"]["properties"]["block"] = _closed(dict.fromkeys(settings, _SETTING))
     properties["params"] = {
@@ -46,7 +54,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _settings() -> list[str]:
-    from invsearch.space.network_layout import hyperparameter_names
+    from invsearch.space.network.layout import hyperparameter_names
 
     return ["operator", *hyperparameter_names()]
 

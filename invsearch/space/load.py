@@ -33,7 +33,7 @@ from invsearch.space.yaml_file import Document, dump, parse
 
 __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
 
-_SLUG_LENGTH = 60
+_SLUG_LENGTH = 60  # well under the 255 bytes of a file name, with room for suffixes
 
 
 @dataclass(frozen=True)
@@ -254,6 +254,6 @@ def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy 
 def _space(document: Document, sections: Sections) -> Space:
     if sections.model is None or sections.space is None:
         return params_space(document, sections.params or {})
-    from invsearch.space.network_build import network_space
+    from invsearch.space.network import network_space
 
     return network_space(document, sections.model, sections.space)

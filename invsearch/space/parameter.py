@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameter"]
 
-_CLOSE = 1e-6
-_DIGITS = 12
-_JUMP = 0.2
+_CLOSE = 1e-6  # of a step: what floating point loses between two spellings of one value
+_DIGITS = 12  # a step of 0.1 gives 0.3, not 0.30000000000000004
+_JUMP = 0.2  # deviation of a mutation, of the range: mostly near, sometimes across
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ class Accuracy(_Section):
     compile: bool = Field(default=False, description="torch.compile, for training.")
     data_fraction: Real = Field(default=1.0, gt=0, le=1)
     proxy: Proxy = Proxy()
-    baselines: bool = Field(default=True, description="Train RedNet-26/38/50 and ResNet-26/50 too.")
+    baselines: bool = Field(default=True, description="Train the families' known networks too.")
 
 
 class Latency(_Section):

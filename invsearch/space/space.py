@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Space"]
 
-_TRIES = 100
+_TRIES = 100  # of drawing a possible architecture at random before it is looked for
 
 Chosen = dict[str, Value]
 
@@ -206,18 +206,6 @@ class Space:
             if made is not None and made != architecture:
                 return made
         return self._different(architecture, rng)
-
-    def crossover(self, a: Architecture, b: Architecture, rng: random.Random) -> Architecture:
-        """Return a possible architecture each of whose values comes from a parent, where it can."""
-        for _ in range(_TRIES):
-            mixed = {**b.to_json(), **a.to_json()}
-            for name, value in b.items_:
-                if rng.random() < 0.5:
-                    mixed[name] = value
-            made = self._possible(mixed, rng)
-            if made is not None:
-                return made
-        return a
 
     def to_json(self) -> dict[str, Any]:
         """The parameters and constants as plain data."""

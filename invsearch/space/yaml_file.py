@@ -21,8 +21,8 @@ __all__ = ["Document", "Path", "dump", "parse", "show"]
 Path = tuple[str | int, ...]
 """The keys and indices that lead from the top of a file to a value."""
 
-_MAX_NODES = 20_000
-_MAX_DIGITS = 400
+_MAX_NODES = 20_000  # of a file: the largest space of blocks has hundreds; an alias bomb has more
+_MAX_DIGITS = 400  # of a number: any float has fewer, and Python refuses more than 4300
 _SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9}
 _TAG = "tag:yaml.org,2002:"
 _RESOLVERS = (

@@ -9,7 +9,7 @@ from typing import Any
 from ops.hyperparameter import Hyperparameter, odd_size, positive_int
 from ops.involution.backends import TABLE
 from ops.involution.generators import GENERATORS
-from ops.involution.module import Involution2d, involution_problem
+from ops.involution.module import Involution2d
 from ops.registry import Handle, Shape, output_pixels, register
 
 __all__ = ["TRACE_HANDLES", "involution"]
@@ -17,10 +17,17 @@ __all__ = ["TRACE_HANDLES", "involution"]
 HYPERPARAMETERS = {
     "kernel_size": Hyperparameter(7, check=odd_size, description="window size K"),
     "group_channels": Hyperparameter(
-        16, check=positive_int, description="channels C / G that share a kernel; divides C"
+        16,
+        check=positive_int,
+        description="channels C / G that share a kernel; divides C",
+        divides_channels=True,
     ),
     "reduction": Hyperparameter(
-        4, check=positive_int, description="r: the generator's bottleneck has C // r channels"
+        4,
+        check=positive_int,
+        description="r: the generator's bottleneck has C // r channels",
+        keeps_channels=4,  # what a proxy of a quarter of the paper's 64 channels keeps
+        needs={"generator": ("bottleneck",)},
     ),
     "generator": Hyperparameter(
         "bottleneck", allowed=tuple(GENERATORS), description="what makes the kernel"
@@ -148,19 +155,12 @@ def involution_params(
     return hidden * (channels + 2 + span) + span
 
 
-def _check(channels: int, settings: Mapping[str, Any]) -> str | None:
-    return involution_problem(
-        channels, settings["group_channels"], settings["reduction"], settings["generator"]
-    )
-
-
 @register(
     "involution",
     hyperparameters=HYPERPARAMETERS,
     macs=involution_macs,
     paper_macs=involution_paper_macs,
     params=involution_params,
-    check=_check,
     trace_handles=TRACE_HANDLES,
     backends=tuple(row.name for row in TABLE),
 )

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 import torch
-from conformance import OperatorConformance, Variant, images
 
 import ops
+from ops.testing import OperatorConformance, Variant, images
 
 VARIANTS = [
     *(Variant(name) for name in ops.names()),

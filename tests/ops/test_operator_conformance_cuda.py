@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from conformance import Variant
 from test_operator_conformance import VARIANTS
 from test_operator_conformance import TestOperators as _OnCpu
 
 import ops
+from ops.testing import Variant
 
 if not torch.cuda.is_available():
     pytest.skip(f"cuda: {ops.backends()['cuda']}", allow_module_level=True)

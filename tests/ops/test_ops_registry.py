@@ -133,3 +133,74 @@ def test_a_broken_plugin_is_named_only_when_asked_for(
     message = r"'broken_plugin_op' \(broken_plugin\) cannot be loaded: RuntimeError: no such device"
     with pytest.raises(ImportError, match=message):
         ops.get("broken_plugin_op")
+
+
+GROUPED = {
+    "groups": ops.Hyperparameter(8, allowed=(2, 4, 8, 16), divides_channels=True),
+    "kernel_size": (3, 5),
+}
+
+
+def register_grouped() -> ops.OpSpec:
+    ops.register("grouped", hyperparameters=GROUPED, macs=lambda *_, **__: 0, params=lambda c: 0)(
+        lambda channels, *, stride, groups, kernel_size: nn.Conv2d(
+            channels, channels, kernel_size, stride, kernel_size // 2, groups=groups
+        )
+    )
+    return ops.get("grouped")
+
+
+def test_what_must_divide_the_channels_is_said_once_and_checked() -> None:
+    spec = register_grouped()
+    assert spec.problem(None, {"groups": 8}) is None
+    refusal = spec.problem(12, {"groups": 8})
+    assert refusal == "grouped: groups = 8 does not divide channels = 12"
+    assert (refusal.setting, refusal.detail) == ("groups", str(refusal).removeprefix("grouped: "))
+    with pytest.raises(ValueError, match="groups = 8 does not divide channels = 12"):
+        spec.make(12)
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups", "fitted"),
+    [(64, 8, 8), (12, 8, 4), (6, 16, 2), (16, 16, 16), (8, 16, 8)],
+)
+def test_fit_takes_the_largest_valid_divisor_not_above(
+    channels: int, groups: int, fitted: int
+) -> None:
+    spec = register_grouped()
+    settings = spec.fit(channels, {"groups": groups, "kernel_size": 5})
+    assert settings == {"groups": fitted, "kernel_size": 5}
+    assert spec.problem(channels, settings) is None
+
+
+def test_fit_says_why_no_setting_fits() -> None:
+    spec = register_grouped()
+    with pytest.raises(ValueError, match="grouped: groups = 4 does not divide channels = 7"):
+        spec.fit(7, {"groups": 4})
+    register()
+    with pytest.raises(ValueError, match="unlucky"):
+        ops.get("shift").fit(7, {})
+
+
+def test_fit_goes_up_only_where_nothing_below_fits() -> None:
+    only_even = ops.Hyperparameter(2, allowed=(3, 4, 6), divides_channels=True)
+    assert [only_even.fit(channels, 3) for channels in (12, 8, 9)] == [3, 4, 3]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 8, 12, 30, 64, 100])
+@pytest.mark.parametrize("operator", ["involution", "self_attention", "convolution"])
+def test_the_built_in_operators_fit_every_width(operator: str, channels: int) -> None:
+    """And are left alone where they fit already."""
+    spec = ops.get(operator)
+    fitted = spec.fit(channels, {})
+    assert spec.problem(channels, fitted) is None
+    assert spec.fit(channels, fitted) == fitted
+    assert fitted.get("reduction", 1) == max(1, min(4, channels // 4)) or operator != "involution"
+
+
+def test_a_setting_without_effect_is_not_held_against_a_width() -> None:
+    """A reduction above the width is impossible for the generator that has a bottleneck alone."""
+    spec = ops.get("involution")
+    assert spec.hyperparameters["reduction"].needs == {"generator": ("bottleneck",)}
+    assert "reduction = 64 leaves no channel" in str(spec.problem(16, {"reduction": 64}))
+    assert spec.problem(16, {"reduction": 64, "generator": "linear"}) is None

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stage_outputs import stage_outputs
 from torch import nn
 
 import ops
@@ -194,7 +195,7 @@ def test_layers_have_the_shapes_of_the_built_network() -> None:
     spec = resnet_spec(26, width=0.125, operator="depthwise_convolution")
     rows = [row for row in layers(spec, (45, 70)) if row.operator == "add"]
     ends = [rows[i].output_shape for i in (0, 2, 6, 7)]
-    features = build(spec).eval().forward_features(torch.zeros(1, 3, 45, 70))
+    features = stage_outputs(build(spec).eval(), torch.zeros(1, 3, 45, 70))
     assert [tuple(f.shape[1:]) for f in features] == ends
 
 

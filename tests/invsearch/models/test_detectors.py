@@ -10,7 +10,7 @@ import torch
 from invsearch.errors import InputError
 from invsearch.models import rednet_spec, resnet_spec
 from invsearch.models.anchors import anchors, decode
-from invsearch.models.detectors import Boxes, DenseBoxes, Masks, build_detector
+from invsearch.models.detectors import DenseBoxes, Masks, RegionBoxes, build_detector
 from invsearch.models.network import NetworkSpec
 from invsearch.models.task import DETECTORS, TaskSpec, detector_spec
 
@@ -47,7 +47,7 @@ def test_raw_predictions(task: str, operator: str) -> None:
         assert [tuple(x.shape) for x in output.logits] == [(2, 9 * CLASSES, *s) for s in sizes]
         assert [tuple(x.shape) for x in output.deltas] == [(2, 36, *s) for s in sizes]
         return
-    boxes = output if isinstance(output, Boxes) else output.boxes
+    boxes = output if isinstance(output, RegionBoxes) else output.boxes
     sizes = [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]
     assert [tuple(x.shape) for x in boxes.objectness] == [(2, 3, *s) for s in sizes]
     assert [tuple(x.shape) for x in boxes.anchor_deltas] == [(2, 12, *s) for s in sizes]
@@ -69,7 +69,7 @@ def test_a_resnet_backbone_runs() -> None:
     """The baseline of every table."""
     spec = detector_spec("faster_rcnn", resnet_spec(26, width=0.25), num_classes=2, channels=16)
     output = build_detector(spec, regions=5)(torch.randn(1, 3, 33, 47))
-    assert isinstance(output, Boxes)
+    assert isinstance(output, RegionBoxes)
     assert output.logits.shape == (1, 5, 3)
 
 

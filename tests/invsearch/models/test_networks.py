@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from stage_outputs import stage_outputs
 from torch import nn
 
 import ops
@@ -73,7 +74,7 @@ def test_any_operator_in_any_block(operator: str) -> None:
     kind = type(ops.get(operator).make(16, **({"head_channels": 4} if "self" in operator else {})))
     assert isinstance(network.stages[1][0].operator, kind)
     assert isinstance(network.stages[1][1].operator, ops.Involution2d)
-    features = network.forward_features(torch.randn(2, 3, 37, 50))
+    features = stage_outputs(network, torch.randn(2, 3, 37, 50))
     assert [f.shape[1:] for f in features] == [(32, 10, 13), (64, 5, 7), (128, 3, 4), (256, 2, 2)]
     assert network(torch.randn(2, 3, 37, 50)).shape == (2, 10)
 
@@ -138,7 +139,7 @@ def test_proxy_keeps_the_architecture_at_a_fraction_of_the_width() -> None:
 
 def test_a_third_partys_operator_keeps_its_own_initialisation() -> None:
     """The network initialises convolutions and involutions, not what it does not know."""
-    from invsearch.models.blocks import initialise
+    from invsearch.models.initialise import initialise
 
     block = Bottleneck(8, 8, 1, BlockSpec("convolution", (("dilation", 1), ("kernel_size", 3))))
     block.operator = nn.Sequential(nn.Conv2d(8, 8, 1))

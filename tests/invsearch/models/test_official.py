@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stage_outputs import stage_outputs
 from torch import Tensor
 
 from invsearch.errors import InputError
@@ -49,7 +50,7 @@ def test_released_outputs_are_reproduced(name: str) -> None:
     rng = np.random.default_rng(int(expected["input_seed"]))
     images = rng.standard_normal(tuple(expected["input_shape"])).astype(np.float32)
     with torch.no_grad():
-        features = network.forward_features(torch.from_numpy(images).double())
+        features = stage_outputs(network, torch.from_numpy(images).double())
         logits = network.head(network.pool(features[-1]).flatten(1))
     for i, feature in enumerate(features, start=1):
         mean = feature.mean((2, 3)).numpy()

@@ -1,4 +1,14 @@
-"""What every registered operator must do; inherit `OperatorConformance` or list a variant."""
+"""What every registered operator must do.
+
+To test yours (this needs pytest and fvcore), in a test module of your own::
+
+    from ops.testing import OperatorConformance, Variant
+
+    class TestMine(OperatorConformance):
+        @pytest.fixture(params=[Variant("mine"), Variant("mine", {"kernel_size": 5})], ids=str)
+        def variant(self, request):
+            return request.param
+"""
 
 from __future__ import annotations
 
@@ -240,6 +250,16 @@ class OperatorConformance:
             y = module(x)
         assert y.dtype == torch.bfloat16
         torch.testing.assert_close(y.float(), module(x), rtol=0.1, atol=0.1)
+
+    @pytest.mark.parametrize("channels", [4, 12, 20, 24, 48, 96])
+    def test_it_fits_every_width(self, variant: Variant, channels: int) -> None:
+        """Of even channels; what `fit` gives is valid, is not changed again, and builds."""
+        spec = variant.spec
+        fitted = spec.fit(channels, variant.settings)
+        assert spec.problem(channels, fitted) is None
+        assert spec.fit(channels, fitted) == fitted
+        module = spec.make(channels, **fitted).eval()
+        assert module(images(1, channels, 5, 4)).shape == (1, channels, 5, 4)
 
     def test_an_impossible_setting_is_named(self, variant: Variant) -> None:
         spec = variant.spec

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from invsearch.errors import InputError
-from invsearch.models.resolve import NUM_STAGES, scaled_width
+from invsearch.models.families import FAMILIES
+from invsearch.models.resolve import family_settings
 from invsearch.space.architecture import Value
 from invsearch.space.conditions import Clause, Rule, mentioned
 from invsearch.space.entries import (
@@ -17,7 +18,7 @@ from invsearch.space.entries import (
     title,
     unusable,
 )
-from invsearch.space.network_layout import (
+from invsearch.space.network.layout import (
     Layout,
     Slot,
     hyperparameter_names,
@@ -25,7 +26,7 @@ from invsearch.space.network_layout import (
     slot_name,
     value_path,
 )
-from invsearch.space.network_rules import (
+from invsearch.space.network.rules import (
     BlockRule,
     BlocksGivenRule,
     Trials,
@@ -34,14 +35,15 @@ from invsearch.space.network_rules import (
     narrowed,
     try_rule,
 )
-from invsearch.space.network_space import BLOCKS, NetworkSpace
-from invsearch.space.network_usage import (
+from invsearch.space.network.space import NetworkSpace, blocks_names
+from invsearch.space.network.usage import (
     existence,
     usage,
 )
 from invsearch.space.parameter import Parameter
 from invsearch.space.schema import Model
 from invsearch.space.yaml_file import Document, Path
+from ops.hyperparameter import Refusal
 
 __all__ = ["network_space"]
 
@@ -84,7 +86,13 @@ class _Builder:
         checked_order(self.document, paths, needs)
         rules = [*self._blocks_given(), *self._possible_blocks()]
         constants = {n: s.constant for n, s in self.layout.slots.items() if s.constant is not None}
-        return NetworkSpace(parameters, clauses=clauses, rules=rules, constants=constants)
+        return NetworkSpace(
+            parameters,
+            clauses=clauses,
+            rules=rules,
+            constants=constants,
+            family=self.layout.family,
+        )
 
     def _when(self, slot: Slot) -> dict[str, Any]:
         value = self.document.value
@@ -101,7 +109,8 @@ class _Builder:
         slot = self.varying.get("width")
         seen: dict[tuple[int, ...], Value] = {}
         for index, value in enumerate(slot.values if slot else ()):
-            channels = tuple(scaled_width(64 * 2**i, float(value)) for i in range(NUM_STAGES))
+            skeleton = self.layout.family.skeleton(float(value))
+            channels = tuple(stage.width for stage in skeleton.stages)
             if channels in seen:
                 assert slot is not None
                 assert slot.parameter is not None
@@ -131,16 +140,21 @@ class _Builder:
                     f"{title(origin)} has no effect: no block's operator uses {slot.key!r}",
                     key=True,
                 )
-        self._check_stem()
+        self._check_settings()
 
-    def _check_stem(self) -> None:
-        slot, family = self.layout.slots.get("stem_kernel_size"), self.layout.slots["family"]
-        if slot is not None and "rednet" not in family.values:
-            raise self.document.error(
-                slot.path,
-                f"{title(slot.path)} has no effect: only rednet has a stem with a kernel",
-                key=True,
-            )
+    def _check_settings(self) -> None:
+        """Refuse a setting that no family of the space has."""
+        for name in family_settings():
+            slot = self.layout.slots.get(name)
+            if slot is not None and all(name not in f.settings for f in self.layout.families):
+                having = [family for family in FAMILIES.values() if name in family.settings]
+                what = having[0].settings[name].description
+                raise self.document.error(
+                    slot.path,
+                    f"{title(slot.path)} has no effect: only "
+                    f"{' and '.join(family.name for family in having)} has {what}",
+                    key=True,
+                )
 
     def _implicit(self, slot: Slot) -> Iterator[Clause]:
         """When a setting has an effect, whatever its ``when`` says."""
@@ -148,8 +162,10 @@ class _Builder:
         if slot.key == "blocks" and depth is not None:
             absent = [None] if "depth" in self.conditional else []
             yield (((depth.name, frozenset(["custom", *absent])),),)
-        elif slot.key == "stem_kernel_size" and family is not None:
-            yield (((family.name, frozenset(["rednet"])),),)
+        elif slot.key in family_settings():
+            having = [f.name for f in self.layout.families if slot.key in f.settings]
+            if family is not None and len(having) < len(self.layout.families):
+                yield (((family.name, frozenset(having)),),)
         elif slot.key == "operator" and slot.block:
             yield from self._clause(existence(self.layout, slot.stage, slot.block))
         elif slot.key in hyperparameter_names():
@@ -198,7 +214,7 @@ class _Builder:
         raise unusable(self.document, slot.path, key, None, short)
 
     def _blocks_given(self) -> Iterator[Rule]:
-        for stage, name in enumerate(BLOCKS, 1):
+        for stage, name in enumerate(blocks_names(self.layout.family), 1):
             extra = set(self.whens.get(name, {})) - {"depth"}
             if extra or (name in self.varying and "depth" in self.conditional):
                 names = [n for n in (name, "depth") if n in self.varying]
@@ -207,7 +223,7 @@ class _Builder:
     def _possible_blocks(self) -> Iterator[BlockRule]:
         """The rules that can be broken, once every value has been seen to be possible somewhere."""
         good: set[tuple[str, Value]] = set()
-        bad: dict[tuple[str, Value], str] = {}
+        bad: dict[tuple[str, Value], Refusal] = {}
         for rule in map(self._without_dropped, block_rules(self.layout)):
             found = self._tried(rule)
             named = dict(zip(rule.roles, rule.names, strict=True))
@@ -236,9 +252,9 @@ class _Builder:
             self._trials[key] = try_rule(rule, domains)
         return self._trials[key]
 
-    def _constant_error(self, reason: str) -> InputError:
-        """The error about constants that no block can have, at the constant that it names."""
-        paths = [slot.path for slot in self.layout.slots.values() if f"{slot.key} = " in reason]
+    def _constant_error(self, reason: Refusal) -> InputError:
+        """The error about constants that no block can have, at the constant that is to blame."""
+        paths = [slot.path for slot in self.layout.slots.values() if slot.key == reason.setting]
         path = paths[0] if paths else ("space",)
         return self.document.error(path, f"{title(path)}: {reason}")
 

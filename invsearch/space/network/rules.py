@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import ops
-from invsearch.models.resolve import FAMILIES, PRESETS, scaled_width
+from invsearch.models.families import FAMILIES, Family
+from invsearch.models.resolve import skeleton
 from invsearch.space.architecture import Value
-from invsearch.space.network_layout import Layout, operator_specs
+from invsearch.space.network.layout import Layout, operator_specs
+from ops.hyperparameter import Refusal
 
 __all__ = [
     "BlockRule",
@@ -22,9 +24,7 @@ __all__ = [
     "try_rule",
 ]
 
-_MAX_COMBINATIONS = 20_000
-_STRUCTURE = ("width", "family", "operator")
-_BASE_WIDTH = 64
+_MAX_COMBINATIONS = 20_000  # some tenths of a second for each rule
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class BlockRule:
 
     Attributes:
         stage: The stage, from 1.
-        block: The block, from 1; 0 for all blocks of the stage alike.
+        block: The block, from 1; 0 for all blocks of the stage alike. Where blocks are set alike
+            but the first one's operator sees other channels, 2 stands for the others.
         names: The parameters that decide.
         roles: What each of them sets.
         constants: What is set by constants, by role.
@@ -44,11 +45,11 @@ class BlockRule:
     names: tuple[str, ...]
     roles: tuple[str, ...]
     constants: Mapping[str, Value]
-    _memo: dict[tuple[Value | None, ...], str | None] = field(
+    _memo: dict[tuple[Value | None, ...], Refusal | None] = field(
         default_factory=dict, compare=False, repr=False
     )
 
-    def problem(self, values: tuple[Value | None, ...]) -> str | None:
+    def problem(self, values: tuple[Value | None, ...]) -> Refusal | None:
         """Say why these values make the block impossible, or return None."""
         if values not in self._memo:
             self._memo[values] = self._problem(values)
@@ -61,25 +62,30 @@ class BlockRule:
 
     def operator(self, settings: Mapping[str, Value]) -> ops.OpSpec:
         """The operator that settings give the block."""
-        return ops.get(str(settings.get("operator") or FAMILIES[str(settings["family"])]))
+        return ops.get(str(settings.get("operator") or self.family(settings).operator))
 
-    def _problem(self, values: tuple[Value | None, ...]) -> str | None:
+    def family(self, settings: Mapping[str, Value]) -> Family:
+        """The family that settings say."""
+        return FAMILIES[str(settings["family"])]
+
+    def _problem(self, values: tuple[Value | None, ...]) -> Refusal | None:
         settings = self.settings(values)
         if self.block > self._count(settings):
             return None
-        spec = self.operator(settings)
+        family, spec = self.family(settings), self.operator(settings)
         own = {name: settings[name] for name in spec.hyperparameters if name in settings}
-        factor = float(settings.get("width", 1.0))
-        channels = scaled_width(_BASE_WIDTH * 2 ** (self.stage - 1), factor)
-        reason = spec.problem(channels, own)
+        of_family = tuple((name, settings[name]) for name in family.settings if name in settings)
+        bare = skeleton(family.name, float(settings.get("width", 1.0)), of_family)
+        first, others = family.operator_channels(bare, self.stage)
+        reason = spec.problem(first if self.block <= 1 else others, own)
         place = f"stage{self.stage}" + (f".block{self.block}" if self.block else "")
-        return f"{place}: {reason}" if reason is not None else None
+        return None if reason is None else reason.within(place)
 
     def _count(self, settings: Mapping[str, Value]) -> int:
         """How many blocks there are, as far as this rule looks: enough if it does not."""
         depth = settings.get("depth")
         if isinstance(depth, int):
-            return PRESETS[depth][self.stage - 1]
+            return self.family(settings).presets[depth][self.stage - 1]
         return int(settings.get("blocks", self.block))
 
 
@@ -114,11 +120,11 @@ class Trials:
         bad: The others that were seen, each with a reason.
     """
 
-    reason: str | None
+    reason: Refusal | None
     roles: frozenset[str]
     defaults: Mapping[str, Value | None]
     good: frozenset[tuple[str, Value]]
-    bad: Mapping[tuple[str, Value], str]
+    bad: Mapping[tuple[str, Value], Refusal]
 
 
 def try_rule(rule: BlockRule, domains: Sequence[Sequence[Value | None]]) -> Trials:
@@ -127,14 +133,16 @@ def try_rule(rule: BlockRule, domains: Sequence[Sequence[Value | None]]) -> Tria
     defaults = {role: domain[0] for role, domain in zip(rule.roles, domains, strict=True)}
     if math.prod(map(len, domains)) > _MAX_COMBINATIONS:
         good = frozenset((role, value) for role, value in pairs if value is not None)
-        return Trials("not tried", frozenset(rule.roles), defaults, good, {})
+        return Trials(Refusal("not tried"), frozenset(rule.roles), defaults, good, {})
     reasons = {values: rule.problem(values) for values in itertools.product(*domains)}
     seen: set[tuple[str, Value]] = set()
-    bad: dict[tuple[str, Value], str] = {}
+    bad: dict[tuple[str, Value], Refusal] = {}
     for values, reason in reasons.items():
         given = {r: v for r, v in zip(rule.roles, values, strict=True) if v is not None}
         if reason is None:
-            used = {*_STRUCTURE, *rule.operator(rule.settings(values)).hyperparameters}
+            settings = rule.settings(values)
+            own = (rule.operator(settings).hyperparameters, rule.family(settings).settings)
+            used = {"width", "family", "operator", *own[0], *own[1]}
             seen |= {(role, value) for role, value in given.items() if role in used}
         else:
             for pair in given.items():
@@ -144,7 +152,7 @@ def try_rule(rule: BlockRule, domains: Sequence[Sequence[Value | None]]) -> Tria
     return Trials(reason, deciding, defaults, frozenset(seen), bad)
 
 
-def _decides(index: int, reasons: Mapping[tuple[Value | None, ...], str | None]) -> bool:
+def _decides(index: int, reasons: Mapping[tuple[Value | None, ...], Refusal | None]) -> bool:
     """Whether two combinations that differ in one place alone differ in being possible."""
     first: dict[tuple[Value | None, ...], bool] = {}
     for values, reason in reasons.items():
@@ -181,16 +189,44 @@ def block_rules(layout: Layout) -> Iterator[BlockRule]:
     """A rule for every block that may exist; one for all blocks of a stage that are set alike."""
     keys = list(dict.fromkeys(name for op in operator_specs() for name in op.hyperparameters))
     single = "block" not in {level for key in ("operator", *keys) for level in layout.levels(key)}
-    for stage in range(1, 5):
-        for _, block in layout.places(stage, 0 if not single else 1):
-            yield _block_rule(layout, stage, 0 if single else block, keys)
+    for stage in layout.stages:
+        if not single:
+            alike = [block for _, block in layout.places(stage)]
+        elif _first_differs(layout, stage):
+            alike = [1, 2] if max(layout.blocks(stage)) > 1 else [1]
+        else:
+            alike = [0]
+        for block in alike:
+            yield _block_rule(layout, stage, block, keys)
+
+
+def _first_differs(layout: Layout, stage: int) -> bool:
+    """Whether the operator of a stage's first block may see other channels than the others'."""
+    return any(
+        len(set(family.operator_channels(family.skeleton(), stage))) > 1
+        for family in layout.families
+    )
 
 
 def _block_rule(layout: Layout, stage: int, block: int, keys: list[str]) -> BlockRule:
-    slots = {key: layout.find(key, stage, block) for key in ("width", "family", "operator", *keys)}
+    wanted = ("width", "family", *_widening(layout, stage), "operator", *keys)
+    slots = {key: layout.find(key, stage, block) for key in wanted}
     varying = {k: s for k, s in slots.items() if s is not None and s.parameter is not None}
     constants = {
         k: s.constant for k, s in slots.items() if s is not None and s.constant is not None
     }
     names = tuple(slot.name for slot in varying.values())
     return BlockRule(stage, block, names, tuple(varying), constants)
+
+
+def _widening(layout: Layout, stage: int) -> list[str]:
+    """The families' own settings that change what the operators of a stage see."""
+    found = []
+    for family in layout.families:
+        for name, known in family.settings.items():
+            slot = layout.slots.get(name)
+            values = {known.default, *(slot.values if slot is not None else ())}
+            bare = [family.skeleton(settings={name: value}) for value in values]
+            if len({family.operator_channels(spec, stage) for spec in bare}) > 1:
+                found.append(name)
+    return list(dict.fromkeys(found))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Sequence
 
 import ops
-from invsearch.models.resolve import FAMILIES, PRESETS
+from invsearch.models.families import FAMILIES
 from invsearch.space.architecture import Value
 from invsearch.space.conditions import Clause, Term, simplified
-from invsearch.space.network_layout import Layout, Slot
+from invsearch.space.network.layout import Layout, Slot
 
 __all__ = ["existence", "usage"]
-
-# A setting of an operator that does something only if another setting has one of these values.
-_EFFECT: Mapping[tuple[str, str], tuple[str, frozenset[Value]]] = {
-    ("involution", "reduction"): ("generator", frozenset(["bottleneck"])),
-}
 
 
 def existence(layout: Layout, stage: int, block: int) -> Clause:
@@ -25,7 +21,9 @@ def existence(layout: Layout, stage: int, block: int) -> Clause:
     terms: list[Term] = []
     depth, own = layout.slots.get("depth"), layout.slots.get(f"stage{stage}.blocks")
     deep = frozenset(
-        d for d in layout.depths if isinstance(d, int) and PRESETS[d][stage - 1] >= block
+        d
+        for d in layout.depths
+        if isinstance(d, int) and layout.family.presets[d][stage - 1] >= block
     )
     if depth is not None and deep:
         terms.append(((depth.name, deep),))
@@ -82,7 +80,7 @@ def _operators(
     family = layout.slots["family"]
     for value in family.values:
         when: Term = () if family.parameter is None else ((family.name, frozenset([value])),)
-        yield FAMILIES[str(value)], (*absent, *when)
+        yield FAMILIES[str(value)].operator, (*absent, *when)
 
 
 def _effects(
@@ -92,18 +90,31 @@ def _effects(
     known = ops.get(operator).hyperparameters
     if key not in known:
         return
-    if (operator, key) not in _EFFECT:
-        yield ()
-        return
-    other, needed = _EFFECT[operator, key]
-    slot = layout.find(other, stage, block)
-    default = known[other].default in needed
+    needs = [
+        list(_having(layout, other, known[other].default, wanted, stage, block, conditional))
+        for other, wanted in known[key].needs.items()
+    ]
+    for terms in itertools.product(*needs):
+        yield tuple(itertools.chain.from_iterable(terms))
+
+
+def _having(
+    layout: Layout,
+    key: str,
+    default: Value,
+    wanted: Sequence[Value],
+    stage: int,
+    block: int,
+    conditional: frozenset[str],
+) -> Iterator[Term]:
+    """The terms of which one holds where a setting of a block has one of these values."""
+    slot = layout.find(key, stage, block)
     if slot is None or slot.parameter is None:
-        if default if slot is None else slot.constant in needed:
+        if (default if slot is None else slot.constant) in wanted:
             yield ()
         return
-    allowed: set[Value | None] = {value for value in slot.values if value in needed}
-    if default and slot.name in conditional:
+    allowed: set[Value | None] = {value for value in slot.values if value in wanted}
+    if default in wanted and slot.name in conditional:
         allowed.add(None)
     if allowed:
         yield ((slot.name, frozenset(allowed)),)

@@ -8,7 +8,8 @@ from typing import Any
 
 import ops
 from invsearch.errors import InputError, nearest
-from invsearch.models.resolve import FAMILIES, NUM_STAGES, PRESETS
+from invsearch.models.families import FAMILIES, Family
+from invsearch.models.resolve import family_settings
 from invsearch.models.task import TASK_KEYS, TASKS, task_problem
 from invsearch.space.architecture import Value
 from invsearch.space.entries import parameter_at, title
@@ -19,11 +20,14 @@ from invsearch.space.yaml_file import Document, Path, show
 
 __all__ = ["Layout", "Slot", "read_layout"]
 
-NETWORK_KEYS = ("family", "depth", "width", "stem_kernel_size", *TASK_KEYS)
-STAGES = range(1, NUM_STAGES + 1)
-_MAX_BLOCKS = 100
-_MAX_WIDTH = 16
-_MAX_VALUES = 1_000
+_MAX_BLOCKS = 100  # of a stage; the deepest preset has 36
+_MAX_WIDTH = 16  # 1024 channels in a ResNet's first stage: beyond what any machine here trains
+_MAX_VALUES = 1_000  # of one parameter: each is checked and shown
+
+
+def network_keys() -> tuple[str, ...]:
+    """What may be set for a whole network, operators and hyperparameters aside."""
+    return ("family", "depth", "width", *family_settings(), *TASK_KEYS)
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,23 @@ class Layout:
 
     Attributes:
         document: The file.
+        families: Those that a network may be of; their stages and depths are named alike.
         slots: By name.
     """
 
     document: Document
+    families: tuple[Family, ...]
     slots: dict[str, Slot] = field(default_factory=dict)
+
+    @property
+    def family(self) -> Family:
+        """One of the families, for what they have in common."""
+        return self.families[0]
+
+    @property
+    def stages(self) -> range:
+        """The stages' numbers."""
+        return range(1, len(self.family.stages) + 1)
 
     def find(self, key: str, stage: int = 0, block: int = 0) -> Slot | None:
         """Look a setting up: at the block, else at its stage, else at the network."""
@@ -97,7 +113,7 @@ class Layout:
 
     def blocks(self, stage: int) -> tuple[int, ...]:
         """The numbers of blocks that a stage may have."""
-        counts = {PRESETS[d][stage - 1] for d in self.depths if isinstance(d, int)}
+        counts = {self.family.presets[d][stage - 1] for d in self.depths if isinstance(d, int)}
         own = self.slots.get(f"stage{stage}.blocks")
         if "custom" in self.depths and own is not None:
             counts |= {int(value) for value in own.values}
@@ -105,7 +121,7 @@ class Layout:
 
     def places(self, stage: int = 0, block: int = 0) -> Iterator[tuple[int, int]]:
         """The (stage, block) pairs that may exist inside a scope."""
-        for i in [stage] if stage else STAGES:
+        for i in [stage] if stage else self.stages:
             most = max(self.blocks(i))
             yield from ((i, j) for j in ([block] if block else range(1, most + 1)))
 
@@ -133,7 +149,7 @@ def read_layout(document: Document, model: Model, space: dict[str, Any]) -> Layo
         InputError: With the position of an unknown key, of a setting given twice, or of a value
             that no network can have.
     """
-    reader = _Reader(document)
+    reader = _SectionsReader(document, _families(document, model, space))
     for key, value in model:
         if value is not None and key not in (
             "resolution",
@@ -141,7 +157,7 @@ def read_layout(document: Document, model: Model, space: dict[str, Any]) -> Layo
             "in_channels",
             "operators",
         ):
-            reader.check_key(("model", key), [*NETWORK_KEYS, "operator", *reader.hyperparameters])
+            reader.check_key(("model", key), [*network_keys(), "operator", *reader.hyperparameters])
             reader.constant(key, ("model", key), value)
     reader.network(space)
     reader.stages(space.get("stage"))
@@ -153,14 +169,35 @@ def read_layout(document: Document, model: Model, space: dict[str, Any]) -> Layo
     return reader.layout
 
 
+def _families(document: Document, model: Model, space: dict[str, Any]) -> tuple[Family, ...]:
+    """The families that a network may be of; what is wrong with their names is found later.
+
+    Raises:
+        InputError: If two of them cannot be in one space.
+    """
+    given: Any = space.get("family", model.family)
+    path: Path = ("space" if "family" in space else "model", "family")
+    names = (given.get("choice") or []) if isinstance(given, dict) else [given]
+    known = [str(name) for name in names if isinstance(name, str) and name in FAMILIES]
+    first, *others = [FAMILIES[name] for name in dict.fromkeys(known)] or [FAMILIES["rednet"]]
+    for other in others:
+        if not first.shares_stages(other):
+            raise document.error(
+                path,
+                f"{title(path)}: {first.name} and {other.name} have other stages and depths, so "
+                "one space cannot hold both: give each a file of its own",
+            )
+    return (first, *others)
+
+
 def _place(slot: Slot) -> tuple[int, int]:
     return slot.stage, slot.block
 
 
-class _Reader:
-    def __init__(self, document: Document) -> None:
+class _SectionsReader:
+    def __init__(self, document: Document, families: tuple[Family, ...]) -> None:
         self.document = document
-        self.layout = Layout(document)
+        self.layout = Layout(document, families)
         self.hyperparameters = hyperparameter_names()
         self._first: dict[str, Path] = {}
 
@@ -174,7 +211,7 @@ class _Reader:
             )
 
     def network(self, space: dict[str, Any]) -> None:
-        allowed = [*NETWORK_KEYS, "operator", *self.hyperparameters, "stage", "block"]
+        allowed = [*network_keys(), "operator", *self.hyperparameters, "stage", "block"]
         for key, value in space.items():
             path: Path = ("space", key)
             self.check_key(path, allowed)
@@ -191,13 +228,14 @@ class _Reader:
         for key, value in (section or {}).items():
             path: Path = ("space", "stage", key)
             self.check_key(path, ["blocks", "operator", *self.hyperparameters])
-            if isinstance(value, list) and len(value) != NUM_STAGES:
+            number = len(self.layout.stages)
+            if isinstance(value, list) and len(value) != number:
                 raise self.document.error(
                     path,
-                    f"{title(path)}: a list here has one entry a stage, so {NUM_STAGES}, "
+                    f"{title(path)}: a list here has one entry a stage, so {number}, "
                     f"not {len(value)}; write {{choice: {show(value)}}} for a choice",
                 )
-        for stage in STAGES:
+        for stage in self.layout.stages:
             for key, value in (section or {}).items():
                 path = ("space", "stage", key)
                 if isinstance(value, list):
@@ -221,7 +259,7 @@ class _Reader:
                     self._set(key, ("space", "block", key), value, stage, block)
 
     def check_depth(self) -> None:
-        given = [f"stage{i}.blocks" in self.layout.slots for i in STAGES]
+        given = [f"stage{i}.blocks" in self.layout.slots for i in self.layout.stages]
         depth = self.layout.slots.get("depth")
         path: Path = ("space", "stage", "blocks")
         if any(given) and "custom" not in self.layout.depths:
@@ -244,6 +282,13 @@ class _Reader:
                 path = slots[key].path
                 why = "has no effect: only a task (a detector or segmenter) has one"
                 raise self.document.error(path, f"{title(path)} {why}", key=True)
+        flat = [family.name for family in self.layout.families if not family.pyramidal]
+        if "task" in slots and flat:
+            raise self.document.error(
+                slots["family"].path if "family" in slots else slots["task"].path,
+                f"family {flat[0]} is no backbone of a detector or segmenter: its stages are not "
+                "the levels 4, 8, 16 and 32",
+            )
         if "task" in slots and "resolution" in model.model_fields_set:
             raise self.document.error(
                 ("model", "resolution"),
@@ -290,14 +335,14 @@ class _Reader:
     def _problem(self, key: str, value: Value) -> str | None:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if key == "family":
-            return one_of("family", value, FAMILIES)
+            return unknown_problem("family", value, FAMILIES)
         if key == "depth":
-            return one_of("depth", value, (*PRESETS, "custom"))
+            return unknown_problem("depth", value, (*self.layout.family.presets, "custom"))
         if key in ("operator", "neck", "head"):
-            reason = one_of(key, value, ops.names())
+            reason = unknown_problem(key, value, ops.names())
             return reason if reason or key == "operator" else task_problem(key, value)
         if key == "task":
-            return one_of("task", value, TASKS)
+            return unknown_problem("task", value, TASKS)
         if key == "width":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             good = number and 0 < float(value) <= _MAX_WIDTH
@@ -307,9 +352,9 @@ class _Reader:
             return (
                 None if good else f"blocks {show(value)} must be a whole number, 1 to {_MAX_BLOCKS}"
             )
-        if key == "stem_kernel_size":
-            reason = ops.get("involution").problem(None, {"kernel_size": value})
-            return reason and reason.replace("involution: kernel_size", key)
+        if key in (settings := family_settings()):
+            reason = settings[key].problem(value)
+            return reason and f"{key} = {value!r} {reason}"
         return hyperparameter_problem(key, value)
 
 
@@ -318,7 +363,7 @@ def value_path(parameter: Parameter, path: Path, index: int) -> Path:
     return (*path, "range") if parameter.choices is None else (*path, "choice", index)
 
 
-def one_of(what: str, value: Value, allowed: Any) -> str | None:
+def unknown_problem(what: str, value: Value, allowed: Any) -> str | None:
     """Say that a value is none of those allowed, or return None."""
     if any(value == known and type(value) is type(known) for known in allowed):
         return None
@@ -333,4 +378,5 @@ def hyperparameter_problem(key: str, value: Value) -> str | None:
     reasons = [
         op.problem(None, {key: value}) for op in operator_specs() if key in op.hyperparameters
     ]
-    return None if None in reasons else str(reasons[0]).partition(": ")[2]
+    refused = [reason for reason in reasons if reason is not None]
+    return refused[0].detail if len(refused) == len(reasons) else None

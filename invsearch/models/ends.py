@@ -1,0 +1,165 @@
+"""The two ends of a network as forms: the stem before the stages, the head behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+
+from torch import nn
+
+import ops
+from invsearch.models.blocks import make_operator
+from invsearch.models.form import Form, LayerSpec
+from invsearch.models.network import BlockSpec, Part, StemSpec
+from ops.pointwise import Pointwise
+
+__all__ = ["HEAD", "STEM", "final_convolution", "stem_operator"]
+
+# Of a RedNet stem's involution, as the paper has it.
+_STEM_GROUP_CHANNELS = 16
+_STEM_REDUCTION = 4
+
+
+def _rednet(stem: StemSpec) -> Iterator[tuple[int, int, BlockSpec | None]]:
+    half = stem.channels // 2
+    yield half, 3, None
+    yield half, stem.kernel_size, stem_operator(half, stem.kernel_size)
+    yield stem.channels, 3, None
+
+
+def _resnet(stem: StemSpec) -> Iterator[tuple[int, int, BlockSpec | None]]:
+    yield stem.channels, 7, None
+
+
+def _deep(stem: StemSpec) -> Iterator[tuple[int, int, BlockSpec | None]]:
+    half = stem.channels // 2
+    yield half, 3, None
+    yield half, 3, None
+    yield stem.channels, 3, None
+
+
+def _mobilenet(stem: StemSpec) -> Iterator[tuple[int, int, BlockSpec | None]]:
+    yield stem.channels, 3, None
+
+
+_STEMS: Mapping[str, Callable[[StemSpec], Iterator[tuple[int, int, BlockSpec | None]]]] = {
+    "rednet": _rednet,
+    "resnet": _resnet,
+    "deep": _deep,
+    "mobilenet": _mobilenet,
+}
+"""By kind, (output channels, kernel size, operator or None for a convolution) of each layer."""
+
+
+@lru_cache(maxsize=256)  # one for each width and kernel size of a space's stems
+def stem_operator(channels: int, kernel_size: int) -> BlockSpec:
+    """A RedNet stem's involution: the paper's, fitted to its width."""
+    settings = {
+        "kernel_size": kernel_size,
+        "group_channels": _STEM_GROUP_CHANNELS,
+        "reduction": _STEM_REDUCTION,
+    }
+    fitted = ops.get("involution").fit(channels, settings)
+    return BlockSpec("involution", tuple(sorted(fitted.items())))
+
+
+class _StemForm(Form):
+    name = "stem"
+
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
+        stem = _stem_of(part)
+        channels, size, stride = part.in_channels, part.size, stem.stride
+        for number, (out, kernel_size, block) in enumerate(_STEMS[stem.kind](stem), start=1):
+            name = f"conv{number}" if block is None else "operator"
+            layer = LayerSpec(
+                name,
+                "convolution" if block is None else "operator",
+                channels,
+                out,
+                size,
+                kernel_size,
+                stride,
+                block=block,
+            )
+            yield layer
+            channels, size, stride = out, layer.output_size, 1
+        if stem.pool:
+            yield LayerSpec(
+                "pool", "max_pool", channels, channels, size, stride=2, activation=False
+            )
+
+    def build(self, part: Part) -> nn.Sequential:
+        relu = nn.ReLU6 if _stem_of(part).kind == "mobilenet" else nn.ReLU
+        modules: list[nn.Module] = []
+        for layer in self.layers(part):
+            if layer.kind == "max_pool":
+                modules.append(nn.MaxPool2d(3, stride=2, padding=1))
+            else:
+                norm = nn.BatchNorm2d(layer.out_channels)
+                modules += [_convolution(layer), norm, relu(inplace=True)]
+        return nn.Sequential(*modules)
+
+    def modules(self, part: Part, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        assert isinstance(module, nn.Sequential)
+        rest = list(module)
+        for layer in self.layers(part):
+            if layer.kind == "max_pool":
+                yield layer.name, rest.pop(0)
+            else:  # with its batch norm and its ReLU
+                yield layer.name, nn.Sequential(*(rest.pop(0) for _ in range(3)))
+
+
+class _HeadForm(Form):
+    """A 1x1 convolution where there is one, the global average pool, the linear layer."""
+
+    name = "head"
+
+    def layers(self, part: Part) -> Iterator[LayerSpec]:
+        channels = part.in_channels
+        if part.inner_channels:
+            yield LayerSpec("final", "convolution", channels, part.inner_channels, part.size)
+            channels = part.inner_channels
+        yield LayerSpec(
+            "pool", "global_average_pool", channels, channels, part.size, activation=False
+        )
+        yield LayerSpec("head", "linear", channels, part.out_channels, (1, 1), activation=False)
+
+    def build(self, part: Part) -> nn.Sequential:
+        final = final_convolution(part.in_channels, part.inner_channels)
+        channels = part.inner_channels or part.in_channels
+        pool, linear = nn.AdaptiveAvgPool2d(1), nn.Linear(channels, part.out_channels)
+        return nn.Sequential(final, pool, nn.Flatten(1), linear)
+
+    def modules(self, part: Part, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        assert isinstance(module, nn.Sequential)
+        if part.inner_channels:
+            yield "final", module[0]
+        yield "pool", module[1]
+        yield "head", module[3]
+
+
+STEM: Form = _StemForm()
+HEAD: Form = _HeadForm()
+
+
+def final_convolution(in_channels: int, out_channels: int) -> nn.Module:
+    """What a head begins with: a 1x1 convolution, its batch norm and its ReLU6; nothing for 0."""
+    if not out_channels:
+        return nn.Identity()
+    return nn.Sequential(
+        Pointwise(in_channels, out_channels),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU6(inplace=True),
+    )
+
+
+def _stem_of(part: Part) -> StemSpec:
+    assert part.stem is not None
+    return part.stem
+
+
+def _convolution(layer: LayerSpec) -> nn.Module:
+    if layer.block is not None:
+        return make_operator(layer.out_channels, layer.stride, layer.block)
+    kernel_size, channels = layer.kernel_size, (layer.in_channels, layer.out_channels)
+    return nn.Conv2d(*channels, kernel_size, layer.stride, kernel_size // 2, bias=False)
