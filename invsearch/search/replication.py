@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from invsearch.runs import Replicate, RunFolder, Trial, front
 from invsearch.search.problem import Problem
-from invsearch.search.strategy import replicate_seed
+from invsearch.search.seeds import replicate_seed
 from invsearch.search.study import Proposal
 
 __all__ = ["Replication"]

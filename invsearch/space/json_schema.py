@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from invsearch.plugins import DATASETS, STRATEGIES
 from invsearch.space.schema import Entry, Sections
 
 __all__ = ["json_schema"]
@@ -15,7 +16,7 @@ _STAGES = {"type": "array", "items": _SETTING, "minItems": 4, "maxItems": 4}
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a space file, with every registered operator's settings."""
+    """Return the JSON Schema of a space file, with all that is registered in its place."""
     from invsearch.space.network_layout import NETWORK_KEYS
 
     schema = _with_suffixes(Sections.model_json_schema())
@@ -23,6 +24,8 @@ def json_schema() -> dict[str, Any]:
     defs["Entry"] = _with_suffixes(Entry.model_json_schema())
     defs["Entry"]["oneOf"] = [{"required": ["choice"]}, {"required": ["range"]}]
     settings = _settings()
+    defs["Search"]["properties"]["strategy"]["enum"] = list(STRATEGIES)
+    defs["Accuracy"]["properties"]["dataset"]["examples"] = list(DATASETS)
     defs["Model"]["additionalProperties"] = False
     defs["Model"]["properties"].update(dict.fromkeys([*NETWORK_KEYS[1:], *settings], _SCALAR))
     network = [*NETWORK_KEYS, *settings]

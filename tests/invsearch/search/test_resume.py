@@ -10,8 +10,8 @@ import pytest
 from curves import Curves, session
 from toy import trial_lines, without_times
 
+from invsearch.search.executors.serial import run_serial
 from invsearch.search.journal import mend_journal
-from invsearch.search.serial import run_serial
 
 TRIALS = 10
 

@@ -12,8 +12,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from invsearch.search.evaluation import Progress
-from invsearch.search.ray_cluster import preflight
-from invsearch.search.ray_trainable import EvaluationTrainable, unpack
+from invsearch.search.executors.ray.cluster import preflight
+from invsearch.search.executors.ray.trainable import EvaluationTrainable, unpack
 from invsearch.search.session import Outcome, Session
 
 if TYPE_CHECKING:

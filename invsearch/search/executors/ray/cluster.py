@@ -87,7 +87,7 @@ def preflight(problem: Problem) -> None:
     @ray.remote(num_cpus=0, max_retries=0)
     def check(packed: Problem) -> str | None:
         try:
-            import invsearch.search.ray_trainable  # noqa: F401
+            import invsearch.search.executors.ray.trainable  # noqa: F401
 
             packed.check()
         except Exception as error:
