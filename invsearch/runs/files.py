@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["append_lines", "dump_json", "truncate_torn_line", "write_atomic"]
-
-_TAIL = 1 << 16
+__all__ = ["append_lines", "dump_json", "write_atomic"]
 
 
 def _finite(value: Any) -> Any:
@@ -78,33 +76,6 @@ def _new_file_mode() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
-
-
-def truncate_torn_line(path: Path) -> bool:
-    """Cut a file back to its last line end, which removes what a crash left of a line.
-
-    Args:
-        path: A file of lines; a missing one is left alone.
-
-    Returns:
-        Whether anything was cut.
-    """
-    if not path.exists():
-        return False
-    with path.open("r+b") as file:
-        size = end = file.seek(0, os.SEEK_END)
-        keep = 0
-        while end > 0 and not keep:
-            start = max(0, end - _TAIL)
-            file.seek(start)
-            keep = start + file.read(end - start).rfind(b"\n") + 1
-            if keep == start:
-                keep, end = 0, start
-        if keep == size:
-            return False
-        file.truncate(keep)
-        os.fsync(file.fileno())
-    return True
 
 
 def append_lines(path: Path, *lines: str) -> None:
