@@ -92,6 +92,11 @@ class Table:
             raise PluginError(f"{self._origin(row)} cannot be loaded: {reason}") from error
         return self._checked(found, kind, self._origin(row))
 
+    @staticmethod
+    def forget_found() -> None:
+        """Look for distributions anew, where one was installed while we ran."""
+        _entry_points.cache_clear()
+
     def _only(self, name: str) -> metadata.EntryPoint:
         points = [point for point in self._found() if point.name == name]
         if not points:

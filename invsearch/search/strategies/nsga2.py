@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
@@ -31,6 +31,14 @@ class _DeclaredNSGAII(NSGAIISampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         return self._search_space_declared
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        try:
+            return super().sample_relative(study, trial, search_space)
+        except KeyError:  # a parent that was added to the study by hand, with other parameters
+            return {}
 
 
 def _samplers(problem: Problem) -> SamplerFactory:
