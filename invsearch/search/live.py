@@ -19,7 +19,7 @@ from invsearch.search.session import Session
 
 __all__ = ["LiveView", "format_metric", "front_table"]
 
-_ROWS = 12
+_ROWS = 12  # of the front, with the lines above it: half of a terminal of 24
 
 
 class LiveView:

@@ -11,8 +11,8 @@ from invsearch.search.study import Proposal
 
 __all__ = ["Replication"]
 
-_CERTAIN = 0.95
-_MEMBERS = 8
+_CERTAIN = 0.95  # of intervals of 95 %: a place that is surer needs no further seed
+_MEMBERS = 8  # as many as one looks at; with two seeds each half of a default budget of 32
 
 
 class Replication:

@@ -20,9 +20,10 @@ __all__ = ["Acquisition", "undominated_region"]
 
 Array = NDArray[np.float64]
 
-# Trials that deviations are given, boxes of the region, candidates kept; for one model.
+# Trials that deviations are given, boxes of the region, candidates kept; for one model. The first
+# stage, a quarter as fine, is cheap enough for all candidates and leaves the second few.
 _STAGES = ((48, 256, 2048), (192, 1024, 256))
-_MOST_BOXES = 2000
+_MOST_BOXES = 2000  # of the region: four objectives have more, and its smallest add nothing
 
 
 @dataclass(frozen=True)

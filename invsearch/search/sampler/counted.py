@@ -16,10 +16,10 @@ __all__ = ["Counted", "best_first"]
 
 Array = NDArray[np.float64]
 
-_BLOCK = 100
-_GENERATIONS, _BROOD, _PARENTS = 4, 100, 24
-_MOST_BOXES = 4_000
-_CHUNK = 2_000_000
+_BLOCK = 100  # proposals that are made together, each at a hundredth of the work
+_GENERATIONS, _BROOD, _PARENTS = 4, 100, 24  # a block's worth of offspring, four times over
+_MOST_BOXES = 4_000  # past which a bound stands for a gain: an exact one is a pass over them
+_CHUNK = 2_000_000  # numbers at a time: 16 MB in float64
 
 
 def _gains(boxes: Boxes, points: Array) -> Array:

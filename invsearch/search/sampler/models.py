@@ -18,9 +18,17 @@ __all__ = ["Models"]
 
 Array = NDArray[np.float64]
 
-_COLD, _WARM, _WARM_MANY = 30, 10, 5
-_MANY, _FEW = 150, 100
-_MARGIN, _MARGIN_BLIND = 1e-3, 0.5
+_COLD, _WARM, _WARM_MANY = (
+    30,
+    10,
+    5,
+)  # iterations of a fit: the first, a next one, of many
+_MANY, _FEW = (
+    150,
+    100,
+)  # trials that one more changes little; points of a bound's model
+_MARGIN = 1e-3  # beyond the worst known cost, so that the dearest point still adds volume
+_MARGIN_BLIND = 0.5  # beyond the worst seen, in deviations: without costs the ends are not known
 
 
 class Models:

@@ -26,8 +26,12 @@ __all__ = ["Proposal", "Proposer", "SpaceExhaustedError"]
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
 
-_LEADERS, _CLIMBS, _TRIES = 5, 2, 5
-_START, _START_BLIND = 5, 8
+_LEADERS, _CLIMBS = 5, 2  # a pool's best, whose neighbours are scored, twice: bounds the time
+_TRIES = 5  # pools drawn before a space counts as exhausted
+_START, _START_BLIND = (
+    5,
+    8,
+)  # trials before the model: fewer where a known cost spreads them
 
 
 class SpaceExhaustedError(Exception):

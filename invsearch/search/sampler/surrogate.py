@@ -14,8 +14,9 @@ __all__ = ["FIT_POINTS", "Scale", "Surrogate", "log_offset"]
 
 Array = NDArray[np.float64]
 
-FIT_POINTS = 300
-_FINISH, _LEAST = 5, 60
+FIT_POINTS = 300  # a fit is cubic in them: 27 M multiply-adds a factorisation, a few dozen a fit
+_FINISH = 5  # iterations on all points, from where those on a part of them ended
+_LEAST = 60  # points below which a fit on a part of them saves nothing
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_ray"]
 
-_WORKER_DEATHS = 2
+_WORKER_DEATHS = 2  # a node may go twice; what dies a third time dies of itself
 
 
 def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | None = None) -> None:
