@@ -7,10 +7,7 @@ import copy
 import functools
 import gc
 import math
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -34,6 +31,7 @@ from invsearch.bench.shapes import REDNET50, LayerShape
 from invsearch.models import rednet, resnet
 from ops.timing import Comparison, Interval, Rule, check, compare
 from ops.timing.clock import last_level_cache_bytes
+from ops.timing.fresh_process import ask_fresh_process
 from ops.timing.statistics import LEAST_SAMPLES, median_interval
 
 __all__ = ["CASES", "copy_rate", "measure_row"]
@@ -140,16 +138,12 @@ def _first(row: Row, device: str) -> Measured:
 
 def _first_call(part: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-m", "invsearch.bench.gpu_first_call", part],
-            env={**os.environ, "INVSEARCH_CACHE": folder},
-            capture_output=True,
-            text=True,
-            check=False,
+        answer = ask_fresh_process(
+            "invsearch.bench.gpu_first_call", part, environment={"INVSEARCH_CACHE": folder}
         )
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["it failed"])[-1])
-    return float(done.stdout.split()[-1])
+    if answer.code:
+        raise RuntimeError(answer.reason)
+    return float(answer.line)
 
 
 def _network(row: Row, device: str) -> Measured:
