@@ -9,6 +9,7 @@ from pathlib import Path
 
 from invsearch.errors import InputError, NotHereError
 from invsearch.models import NetworkSpec
+from invsearch.plugins import STRATEGIES
 from invsearch.runs import RunFolder, Trial, outline
 from invsearch.runs.load import find_run
 from invsearch.search.network_problem import NetworkProblem
@@ -73,6 +74,8 @@ def pick(run: str | Path, number: int, settings: Sequence[str] = (), *, data: bo
     settings = [*operator_overrides(folder), *settings]
     if not data and "dataset" in found.accuracy:
         settings.append("accuracy.dataset=digits")  # never read: it only has to be there
+    if found.search.get("strategy", "random") not in STRATEGIES:
+        settings.append("search.strategy=random")  # a plug-in that is gone; nothing is searched
     try:
         return Pick(folder, NetworkProblem(load_space_file(folder.space_path, settings)), trial)
     except InputError as error:
