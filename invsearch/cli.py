@@ -10,6 +10,7 @@ import typer
 
 from invsearch._version import __version__
 from invsearch.errors import InvsearchError
+from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
 
 __all__ = ["app", "main"]
 
@@ -54,7 +55,10 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(
+    epilog=f"search.strategy is one of {STRATEGIES}; accuracy.dataset is one of {DATASETS}, "
+    "or a folder."
+)
 def run(
     space: SpaceArgument,
     trials: Annotated[
@@ -67,7 +71,8 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
     executor: Annotated[
-        str, typer.Option(help="auto, ray or serial; auto: in-process where nothing is trained.")
+        str,
+        typer.Option(help=f"auto, {EXECUTORS}; auto: serial where nothing is trained, else ray."),
     ] = "auto",
     address: Annotated[
         str | None, typer.Option(help="HOST:PORT of a Ray cluster; default: RAY_ADDRESS.")
@@ -78,17 +83,17 @@ def run(
 ) -> None:
     """Search a space and leave a run folder with its Pareto front."""
     from invsearch.errors import InputError, StoppedError
-    from invsearch.search.run import EXECUTORS, RunOptions, run_search
+    from invsearch.search.run import AUTO, RunOptions, run_search
     from invsearch.space import load_space_file
 
-    if executor not in EXECUTORS:
-        raise InputError(f"--executor {executor!r} is not one of {', '.join(EXECUTORS)}")
+    if executor not in (AUTO, *EXECUTORS):
+        raise InputError(f"--executor {executor!r} is not one of {AUTO}, {EXECUTORS}")
     settings = [*(overrides or []), *([f"search.seed={seed}"] if seed is not None else [])]
     options = RunOptions(
         out=out,
         trials=trials,
         resume=resume,
-        executor=executor,  # type: ignore[arg-type]
+        executor=executor,
         address=address,
         deterministic=deterministic,
         command=["invsearch", *sys.argv[1:]],
@@ -281,8 +286,9 @@ def bench_search(
         typer.Argument(metavar="[SPACE]", help="Default: the contests on NAS-Bench-Macro."),
     ] = None,
     strategies: Annotated[
-        str, typer.Option(help="Separated by commas.")
-    ] = "cost_aware,nsga2,tpe,evolution,random",
+        str,
+        typer.Option(help=f"Of {STRATEGIES}, separated by commas; default: all but exhaustive."),
+    ] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 10,
     trials: Annotated[int, typer.Option(min=2, help="Of a search of SPACE.")] = 100,
     batch: Annotated[int, typer.Option(min=1, help="Trials asked at a time, of SPACE.")] = 1,
@@ -297,27 +303,27 @@ def bench_search(
 
     from rich.console import Console
 
-    from invsearch.bench import strategies as contest
+    from invsearch.bench import contests
 
-    contests = contest.TABLE
+    chosen = contests.TABLE
     if space is not None:
-        contests = (contest.Contest(f"{trials} trials", space, trials, batch=batch),)
+        chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
     console = _console()
-    standings = contest.compare_strategies(
-        contests,
-        contest.known_strategies(strategies),
+    standings = contests.compare_strategies(
+        chosen,
+        contests.known_strategies(strategies),
         seeds=seeds,
         workers=workers,
         on_standing=lambda standing: console.print(str(standing), style="dim", highlight=False),
     )
-    document = json.dumps(contest.document(standings, sys.argv[1:]), indent=1)
+    document = json.dumps(contests.document(standings, sys.argv[1:]), indent=1)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(document + "\n")
     if as_json:
         typer.echo(document)
     else:
-        Console().print(contest.standings_table(standings))
+        Console().print(contests.standings_table(standings))
 
 
 RunArgument = Annotated[
@@ -364,7 +370,7 @@ def train(
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the run's.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="digits, cifar10 or a folder; default: the run's.")
+        str | None, typer.Option(help=f"{DATASETS} or a folder; default: the run's.")
     ] = None,
     resolution: Annotated[
         int | None, typer.Option(min=4, help="Pixels; default: the proxy's, or the model's.")
@@ -402,7 +408,7 @@ def evaluate(
         Path, typer.Argument(metavar="FOLDER", help="What `invsearch train -o FOLDER` wrote.")
     ],
     dataset: Annotated[
-        str | None, typer.Option(help="digits, cifar10 or a folder; default: the training's.")
+        str | None, typer.Option(help=f"{DATASETS} or a folder; default: the training's.")
     ] = None,
     device: DeviceOption = "cpu",
 ) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CheckError", "InputError", "InvsearchError", "StoppedError", "TrialError", "nearest"]
+__all__ = [
+    "CheckError",
+    "InputError",
+    "InvsearchError",
+    "NotHereError",
+    "StoppedError",
+    "TrialError",
+    "nearest",
+]
 
 
 class InvsearchError(Exception):
@@ -18,6 +26,10 @@ class InputError(InvsearchError):
     """A file, a value or an option that cannot be used (exit code 2)."""
 
     exit_code = 2
+
+
+class NotHereError(InputError):
+    """A file, a module or a data set that is named and is not at hand here."""
 
 
 class CheckError(InvsearchError):

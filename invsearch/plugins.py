@@ -1,12 +1,129 @@
-"""Third parties' plugins: what installed distributions give in an entry-point group."""
+"""Tables of what a space file may name: a row is a name and where its object is.
+
+Rows of ours stand here; a third party's come from the entry points of its distribution, which are
+written in the same way. An object is imported when it is asked for by name, so listing names costs
+nothing and a broken plug-in stands in nobody's way but its own.
+
+A new strategy, executor or data set is one file and one row below.
+"""
 
 from __future__ import annotations
 
+import functools
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
+from typing import Any, TypeVar
 
-__all__ = ["entry_points"]
+from invsearch.errors import InputError, nearest
+
+__all__ = ["DATASETS", "EXECUTORS", "STRATEGIES", "PluginError", "Table", "entry_points"]
+
+T = TypeVar("T")
+
+
+class PluginError(InputError):
+    """A plug-in that cannot be used; the message names the distribution that brought it."""
+
+
+class Table:
+    """What one word of a space file, or of the command line, may be.
+
+    Args:
+        kind: What a row is, in words: ``strategy``.
+        group: The entry-point group of third parties.
+        rows: By name ``package.module:object``, as an entry point has it.
+    """
+
+    def __init__(self, kind: str, group: str, rows: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.group = group
+        self._rows: dict[str, Any] = {
+            name: metadata.EntryPoint(name, target, group) for name, target in rows.items()
+        }
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __str__(self) -> str:
+        return ", ".join(self.names())
+
+    def names(self) -> tuple[str, ...]:
+        """Every name: ours, those added, and third parties', which are not imported for this."""
+        return tuple(dict.fromkeys([*self._rows, *(point.name for point in self._found())]))
+
+    def add(self, name: str, row: object) -> None:
+        """Add a row for the rest of this process; a distribution has an entry point instead.
+
+        Raises:
+            ValueError: If the name is taken.
+        """
+        if name in self:
+            raise ValueError(f"there is a {self.kind} called {name!r} already")
+        self._rows[name] = row
+
+    def remove(self, name: str) -> None:
+        """Remove a row that :meth:`add` added."""
+        del self._rows[name]
+
+    def get(self, name: str, kind: type[T]) -> T:
+        """Return the object behind a name; ours before a third party's of the same name.
+
+        Args:
+            name: The name.
+            kind: The class that the object must be of.
+
+        Raises:
+            InputError: If the name is in no row; it names the nearest.
+            PluginError: If the plug-in of that name cannot be imported, or is something else.
+        """
+        row = self._rows.get(name)
+        if row is None:
+            row = self._only(name)
+        if not isinstance(row, metadata.EntryPoint):
+            return self._checked(row, kind, f"the {self.kind} {name!r}")
+        try:
+            found = row.load()
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(f"{self._origin(row)} cannot be loaded: {reason}") from error
+        return self._checked(found, kind, self._origin(row))
+
+    @staticmethod
+    def forget_found() -> None:
+        """Look for distributions anew, where one was installed while we ran."""
+        _entry_points.cache_clear()
+
+    def _only(self, name: str) -> metadata.EntryPoint:
+        points = [point for point in self._found() if point.name == name]
+        if not points:
+            raise InputError(
+                f"no {self.kind} is called {name!r}{nearest(name, self)}; there are: {self}"
+            )
+        if len({point.value for point in points}) > 1:
+            owners = " and ".join(sorted(_owner(point) for point in points))
+            raise PluginError(f"the {self.kind} {name!r} comes from {owners}: uninstall one")
+        return points[0]
+
+    def _found(self) -> tuple[metadata.EntryPoint, ...]:
+        return _entry_points(self.group, tuple(sys.path))
+
+    def _origin(self, point: metadata.EntryPoint) -> str:
+        return f"the {self.kind} {point.name!r} of {_owner(point)} ({point.value})"
+
+    def _checked(self, found: object, kind: type[T], origin: str) -> T:
+        if not isinstance(found, kind):
+            raise PluginError(f"{origin} is a {type(found).__name__}, not a {kind.__name__}")
+        return found
+
+
+def _owner(point: metadata.EntryPoint) -> str:
+    distribution = point.dist
+    return f"{distribution.name} {distribution.version}" if distribution else "invsearch"
 
 
 def entry_points(group: str) -> Iterator[tuple[str, object]]:
@@ -33,3 +150,41 @@ def entry_points(group: str) -> Iterator[tuple[str, object]]:
             )
         else:
             yield point.name, found
+
+
+@functools.lru_cache(maxsize=16)  # a few groups, for the few states of sys.path of a process
+def _entry_points(group: str, path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
+    """Third parties' rows; the path is that of the modules, which may grow while we run."""
+    return tuple(metadata.entry_points(group=group))
+
+
+STRATEGIES = Table(
+    "strategy",
+    "invsearch.strategies",
+    {
+        "cost_aware": "invsearch.search.strategies.cost_aware:COST_AWARE",
+        "nsga2": "invsearch.search.strategies.nsga2:NSGA2",
+        "tpe": "invsearch.search.strategies.tpe:TPE",
+        "evolution": "invsearch.search.strategies.evolution:EVOLUTION",
+        "random": "invsearch.search.strategies.uniform:RANDOM",
+        "exhaustive": "invsearch.search.strategies.exhaustive:EXHAUSTIVE",
+    },
+)
+
+EXECUTORS = Table(
+    "executor",
+    "invsearch.executors",
+    {
+        "ray": "invsearch.search.executors.ray:RAY",
+        "serial": "invsearch.search.executors.serial:SERIAL",
+    },
+)
+
+DATASETS = Table(
+    "data set",
+    "invsearch.datasets",
+    {
+        "digits": "invsearch.data.digits:DIGITS",
+        "cifar10": "invsearch.data.cifar10:CIFAR10",
+    },
+)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "__main__",
     "cli",
+    "testing",
     "takeaway",
     "report",
     "bench",
@@ -23,7 +24,6 @@ FLOORS = (
     "paper",
     "latency",
     "cost",
-    "testing",
     "runs",
     "space",
     "train",
@@ -34,6 +34,7 @@ FLOORS = (
     "metrics",
     "value",
     "plugins",
+    "atomic",
     "errors",
     "__init__",
     "_version",

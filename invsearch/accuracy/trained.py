@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from invsearch import models
 from invsearch.cost.verify import verify_operators
 from invsearch.evaluation import Evaluation, Progress
 from invsearch.metrics import Source
@@ -15,7 +14,6 @@ from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
     from invsearch.data import ImageData
-    from invsearch.models import NetworkSpec
     from invsearch.space import Accuracy
     from invsearch.space.architecture import Architecture
     from invsearch.train import Trainer
@@ -45,7 +43,10 @@ class Trained(Provider):
         Raises:
             InputError: If data are missing or damaged, or an operator is not what it says.
         """
-        verify_operators([self._proxy(spec) for spec in self.setting.sampled_specs()])
+        from invsearch.train.proxy import trained_spec
+
+        sampled = self.setting.sampled_specs()
+        verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         return TrainedEvaluation(lambda: self._trainer(architecture, seed), self.setting.rungs)
@@ -67,24 +68,9 @@ class Trained(Provider):
         )
 
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
-        from invsearch.train import Recipe, Trainer, seeded_build
+        from invsearch.train.proxy import trainer_of
 
-        section, spec = self._section, self._proxy(self.setting.spec(architecture))
-        network = seeded_build(lambda: models.build(spec), seed)
-        recipe = Recipe.from_mapping(dict(section))
-        return Trainer(network, self._data, recipe, seed, width=section.proxy.width)
-
-    def _proxy(self, spec: NetworkSpec) -> NetworkSpec:
-        """The network that is trained for it."""
-        proxy, data = self._section.proxy, self._data
-        return models.proxy_spec(
-            spec,
-            width=proxy.width,
-            stem_stride=proxy.stem_stride,
-            pool=proxy.pool,
-            num_classes=data.num_classes,
-            in_channels=data.channels,
-        )
+        return trainer_of(self.setting.spec(architecture), self._section, self._data, seed)
 
 
 class TrainedEvaluation:

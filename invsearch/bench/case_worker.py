@@ -7,21 +7,19 @@ has seen before: glibc keeps blocks of a size that was freed once, and asks the 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from invsearch.bench.case import Result, Settings, measure_case
 from invsearch.bench.reach import reach_cases
 from invsearch.errors import CheckError, TrialError
 from ops.timing import Rule
+from ops.timing.fresh_process import ask_fresh_process
 
 __all__ = ["main", "measure_apart"]
 
-DISAGREES = 3
+DISAGREES = 3  # neither a success, nor Python's own 1 and 2
 
 
 def measure_apart(name: str, settings: Settings) -> Result:
@@ -31,20 +29,16 @@ def measure_apart(name: str, settings: Settings) -> Result:
         CheckError: If a candidate computes something else than its oracle.
         TrialError: If the process fails otherwise.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(settings.threads)}
-    environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    done = subprocess.run(
-        [sys.executable, "-m", "invsearch.bench.case_worker"],
-        input=json.dumps({"name": name, "settings": asdict(settings)}),
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
+    answer = ask_fresh_process(
+        "invsearch.bench.case_worker",
+        text=json.dumps({"name": name, "settings": asdict(settings)}),
+        environment={"OMP_NUM_THREADS": str(settings.threads)},
     )
-    if done.returncode == 0:
-        return Result.from_dict(json.loads(done.stdout.splitlines()[-1]))
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    raise CheckError(last) if done.returncode == DISAGREES else TrialError(f"{name}: {last}")
+    if answer.code == DISAGREES:
+        raise CheckError(answer.reason)
+    if answer.code:
+        raise TrialError(f"{name}: {answer.reason}")
+    return Result.from_dict(json.loads(answer.line))
 
 
 def main(request: dict[str, Any]) -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from invsearch.bench.shapes import REDNET50, LayerShape
 from invsearch.errors import TrialError
+from ops.timing.fresh_process import ask_fresh_process
 
 __all__ = ["AT_MOST", "BACKENDS", "BATCH", "SHAPE", "ExtraMemory", "extra_memory"]
 
@@ -59,20 +56,11 @@ def extra_memory(candidate: str, threads: int = 1) -> ExtraMemory:
     Raises:
         TrialError: If the process fails: the peak can be reset under Linux only.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    environment["MALLOC_MMAP_THRESHOLD_"] = _MMAP_BYTES
-    environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    done = subprocess.run(
-        [sys.executable, "-m", _WORKER, candidate],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise TrialError(f"memory of {candidate}: {lines[-1]}")
-    extra = int(done.stdout.splitlines()[-1])
+    environment = {"OMP_NUM_THREADS": str(threads), "MALLOC_MMAP_THRESHOLD_": _MMAP_BYTES}
+    answer = ask_fresh_process(_WORKER, candidate, environment=environment)
+    if answer.code:
+        raise TrialError(f"memory of {candidate}: {answer.reason}")
+    extra = int(answer.line)
     shape = SHAPE
     kernel = 4 * BATCH * shape.kernel_size**2 * shape.channels // 16 * shape.output_size**2
     return ExtraMemory(candidate, extra, kernel)

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits (8 x 8, grey) that scikit-learn carries: no download."""
+"""``digits``: the 1,797 handwritten digits (8 x 8, grey) that scikit-learn carries: no download."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invsearch.data.dataset import Dataset, Wanted
 from invsearch.data.images import ImageData, standardise, stratified_subset
 
-__all__ = ["VALIDATION_IMAGES", "load_digits"]
+__all__ = ["DIGITS"]
 
-VALIDATION_IMAGES = 500
-_SPLIT_SEED = 0
+_VALIDATION_IMAGES = 500  # a standard error of one point or less, and 1,297 are left to train on
+_SPLIT_SEED = 0  # any, and never another: runs are compared on the same images
 
 
-def load_digits(resolution: int | None, data_fraction: float, seed: int) -> ImageData:
-    """Load the digits in one fixed stratified split: 1,297 to train, 500 to validate.
-
-    Args:
-        resolution: Side to resize to; None keeps 8 pixels.
-        data_fraction: Fraction of the training images to keep.
-        seed: Which fraction; the split itself never changes.
-    """
+def _load(wanted: Wanted) -> ImageData:
+    """One fixed stratified split: 1,297 to train, 500 to validate; never as uint8 pixels."""
     # scikit-learn takes a second to import, so only where digits are used
     from sklearn import datasets, model_selection
 
@@ -32,14 +27,14 @@ def load_digits(resolution: int | None, data_fraction: float, seed: int) -> Imag
         torch.tensor(rows)
         for rows in model_selection.train_test_split(
             range(len(labels)),
-            test_size=VALIDATION_IMAGES,
+            test_size=_VALIDATION_IMAGES,
             stratify=digits.target,
             random_state=_SPLIT_SEED,
         )
     )
-    train = train[stratified_subset(labels[train], data_fraction, seed)]
+    train = train[stratified_subset(labels[train], wanted.data_fraction, wanted.seed)]
     train_images, val_images = standardise(
-        _resize(images[train], resolution), _resize(images[val], resolution)
+        _resize(images[train], wanted.resolution), _resize(images[val], wanted.resolution)
     )
     return ImageData(
         train_images=train_images,
@@ -49,7 +44,7 @@ def load_digits(resolution: int | None, data_fraction: float, seed: int) -> Imag
         num_classes=10,
         name="digits",
         mirrors=False,
-        data_fraction=data_fraction,
+        data_fraction=wanted.data_fraction,
     )
 
 
@@ -58,3 +53,6 @@ def _resize(images: Tensor, resolution: int | None) -> Tensor:
         return images
     size = (resolution, resolution)
     return F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+DIGITS = Dataset(_load)

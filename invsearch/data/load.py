@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from pathlib import Path
 
-from invsearch.data.digits import load_digits
+from invsearch.data.dataset import Dataset, FolderFormat, Wanted
 from invsearch.data.images import ImageData
-from invsearch.data.parquet import FILES, load_parquet
-from invsearch.errors import InputError, nearest
+from invsearch.data.parquet import PARQUET
+from invsearch.errors import InputError, NotHereError, nearest
+from invsearch.plugins import DATASETS
 
-__all__ = ["DATASETS", "load_dataset", "resolve_dataset"]
+__all__ = ["FOLDERS", "load_dataset", "resolve_dataset"]
 
-DATASETS = ("digits", "cifar10")
-_SHARED = "INVSEARCH_SHARED"
+FOLDERS: tuple[FolderFormat, ...] = (PARQUET,)
+"""What a folder may hold, the first that fits; a new format is one file and one row."""
 
 
 def resolve_dataset(name: str) -> str:
     """Check that a data set is there, without reading it.
 
     Args:
-        name: One of :data:`DATASETS`, or a folder of ``train.parquet`` and ``test.parquet``.
+        name: A row of :data:`invsearch.plugins.DATASETS`, or a folder in one of :data:`FOLDERS`.
 
     Returns:
         The name, or the folder as an absolute path: good in another working directory.
 
     Raises:
-        InputError: If there is no such data set.
+        NotHereError: (an InputError) If there is no such data set.
+        PluginError: If it is a third party's, which cannot be imported.
     """
-    folder = _folder(name)
-    if folder is None:
+    if name in DATASETS:
+        reason = DATASETS.get(name, Dataset).missing()
+        if reason is not None:
+            raise NotHereError(f"data set {name!r}: {reason}")
         return name
-    missing = [file for file in FILES if not (folder / file).is_file()]
-    if missing:
-        raise InputError(f"data set {name!r}: {folder} has no file {missing[0]}")
-    return name if name in DATASETS else str(folder.resolve())
+    _format(name)
+    return str(_folder(name).resolve())
 
 
 def load_dataset(
@@ -50,8 +51,8 @@ def load_dataset(
 
     Args:
         name: ``digits`` (in scikit-learn), ``cifar10`` (the folder ``data/cifar10`` of
-            ``$INVSEARCH_SHARED``), or a folder of ``train.parquet`` and ``test.parquet`` with the
-            columns ``image`` (JPEG or PNG) and ``label``.
+            ``$INVSEARCH_SHARED``), a third party's, or a folder of ``train.parquet`` and
+            ``test.parquet`` with the columns ``image`` (JPEG or PNG) and ``label``.
         resolution: Side in pixels to resize to; None keeps the images' own.
         data_fraction: Fraction of the training images to keep, in (0, 1], every class alike.
         seed: Which fraction; training and validation images never change places.
@@ -68,43 +69,31 @@ def load_dataset(
         raise InputError(f"data_fraction {data_fraction} is not in (0, 1]")
     if resolution is not None and resolution < 1:
         raise InputError(f"resolution {resolution} is not a positive number of pixels")
-    return _load(resolve_dataset(name), resolution, data_fraction, seed, pixels)
+    return _load(resolve_dataset(name), Wanted(resolution, data_fraction, seed, pixels))
 
 
-@lru_cache(maxsize=1)
-def _load(
-    name: str, resolution: int | None, data_fraction: float, seed: int, pixels: bool
-) -> ImageData:
+@lru_cache(maxsize=1)  # a search trains on one data set, which may take half of the memory
+def _load(name: str, wanted: Wanted) -> ImageData:
+    if name in DATASETS:
+        return DATASETS.get(name, Dataset).load(wanted)
+    return _format(name).load(_folder(name), name, wanted)
+
+
+def _folder(name: str) -> Path:
+    return Path(name).expanduser()
+
+
+def _format(name: str) -> FolderFormat:
     folder = _folder(name)
-    if folder is None:
-        return load_digits(resolution, data_fraction, seed)
-    return load_parquet(
-        folder,
-        name=name,
-        resolution=resolution,
-        data_fraction=data_fraction,
-        seed=seed,
-        pixels=pixels,
-    )
-
-
-def _folder(name: str) -> Path | None:
-    """Return the folder a data set lies in; None for digits."""
-    if name == "digits":
-        return None
-    if name == "cifar10":
-        shared = os.environ.get(_SHARED)
-        if not shared:
-            raise InputError(
-                f"data set 'cifar10' is looked for in ${_SHARED}/data/cifar10, "
-                f"and {_SHARED} is not set; name a folder of {' and '.join(FILES)} instead"
-            )
-        folder = Path(shared) / "data" / "cifar10"
-    else:
-        folder = Path(name).expanduser()
     if not folder.is_dir():
-        raise InputError(
+        raise NotHereError(
             f"data set {name!r} not found: {folder} is not a folder, and the known data sets "
-            f"are {', '.join(DATASETS)}{nearest(name, DATASETS)}"
+            f"are {DATASETS}{nearest(name, DATASETS)}"
         )
-    return folder
+    reasons = []
+    for one in FOLDERS:
+        reason = one.missing(folder)
+        if reason is None:
+            return one
+        reasons.append(reason)
+    raise NotHereError(f"data set {name!r}: {'; '.join(reasons)}")

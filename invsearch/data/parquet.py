@@ -10,23 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invsearch.data.dataset import FolderFormat, Wanted
 from invsearch.data.images import ImageData, Scale, standardise, stratified_subset
 from invsearch.errors import InputError, nearest
 
-__all__ = ["FILES", "load_parquet"]
+__all__ = ["PARQUET"]
 
 FILES = ("train.parquet", "test.parquet")
 
 
-def load_parquet(
-    folder: Path,
-    *,
-    name: str,
-    resolution: int | None,
-    data_fraction: float,
-    seed: int,
-    pixels: bool = False,
-) -> ImageData:
+def _missing(folder: Path) -> str | None:
+    absent = [file for file in FILES if not (folder / file).is_file()]
+    return f"{folder} has no file {absent[0]}" if absent else None
+
+
+def _load(folder: Path, name: str, wanted: Wanted) -> ImageData:
     """Load a folder of parquet; only the images that are kept are decoded.
 
     Images are grey if the first training image is, else RGB, and validated on the test file.
@@ -35,10 +33,7 @@ def load_parquet(
         folder: Holds ``train.parquet`` and ``test.parquet``, each with the columns ``image``
             (the bytes of a JPEG or PNG) and ``label`` (integers from 0).
         name: Name of the data set.
-        resolution: Side to resize to; None keeps the images' own: all equal and square.
-        data_fraction: Fraction of the training images to keep.
-        seed: Which fraction.
-        pixels: Whether to keep uint8 pixels with a scale.
+        wanted: Without a resolution the images' own, all equal and square.
 
     Raises:
         InputError: If a file, a column, a label or an image cannot be used.
@@ -52,13 +47,13 @@ def load_parquet(
             f"{val_path}: label {int(val_labels.max())} does not occur in {FILES[0]}, "
             f"whose labels end at {num_classes - 1}"
         )
-    kept = stratified_subset(train_labels, data_fraction, seed)
+    kept = stratified_subset(train_labels, wanted.data_fraction, wanted.seed)
     mode = _mode(train_path, train_bytes, int(kept[0]))
-    resize = resolution is not None
-    train_images = _decode(train_path, train_bytes, kept, mode, resolution, resize=resize)
+    resize = wanted.resolution is not None
+    train_images = _decode(train_path, train_bytes, kept, mode, wanted.resolution, resize=resize)
     side, rows = train_images.shape[-1], torch.arange(len(val_labels))
     val_images = _decode(val_path, val_bytes, rows, mode, side, resize=resize)
-    scale = Scale.of(train_images) if pixels else None
+    scale = Scale.of(train_images) if wanted.pixels else None
     if scale is None:
         train_images, val_images = standardise(train_images, val_images)
     return ImageData(
@@ -68,7 +63,7 @@ def load_parquet(
         val_labels=val_labels,
         num_classes=num_classes,
         name=name,
-        data_fraction=data_fraction,
+        data_fraction=wanted.data_fraction,
         scale=scale,
     )
 
@@ -143,3 +138,6 @@ def _decode(
 
 def _line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+PARQUET = FolderFormat(" and ".join(FILES), _missing, _load)

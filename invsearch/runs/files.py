@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["append_lines", "dump_json", "truncate_torn_line", "write_atomic"]
+from invsearch.atomic import sync_folder, write_atomic
 
-_TAIL = 1 << 16
+__all__ = ["append_lines", "dump_json", "write_atomic"]
 
 
 def _finite(value: Any) -> Any:
@@ -42,71 +40,6 @@ def dump_json(data: Any, *, indent: int | None = None) -> str:
     return json.dumps(_finite(data), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable where the file system allows it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a whole file so that a reader or a crash sees the old text or the new, never half.
-
-    Args:
-        path: The file; its folder must exist.
-        text: Its new content, written as UTF-8 with the line ends it has.
-    """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        os.fchmod(descriptor, _new_file_mode())
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _new_file_mode() -> int:
-    """Return the mode a plainly opened new file would get (mkstemp gives 0600)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def truncate_torn_line(path: Path) -> bool:
-    """Cut a file back to its last line end, which removes what a crash left of a line.
-
-    Args:
-        path: A file of lines; a missing one is left alone.
-
-    Returns:
-        Whether anything was cut.
-    """
-    if not path.exists():
-        return False
-    with path.open("r+b") as file:
-        size = end = file.seek(0, os.SEEK_END)
-        keep = 0
-        while end > 0 and not keep:
-            start = max(0, end - _TAIL)
-            file.seek(start)
-            keep = start + file.read(end - start).rfind(b"\n") + 1
-            if keep == start:
-                keep, end = 0, start
-        if keep == size:
-            return False
-        file.truncate(keep)
-        os.fsync(file.fileno())
-    return True
-
-
 def append_lines(path: Path, *lines: str) -> None:
     """Append lines in a single write and wait until they are on the disk.
 
@@ -126,4 +59,4 @@ def append_lines(path: Path, *lines: str) -> None:
     finally:
         os.close(descriptor)
     if created:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)

@@ -19,7 +19,7 @@ from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import FrontMember, front
 from invsearch.runs.lines import LineFile, read_lines
 from invsearch.runs.lock import hold
-from invsearch.runs.outline import SpaceOutline, outline
+from invsearch.runs.outline import outline
 from invsearch.runs.replicates import Replicate, fold
 from invsearch.runs.trial import SCHEMA, Origin, State, Trial
 
@@ -142,13 +142,16 @@ class RunFolder:
         """Whether any trial was logged."""
         return self.trials_path.exists() and self.trials_path.stat().st_size > 0
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, *, elsewhere: bool = True) -> AbstractContextManager[None]:
         """Hold the folder for writing; it is made when missing.
+
+        Args:
+            elsewhere: Whether another folder would do, so that a refusal should say so.
 
         Raises:
             InputError: On entering, if another process holds it; it names that process's id.
         """
-        return hold(self.path / ".lock")
+        return hold(self.path / ".lock", elsewhere=elsewhere)
 
     def create(
         self,
@@ -218,10 +221,6 @@ class RunFolder:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{self.space_path}: cannot be read: {error}") from None
 
-    def space_json(self) -> SpaceOutline:
-        """Return the space's name, objectives, constraints and search section."""
-        return outline(self.space_text())
-
     def _read_trials(self) -> LineFile[Trial]:
         seen: dict[int, int] = {}
 
@@ -251,10 +250,6 @@ class RunFolder:
     def replicates(self) -> list[Replicate]:
         """Return every logged replicate in the order of the log."""
         return list(read_lines(self.replicates_path, _parse_replicate).records)
-
-    def append_trial(self, trial: Trial) -> None:
-        """Log one trial durably; see :meth:`append_trials`."""
-        self.append_trials([trial])
 
     def append_trials(self, trials: Sequence[Trial]) -> None:
         """Log trials durably, in one write; a torn last line is cut first.

@@ -20,28 +20,27 @@ def _holder(descriptor: int) -> str:
     return text or "another process"
 
 
-def _acquire(descriptor: int, path: Path) -> None:
+def _acquire(descriptor: int, path: Path, elsewhere: bool) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            choose = ", or choose another folder with --out" if elsewhere else ""
             raise InputError(
-                f"{path.parent} is in use by {_holder(descriptor)}: wait until it ends, or choose"
-                " another folder with --out"
+                f"{path.parent} is in use by {_holder(descriptor)}: wait until it ends{choose}"
             ) from None
-        raise InputError(
-            f"{path.parent} cannot be locked: {error.strerror}; choose a folder on a local disk"
-            " with --out"
-        ) from None
+        choose = "; choose a folder on a local disk with --out" if elsewhere else ""
+        raise InputError(f"{path.parent} cannot be locked: {error.strerror}{choose}") from None
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
+def hold(path: Path, *, elsewhere: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a ``with`` block.
 
     Args:
         path: The lock file; made when missing and left in place, since removing it would let two
             processes lock two files of one name.
+        elsewhere: Whether another folder would do, so that a refusal should say so.
 
     Raises:
         InputError: If another process holds it; it names that process's id.
@@ -49,7 +48,7 @@ def hold(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _acquire(descriptor, path)
+        _acquire(descriptor, path, elsewhere)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         try:

@@ -20,7 +20,7 @@ from invsearch.value import compact
 
 __all__ = ["LiveView", "format_metric", "front_table"]
 
-_ROWS = 12
+_ROWS = 12  # of the front, with the lines above it: half of a terminal of 24
 _SHORTENED = 1e4  # four digits take no more room than three and a letter
 
 

@@ -6,13 +6,13 @@ from collections import defaultdict
 
 from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder, Trial, front
-from invsearch.search.strategy import replicate_seed
+from invsearch.search.seeds import replicate_seed
 from invsearch.search.study import Proposal
 
 __all__ = ["Replication"]
 
-_CERTAIN = 0.95
-_MEMBERS = 8
+_CERTAIN = 0.95  # of intervals of 95 %: a place that is surer needs no further seed
+_MEMBERS = 8  # as many as one looks at; with two seeds each half of a default budget of 32
 
 
 class Replication:

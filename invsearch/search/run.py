@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from rich.console import Console
 
 from invsearch.errors import InputError
+from invsearch.plugins import EXECUTORS, STRATEGIES
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder, describe
+from invsearch.search.executors import Executor, Workers
 from invsearch.search.live import LiveView
 from invsearch.search.session import Session
+from invsearch.search.strategies import Strategy
 from invsearch.space import SpaceFile
 
-__all__ = ["Executor", "RunOptions", "run_search"]
+__all__ = ["AUTO", "RunOptions", "run_search"]
 
-Executor = Literal["auto", "ray", "serial"]
-EXECUTORS = get_args(Executor)
-DETERMINISTIC_BATCH = 4
+AUTO = "auto"
+DETERMINISTIC_BATCH = 4  # a laptop's cores; the machine's own would make runs depend on it
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class RunOptions:
         out: The run's folder; None for ``results/<slug of the name>``.
         trials: The budget; None for the space file's.
         resume: Whether to go on with a folder that holds trials.
-        executor: Where evaluations run; ``auto`` is in-process where none does work that is worth
-            another process, else Ray.
-        address: An existing Ray cluster.
+        executor: Where evaluations run, a row of :data:`invsearch.plugins.EXECUTORS`; ``auto`` is
+            in-process where none does work that is worth another process, else Ray.
+        address: An existing cluster.
         deterministic: Fixed batches, told in order.
         command: The command line, kept with the run.
     """
@@ -44,7 +44,7 @@ class RunOptions:
     out: Path | None = None
     trials: int | None = None
     resume: bool = False
-    executor: Executor = "auto"
+    executor: str = AUTO
     address: str | None = None
     deterministic: bool = False
     command: Sequence[str] = ()
@@ -66,6 +66,7 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         KeyboardInterrupt: If the search was interrupted; ``resume`` goes on.
     """
     problem = problem_of(space_file)
+    _check_strategy(problem)
     problem.check()
     folder = RunFolder(options.out or Path("results") / space_file.slug)
     _check_folder(folder, options, console)
@@ -74,11 +75,13 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         environment = _open_folder(folder, space_file, options)
         problem.prepare(folder, lambda text: console.print(text, soft_wrap=True, highlight=False))
         view = LiveView(console, space_file.name)
-        execute, capacity = _executor(problem, options, stack)
+        workers = _workers(problem, options, stack)
         deterministic = options.deterministic or space_file.search.deterministic
         if deterministic:
             parallel = space_file.search.parallel
             capacity = parallel if isinstance(parallel, int) else DETERMINISTIC_BATCH
+        else:
+            capacity = workers.capacity
         session = Session(
             problem,
             folder,
@@ -91,7 +94,7 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         _announce(session, console)
         try:
             with view:
-                execute(session)
+                workers.run(session)
             session.close()
         except KeyboardInterrupt:  # it may have cut a write in two: resuming mends the log
             session.derive_front()
@@ -102,6 +105,13 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
                 f" of {session.trials_wanted} asked for"
             )
     return folder
+
+
+def _check_strategy(problem: Problem) -> None:
+    name = problem.file.search.strategy
+    endless = [parameter.name for parameter in problem.space.parameters if not parameter.finite]
+    if STRATEGIES.get(name, Strategy).enumerates and endless:
+        raise InputError(f"search.strategy cannot be {name!r}: {endless[0]!r} is continuous")
 
 
 def _check_folder(folder: RunFolder, options: RunOptions, console: Console) -> None:
@@ -133,48 +143,16 @@ def _open_folder(folder: RunFolder, space_file: SpaceFile, options: RunOptions) 
     return str(environment["id"])
 
 
-def _executor(
-    problem: Problem, options: RunOptions, stack: ExitStack
-) -> tuple[Callable[[Session], None], int]:
-    """Where evaluations run, and how many at a time."""
-    cluster = problem.file.cluster
-    address = options.address or cluster.address or os.environ.get("RAY_ADDRESS") or None
-    if options.executor == "serial" and options.address is not None:
-        raise InputError("--address needs Ray: leave out --executor serial")
-    in_process = options.executor == "auto" and not problem.needs_workers
-    if options.executor == "serial" or (in_process and options.address is None):
-        from invsearch.search.serial import run_serial
-
-        return lambda session: run_serial(session, threads=max(1, int(cluster.cpus_per_trial))), 1
-    from invsearch.search.ray_cluster import connected
-
-    parallel = problem.file.search.parallel
-    cores = _cores()
-    wanted = parallel if isinstance(parallel, int) else 0
-    cpus = max(cores, int(wanted * cluster.cpus_per_trial)) if address is None else None
-    stack.enter_context(connected(address, cpus))
-    import ray
-
-    from invsearch.search.ray_executor import run_ray
-
-    available = ray.cluster_resources().get("CPU", 1)
-    capacity = wanted or max(1, int(available // cluster.cpus_per_trial))
-    return (
-        lambda session: run_ray(
-            session,
-            cpus=cluster.cpus_per_trial,
-            gpus=cluster.gpus_per_trial,
-            storage=cluster.storage_path,
-        ),
-        capacity,
-    )
-
-
-def _cores() -> int:
-    """CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _workers(problem: Problem, options: RunOptions, stack: ExitStack) -> Workers:
+    """Where evaluations run: in this process by itself only where none is worth another one."""
+    name = options.executor
+    if name == AUTO:
+        in_process = not problem.needs_workers and options.address is None
+        name = "serial" if in_process else "ray"
+    executor = EXECUTORS.get(name, Executor)
+    if options.address is not None and not executor.takes_address:
+        raise InputError(f"--address needs Ray: leave out --executor {name}")
+    return stack.enter_context(executor.open(problem, options.address))
 
 
 def _announce(session: Session, console: Console) -> None:

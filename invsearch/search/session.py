@@ -22,8 +22,8 @@ from invsearch.search.study import SearchStudy
 
 __all__ = ["Outcome", "Session"]
 
-_FRONT_EVERY_S = 5.0
-_BUFFER = 64
+_FRONT_EVERY_S = 5.0  # its time grows with the run, and who looks at it meanwhile can wait
+_BUFFER = 64  # trials that cost nothing share one wait for the disk, and a kill loses no more
 
 
 def _now() -> str:

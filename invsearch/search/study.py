@@ -19,17 +19,20 @@ from optuna.trial import TrialState
 
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
+from invsearch.plugins import STRATEGIES
 from invsearch.problem.problem import Problem
 from invsearch.runs.trial import Trial
 from invsearch.search.journal import JournalFile, mend_journal
 from invsearch.search.proposal import Proposal, infeasible_trial, proposal_from
-from invsearch.search.strategy import ENUMERABLE, derive_seed, sampler_factory
+from invsearch.search.seeds import derive_seed
+from invsearch.search.strategies import Strategy
 from invsearch.space.architecture import Architecture
 
 __all__ = ["Proposal", "SearchStudy"]
 
-_SAMPLER_TRIES = 8
-_SPACE_TRIES = 5_000
+_SAMPLER_TRIES = 8  # repeats cost a millisecond each; past that the space is taken in its own order
+_ENUMERABLE = 20_000  # architectures: gone through in a third of a second
+_SPACE_TRIES = 5_000  # draws of a larger space: 30 ms, and they find what one in 600 is
 _STATES = {
     "complete": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
@@ -61,7 +64,8 @@ class SearchStudy:
         self._problem = problem
         self._search = problem.file.search
         mend_journal(path, "number")
-        self._sampler = sampler_factory(problem)
+        self._strategy = STRATEGIES.get(self._search.strategy, Strategy)
+        self._sampler = self._strategy.samplers(problem)
         self._file = JournalFile(path)
         self._storage: BaseStorage = JournalStorage(self._file)
         self._journal = self._study = self._open(self._storage)
@@ -121,7 +125,7 @@ class SearchStudy:
         """
         if self._orphans:
             return self._orphans.pop(0)
-        if self._search.strategy != "exhaustive" or self._waiting():
+        if not self._strategy.enumerates or self._waiting():
             for _ in range(_SAMPLER_TRIES):
                 asked = self._ask_sampler(batch)
                 if asked is not None:
@@ -271,7 +275,7 @@ class SearchStudy:
     def _unseen(self) -> Iterator[Architecture]:
         """Feasible architectures that were not proposed yet, in order or at random."""
         space = self._problem.space
-        if space.size() <= ENUMERABLE:
+        if space.size() <= _ENUMERABLE:
             candidates: Iterator[Architecture] = space.enumerate()
         else:
             rng = random.Random(derive_seed(self._search.seed, "unseen", self._next_number))

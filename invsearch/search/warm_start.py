@@ -13,7 +13,7 @@ from invsearch.space.architecture import Value
 
 __all__ = ["Additive", "hints_from"]
 
-_ENOUGH = 8
+_ENOUGH = 8  # trials: what a search without costs starts its own model with
 
 
 class Additive:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from invsearch.errors import InputError, nearest
+from invsearch.errors import InputError, NotHereError, nearest
 
 __all__ = ["import_function", "import_operators", "locate_operators"]
 
@@ -31,7 +31,7 @@ def import_function(reference: str, search_paths: Iterable[str | Path] = ()) -> 
     if not hasattr(module, name):
         public = [known for known in vars(module) if not known.startswith("_")]
         hint = nearest(name, public)
-        raise InputError(f"{reference!r} cannot be imported: {module_name} has no {name!r}{hint}")
+        raise NotHereError(f"{reference!r} cannot be imported: {module_name} has no {name!r}{hint}")
     function = getattr(module, name)
     if not callable(function):
         kind = type(function).__name__
@@ -70,7 +70,7 @@ def _located(reference: str, folder: Path) -> str:
     for path in (folder / Path(reference).expanduser(), Path(reference)):
         if path.is_file():
             return str(path.resolve())
-    raise InputError(f"there is no file {reference!r} in {folder} or in the current folder")
+    raise NotHereError(f"there is no file {reference!r} in {folder} or in the current folder")
 
 
 def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -> ModuleType:
@@ -81,7 +81,7 @@ def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{reason}: {_one_line(error)}") from error
+        raise NotHereError(f"{reason}: {_one_line(error)}") from error
 
 
 def _import_file(path: Path, reason: str) -> None:
@@ -97,7 +97,7 @@ def _import_file(path: Path, reason: str) -> None:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise InputError(f"{reason}: {_one_line(error)}") from error
+        raise NotHereError(f"{reason}: {_one_line(error)}") from error
 
 
 def _one_line(error: BaseException) -> str:

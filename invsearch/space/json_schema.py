@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from invsearch.plugins import DATASETS, STRATEGIES
 from invsearch.space.schema import Entry, Sections
 
 __all__ = ["json_schema"]
@@ -14,7 +15,7 @@ _SETTING = {"anyOf": [_SCALAR, {"$ref": "#/$defs/Entry"}]}
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a space file, with every registered operator's settings."""
+    """Return the JSON Schema of a space file, with all that is registered in its place."""
     from invsearch.models.families import FAMILIES
     from invsearch.space.network.layout import network_keys
 
@@ -23,6 +24,8 @@ def json_schema() -> dict[str, Any]:
     defs["Entry"] = _with_suffixes(Entry.model_json_schema())
     defs["Entry"]["oneOf"] = [{"required": ["choice"]}, {"required": ["range"]}]
     keys, settings = [key for key in network_keys() if key != "family"], _settings()
+    defs["Search"]["properties"]["strategy"]["enum"] = list(STRATEGIES)
+    defs["Accuracy"]["properties"]["dataset"]["examples"] = list(DATASETS)
     defs["Model"]["additionalProperties"] = False
     defs["Model"]["properties"].update(dict.fromkeys([*keys, *settings], _SCALAR))
     defs["Model"]["properties"]["family"] = {"enum": list(FAMILIES)}

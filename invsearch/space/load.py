@@ -247,7 +247,7 @@ def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy 
     try:
         dataset = resolve_dataset(str(beside) if beside.is_dir() else accuracy.dataset)
     except InputError as error:
-        raise document.error(("accuracy", "dataset"), str(error)) from None
+        raise document.error(("accuracy", "dataset"), str(error)) from error
     return accuracy.model_copy(update={"dataset": dataset})
 
 

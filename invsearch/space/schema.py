@@ -15,7 +15,9 @@ from pydantic import (
     model_validator,
 )
 
+from invsearch.errors import nearest
 from invsearch.metrics import Direction
+from invsearch.plugins import STRATEGIES
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -56,6 +58,13 @@ def _parallel(value: Any) -> Any:
     return value
 
 
+def _strategy(value: Any) -> Any:
+    if value not in STRATEGIES:
+        hint = nearest(value, STRATEGIES)
+        raise ValueError(f"cannot be {show(value)}{hint}; allowed: {STRATEGIES}")
+    return value
+
+
 def _reference(value: str) -> str:
     module, _, function = value.partition(":")
     if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
@@ -82,7 +91,6 @@ Number = Annotated[int | float, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 Scalar = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
 Reference = Annotated[str, AfterValidator(_reference)]
-Device = Annotated[str, AfterValidator(_device)]
 Name = Annotated[str, AfterValidator(_name)]
 
 
@@ -146,7 +154,7 @@ class Accuracy(_Section):
 
     source: Literal["trained", "published"] = "trained"
     dataset: str = Field(
-        default="digits", min_length=1, description="digits, cifar10, or a folder."
+        default="digits", min_length=1, description="The name of one, or a folder."
     )
     epochs: Whole = Field(default=6, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
@@ -185,9 +193,7 @@ class Latency(_Section):
 class Search(_Section):
     """How the space is searched."""
 
-    strategy: Literal["cost_aware", "nsga2", "tpe", "evolution", "random", "exhaustive"] = (
-        "cost_aware"
-    )
+    strategy: Annotated[str, BeforeValidator(_strategy)] = "cost_aware"
     trials: Whole = Field(default=32, ge=1)
     seed: Whole = Field(default=0, ge=0, lt=2**32)
     parallel: Annotated[Literal["auto"] | int, BeforeValidator(_parallel)] = "auto"

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from invsearch.data import ImageData, load_dataset
 from invsearch.errors import InputError, TrialError
 from invsearch.evaluation import describe_failure
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec, build, proxy_spec
+from invsearch.models import NetworkSpec
 from invsearch.space import Accuracy
-from invsearch.train import Recipe, Trainer, reestimated_batch_norm, seeded_build
+from invsearch.train import Recipe, Trainer, trained_spec, trainer_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
 
 __all__ = ["Finished", "Job"]
@@ -77,19 +76,7 @@ class Job:
 
     def spec(self) -> NetworkSpec:
         """The network that is trained: with the classes and channels of the data."""
-        data = self.data()
-        classes, channels = data.num_classes, data.channels
-        if self.full:
-            return replace(self.searched, num_classes=classes, in_channels=channels)
-        proxy = self.accuracy.proxy
-        return proxy_spec(
-            self.searched,
-            width=proxy.width,
-            stem_stride=proxy.stem_stride,
-            pool=proxy.pool,
-            num_classes=classes,
-            in_channels=channels,
-        )
+        return trained_spec(self.searched, self.accuracy, self.data(), full=self.full)
 
     def describe(self) -> dict[str, Any]:
         """All that decides the result but the network, as JSON has it."""
@@ -115,12 +102,15 @@ class Job:
             InputError: If the checkpoint is of another training.
             TrialError: If training diverges or memory runs out.
         """
-        spec = self.spec()
-        network = seeded_build(lambda: build(spec), self.seed)
-        trainer = _Trainer(
-            network, self.data(), self.recipe, self.seed, self.device, width=self.width
+        trainer = trainer_of(
+            self.searched,
+            self.accuracy,
+            self.data(),
+            self.seed,
+            full=self.full,
+            device=self.device,
         )
-        whose = json.dumps([self.describe(), spec.to_json()], sort_keys=True)
+        whose = json.dumps([self.describe(), self.spec().to_json()], sort_keys=True)
         tell(f"seed {self.seed}: {_words(self.describe())}")
         if checkpoint.is_file():
             _resume(trainer, checkpoint, whose)
@@ -133,17 +123,6 @@ class Job:
             return Finished(trainer.weights(), trainer.evaluate())
         except (MemoryError, RuntimeError, TrialError) as error:
             raise TrialError(f"seed {self.seed}: {describe_failure(error)}") from error
-
-
-class _Trainer(Trainer):
-    """A trainer whose weights can be taken home."""
-
-    def weights(self) -> dict[str, Tensor]:
-        with reestimated_batch_norm(self.model, self._norm_batches()) as model:
-            return {
-                name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-                for name, value in model.state_dict().items()
-            }
 
 
 def _words(described: Mapping[str, Any]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from invsearch.errors import InputError
+from invsearch.errors import InputError, NotHereError
 from invsearch.models import NetworkSpec
+from invsearch.plugins import STRATEGIES
 from invsearch.problem.network import NetworkProblem
 from invsearch.runs import RunFolder, Trial, outline
 from invsearch.runs.load import find_run
@@ -73,30 +74,26 @@ def pick(run: str | Path, number: int, settings: Sequence[str] = (), *, data: bo
     settings = [*operator_overrides(folder), *settings]
     if not data and "dataset" in found.accuracy:
         settings.append("accuracy.dataset=digits")  # never read: it only has to be there
+    if found.search.get("strategy", "random") not in STRATEGIES:
+        settings.append("search.strategy=random")  # a plug-in that is gone; nothing is searched
     try:
         return Pick(folder, NetworkProblem(load_space_file(folder.space_path, settings)), trial)
     except InputError as error:
-        if any(word in str(error) for word in ("cannot be imported", "data set", "no file")):
-            raise InputError(
-                f"{error}: run this command in the folder where the search was started, "
-                f"or put what is missing into {folder.path}"
-            ) from error
-        raise
+        if not any(isinstance(one, NotHereError) for one in (error, error.__cause__)):
+            raise
+        raise InputError(
+            f"{error}: run this command in the folder where the search was started, "
+            f"or put what is missing into {folder.path}"
+        ) from error
 
 
-@contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
+def locked(folder: RunFolder) -> AbstractContextManager[None]:
     """Hold a run's lock, as a search of it does.
 
     Raises:
-        InputError: If another process holds it.
+        InputError: On entering, if another process holds it.
     """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(folder.lock())
-        except InputError as error:
-            raise InputError(str(error).partition(", or choose")[0]) from None
-        yield
+    return folder.lock(elsewhere=False)
 
 
 def _space_text(folder: RunFolder) -> str:

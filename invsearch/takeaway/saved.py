@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from invsearch import cost
+from invsearch.atomic import write_atomic
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec, build
@@ -161,24 +161,16 @@ def save_network(folder: Path, config: Mapping[str, Any], weights: Mapping[str, 
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a whole file so that a kill leaves the former one or the new one.
+    """Replace a whole file; its folder is made where it is missing.
 
     Raises:
         InputError: If it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_atomic(path, data)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        if partial.parent.is_dir():
-            partial.unlink(missing_ok=True)
 
 
 def _missing(path: Path) -> str:

@@ -13,7 +13,7 @@ from invsearch.errors import InputError
 from invsearch.metrics import KNOWN_METRICS, Metric
 from invsearch.runs import Replicate, Trial, describe
 from invsearch.runs.lines import read_lines
-from invsearch.search.strategy import replicate_seed
+from invsearch.search.seeds import replicate_seed
 from invsearch.space import Accuracy
 from invsearch.takeaway.device import check_device
 from invsearch.takeaway.job import Finished, Job
@@ -24,7 +24,7 @@ from invsearch.train.recipe import Recipe
 
 __all__ = ["TrainOptions", "Trained", "train"]
 
-SEEDS = 3
+SEEDS = 3  # the fewest with a deviation that is more than a difference
 CHECKPOINT = "checkpoint.pt"
 Told = Callable[[str], None]
 

@@ -1,4 +1,11 @@
-"""Conformance suites for what a third party can add: a class of tests for each kind of plugin.
+"""Suites for what third parties write: inherit one, name yours, run pytest.
 
-They need pytest (the extra ``test``). Inherit the class and give its fixture.
+They need what ``pip install 'invsearch[test]'`` brings. Each tests a row of its table
+(:mod:`invsearch.plugins`), so what it passes is what a space file may name.
 """
+
+from invsearch.testing.datasets import DatasetConformance
+from invsearch.testing.executors import ExecutorConformance
+from invsearch.testing.strategies import StrategyConformance
+
+__all__ = ["DatasetConformance", "ExecutorConformance", "StrategyConformance"]

@@ -4,6 +4,7 @@ from invsearch.train.batch_norm import reestimated_batch_norm
 from invsearch.train.evaluate import accuracy_metrics
 from invsearch.train.graphed_step import CaptureError
 from invsearch.train.precision import PRECISIONS
+from invsearch.train.proxy import trained_spec, trainer_of
 from invsearch.train.recipe import OPTIMIZERS, Recipe
 from invsearch.train.seeding import seeded_build
 from invsearch.train.trainer import Trainer
@@ -17,4 +18,6 @@ __all__ = [
     "accuracy_metrics",
     "reestimated_batch_norm",
     "seeded_build",
+    "trained_spec",
+    "trainer_of",
 ]

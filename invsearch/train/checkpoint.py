@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from invsearch.atomic import replacing
 from invsearch.errors import InputError
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
@@ -23,15 +23,8 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
         path: Its folder is made where it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(state, file)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

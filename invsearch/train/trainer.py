@@ -101,6 +101,14 @@ class Trainer:
             dataset=self.data.name,
         )
 
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the state dict on the CPU, batch-norm statistics estimated anew."""
+        with reestimated_batch_norm(self.model, self._norm_batches()) as model:
+            return {
+                name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+                for name, value in model.state_dict().items()
+            }
+
     def train_epoch(self) -> float:
         """Train the next epoch.
 

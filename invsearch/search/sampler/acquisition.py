@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from invsearch.search.sampler.boxes import Boxes, non_dominated
-from invsearch.search.sampler.ehvi import Prediction, expected_gain
+from invsearch.search.sampler.boxes import RegionBoxes, non_dominated
+from invsearch.search.sampler.ehvi import Marginal, expected_gain
 from invsearch.search.sampler.gp import GaussianProcess
 from invsearch.search.sampler.kernel import Features
 from invsearch.search.sampler.surrogate import Surrogate
@@ -20,9 +20,10 @@ __all__ = ["Acquisition", "undominated_region"]
 
 Array = NDArray[np.float64]
 
-# Trials that deviations are given, boxes of the region, candidates kept; for one model.
+# Trials that deviations are given, boxes of the region, candidates kept; for one model. The first
+# stage, a quarter as fine, is cheap enough for all candidates and leaves the second few.
 _STAGES = ((48, 256, 2048), (192, 1024, 256))
-_MOST_BOXES = 2000
+_MOST_BOXES = 2000  # of the region: four objectives have more, and its smallest add nothing
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Acquisition:
         limits: Models of measured constraints (met at or below 0), and of failure.
     """
 
-    boxes: Boxes
+    boxes: RegionBoxes
     surrogates: Mapping[int, Surrogate]
     pending: Features
     limits: Sequence[Surrogate]
-    _regions: dict[int, Boxes] = field(default_factory=dict, init=False, repr=False)
+    _regions: dict[int, RegionBoxes] = field(default_factory=dict, init=False, repr=False)
 
     def scores(self, at: Features, known: Mapping[int, Array]) -> Array:
         """Score every candidate: (n,), higher is better.
@@ -70,13 +71,17 @@ class Acquisition:
     def _processes(self) -> dict[int, GaussianProcess]:
         return {m: s.with_pending(self.pending) for m, s in self.surrogates.items()}
 
-    def _region(self, most: int) -> Boxes:
+    def _region(self, most: int) -> RegionBoxes:
         if most not in self._regions:
             self._regions[most] = self.boxes.coarse(most)
         return self._regions[most]
 
     def _score(
-        self, region: Boxes, at: Features, known: Mapping[int, Array], points: int | None = None
+        self,
+        region: RegionBoxes,
+        at: Features,
+        known: Mapping[int, Array],
+        points: int | None = None,
     ) -> Array:
         """Scores (n,); upper bounds from deviations given ``points`` trials, if that is given."""
         raw = {m: _predict(process, at, points) for m, process in self._processes.items()}
@@ -93,9 +98,9 @@ class Acquisition:
 
 
 def _gain(
-    boxes: Boxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]]
+    boxes: RegionBoxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]]
 ) -> Array:
-    predicted = {m: Prediction(mean, sd) for m, (mean, sd) in raw.items()}
+    predicted = {m: Marginal(mean, sd) for m, (mean, sd) in raw.items()}
     gain = expected_gain(boxes, known, predicted)
     if len(gain) and gain.max() <= 0:
         # every gain underflows: explore, far below any real gain
@@ -114,7 +119,7 @@ def _predict(process: GaussianProcess, at: Features, points: int | None) -> tupl
     return process.mean(at), process.part(points).predict(at)[1]
 
 
-def undominated_region(incumbents: Mapping[int, Array], reference: Array) -> Boxes:
+def undominated_region(incumbents: Mapping[int, Array], reference: Array) -> RegionBoxes:
     """The region that incumbents leave below ``reference``.
 
     Args:
@@ -122,4 +127,4 @@ def undominated_region(incumbents: Mapping[int, Array], reference: Array) -> Box
         reference: (objectives,), the worst corner.
     """
     points = np.stack([incumbents[m] for m in range(len(reference))], axis=1)
-    return Boxes(reference, points[non_dominated(points)], _MOST_BOXES)
+    return RegionBoxes(reference, points[non_dominated(points)], _MOST_BOXES)

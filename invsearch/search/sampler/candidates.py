@@ -23,11 +23,11 @@ Array = NDArray[np.float64]
 Params = Mapping[str, Any]
 Candidates = Sequence[Params] | Callable[[random.Random, int], Iterable[Params]]
 
-WHOLE = 20_000
-POOL = 2_100
-_FAMILY = 16
-_NEIGHBOURS = 6
-_MANY = 150
+WHOLE = 20_000  # points whose features fit in memory and are scored for every proposal
+POOL = 2_100  # 700 drawn, 700 crossed, 700 mutated, where the whole is too many
+_FAMILY = 16  # proposals that share what is drawn, so that their costs are counted once
+_NEIGHBOURS = 6  # values tried of a parameter: all of a choice, the nearest of a long range
+_MANY = 150  # trials after which the front is known well enough to breed less and look around it
 
 
 def unique_rows(rows: Array) -> Array:

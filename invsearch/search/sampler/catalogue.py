@@ -22,7 +22,7 @@ __all__ = ["Catalogue", "Points"]
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
 
-_CLIMB = 50
+_CLIMB = 50  # changes of one parameter: it ends by itself where none helps, but in huge spaces
 
 
 @dataclass(frozen=True)

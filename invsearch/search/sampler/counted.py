@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.search.sampler.boxes import Boxes, non_dominated
+from invsearch.search.sampler.boxes import RegionBoxes, non_dominated
 from invsearch.search.sampler.candidates import unique_rows
 from invsearch.search.sampler.catalogue import Catalogue
 from invsearch.search.sampler.history import History
@@ -16,13 +16,13 @@ __all__ = ["Counted", "best_first"]
 
 Array = NDArray[np.float64]
 
-_BLOCK = 100
-_GENERATIONS, _BROOD, _PARENTS = 4, 100, 24
-_MOST_BOXES = 4_000
-_CHUNK = 2_000_000
+_BLOCK = 100  # proposals that are made together, each at a hundredth of the work
+_GENERATIONS, _BROOD, _PARENTS = 4, 100, 24  # a block's worth of offspring, four times over
+_MOST_BOXES = 4_000  # past which a bound stands for a gain: an exact one is a pass over them
+_CHUNK = 2_000_000  # numbers at a time: 16 MB in float64
 
 
-def _gains(boxes: Boxes, points: Array) -> Array:
+def _gains(boxes: RegionBoxes, points: Array) -> Array:
     step = max(1, _CHUNK // len(boxes))
     parts = [boxes.gain(points[i : i + step]) for i in range(0, len(points), step)]
     return np.concatenate(parts) if parts else np.empty(0)
@@ -116,7 +116,7 @@ def best_first(values: Array, seen: Array) -> Iterator[int]:
     rest = np.arange(len(values))
     front = seen[non_dominated(seen)]
     while len(rest):
-        boxes = Boxes(reference, front)
+        boxes = RegionBoxes(reference, front)
         layer = rest[non_dominated(values[rest])]
         bounds = _gains(boxes, values[layer])
         taken = []

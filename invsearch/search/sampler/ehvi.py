@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx
 
-from invsearch.search.sampler.boxes import Boxes
+from invsearch.search.sampler.boxes import RegionBoxes
 
-__all__ = ["Prediction", "expected_gain"]
+__all__ = ["Marginal", "expected_gain"]
 
 Array = NDArray[np.float64]
 
 _SQRT_2PI = float(np.sqrt(2.0 * np.pi))
-_CHUNK = 2_000_000
+_CHUNK = 2_000_000  # numbers at a time: 16 MB in float64, which a last-level cache holds
 
 
 def _mills(u: Array) -> Array:
@@ -34,7 +34,7 @@ def _mills(u: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Marginal:
     """Independent normal predictions of one minimised objective at n candidates.
 
     Attributes:
@@ -45,8 +45,8 @@ class Prediction:
     mean: Array
     deviation: Array
 
-    def __getitem__(self, rows: NDArray[np.intp] | slice) -> Prediction:
-        return Prediction(self.mean[rows], self.deviation[rows])
+    def __getitem__(self, rows: NDArray[np.intp] | slice) -> Marginal:
+        return Marginal(self.mean[rows], self.deviation[rows])
 
     def improvement(self, levels: Array) -> Array:
         """``E[max(0, level - Y)]`` for every candidate and level: (n, levels).
@@ -64,7 +64,7 @@ class Prediction:
         return np.asarray(sigma * (below + np.maximum(u, 0.0)))
 
 
-def _predicted_sides(prediction: Prediction, lower: Array, upper: Array) -> Array:
+def _predicted_sides(prediction: Marginal, lower: Array, upper: Array) -> Array:
     """``EI(upper) - EI(lower)`` for every candidate and box."""
     levels, where = np.unique(np.concatenate([lower, upper]), return_inverse=True)
     bounded = np.isfinite(levels)
@@ -77,7 +77,7 @@ def _predicted_sides(prediction: Prediction, lower: Array, upper: Array) -> Arra
 
 
 def expected_gain(
-    boxes: Boxes, known: Mapping[int, Array], predicted: Mapping[int, Prediction]
+    boxes: RegionBoxes, known: Mapping[int, Array], predicted: Mapping[int, Marginal]
 ) -> Array:
     """Expected hypervolume improvement of every candidate: (n,).
 

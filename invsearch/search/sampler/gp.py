@@ -15,9 +15,10 @@ __all__ = ["GaussianProcess", "fit"]
 
 Array = NDArray[np.float64]
 
-NOISE_FLOOR = 1e-6
+NOISE_FLOOR = 1e-6  # of a unit variance: the factorisation stays positive definite in float64
 
-# Standard deviations of the normal priors on the logarithms.
+# Standard deviations of the normal priors on the logarithms: wide (0.7 is a factor of 2, 2 of
+# 7), since they shall only hold what a dozen trials cannot tell.
 _WEIGHT_SD, _SIGNAL_SD, _LINEAR_SD, _ADDITIVE_SD, _NOISE_SD = 0.7, 1.5, 1.5, 2.0, 2.0
 
 

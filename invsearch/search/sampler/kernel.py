@@ -23,8 +23,8 @@ __all__ = ["CONSTANT", "Features", "Hyperparameters", "Kernel"]
 
 Array = NDArray[np.float64]
 
-CONSTANT = 1.0
-_CHUNK = 250_000
+CONSTANT = 1.0  # variance of the mean: that of the values, which are standardised
+_CHUNK = 250_000  # numbers at a time: 2 MB in float64, a core's own cache
 
 
 @dataclass(frozen=True)

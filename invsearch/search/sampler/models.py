@@ -18,9 +18,12 @@ __all__ = ["Models"]
 
 Array = NDArray[np.float64]
 
+# Iterations of a fit: the first one, a later one from the last, the same of many trials.
 _COLD, _WARM, _WARM_MANY = 30, 10, 5
-_MANY, _FEW = 150, 100
-_MARGIN, _MARGIN_BLIND = 1e-3, 0.5
+_MANY = 150  # trials that one more changes little
+_FEW = 100  # points of a bound's model, which tells on which side of it a point is
+_MARGIN = 1e-3  # beyond the worst known cost, so that the dearest point still adds volume
+_MARGIN_BLIND = 0.5  # beyond the worst seen, in deviations: without costs the ends are not known
 
 
 class Models:

@@ -21,12 +21,14 @@ from invsearch.search.sampler.reader import Reader
 from invsearch.search.sampler.start import start_point
 from invsearch.search.sampler.threads import one_thread
 
-__all__ = ["Proposal", "Proposer", "SpaceExhaustedError"]
+__all__ = ["Proposed", "Proposer", "SpaceExhaustedError"]
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
 
-_LEADERS, _CLIMBS, _TRIES = 5, 2, 5
+_LEADERS, _CLIMBS = 5, 2  # a pool's best, whose neighbours are scored, twice: bounds the time
+_TRIES = 5  # pools drawn before a space counts as exhausted
+# Trials before the model: fewer where a known cost spreads them.
 _START, _START_BLIND = 5, 8
 
 
@@ -35,7 +37,7 @@ class SpaceExhaustedError(Exception):
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Proposed:
     """A point, and the hyperparameters of the models that chose it.
 
     Attributes:
@@ -87,7 +89,7 @@ class Proposer:
         """The active parameters of a row."""
         return self._catalogue.encoder.params(row)
 
-    def propose(self, history: History, number: int, fixed: Params) -> Proposal | None:
+    def propose(self, history: History, number: int, fixed: Params) -> Proposed | None:
         """Choose the next point, or None where every point has been proposed.
 
         Args:
@@ -98,7 +100,7 @@ class Proposer:
         catalogue = self._catalogue
         if not catalogue.unknown and not catalogue.encoder.row_is_given(fixed):
             row = self._counted.next(history, number)
-            return None if row is None else Proposal(row)
+            return None if row is None else Proposed(row)
         free = self._free(history, number, fixed)
         if not len(free):
             return None
@@ -146,7 +148,7 @@ class Proposer:
         front[np.argsort(ranks, kind="stable")[: max(0, 8 - int(front.sum()))]] = True
         return unique_rows(rows[front])
 
-    def _begin(self, history: History, free: Points, number: int) -> Proposal | None:
+    def _begin(self, history: History, free: Points, number: int) -> Proposed | None:
         """A point of the start, or None once the models can be used."""
         catalogue = self._catalogue
         start = self._start or (_START if catalogue.known else _START_BLIND)
@@ -165,9 +167,9 @@ class Proposer:
                 return None
         rng = np.random.default_rng([self._seed, number, 0])
         chosen = start_point(free.features.columns, taken.features.columns, cost, k, rng)
-        return Proposal(free.rows[chosen])
+        return Proposed(free.rows[chosen])
 
-    def _modelled(self, history: History, free: Points, number: int, fixed: Params) -> Proposal:
+    def _modelled(self, history: History, free: Points, number: int, fixed: Params) -> Proposed:
         catalogue = self._catalogue
         models = Models(catalogue, history)
         acquisition = models.acquisition(free)
@@ -179,7 +181,7 @@ class Proposer:
             rows = _unseen(unique_rows(np.concatenate([leaders, near])), history)
             best = catalogue.points(rows)
             scores = acquisition.scores(best.features, catalogue.warped(best))
-        return Proposal(best.rows[int(np.argmax(scores))], models.hyperparameters())
+        return Proposed(best.rows[int(np.argmax(scores))], models.hyperparameters())
 
 
 def _unseen(rows: Array, history: History) -> Array:

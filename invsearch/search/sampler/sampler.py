@@ -15,7 +15,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from invsearch.search.sampler.candidates import WHOLE, Candidates
-from invsearch.search.sampler.proposer import Proposal, Proposer, SpaceExhaustedError
+from invsearch.search.sampler.proposer import Proposed, Proposer, SpaceExhaustedError
 from invsearch.search.sampler.reader import HYPERPARAMETERS
 
 __all__ = ["CostAwareSampler"]
@@ -210,7 +210,7 @@ class CostAwareSampler(BaseSampler):
             self._proposer = Proposer(space, signs, self._seed, **self._options)
         return self._proposer
 
-    def _remember(self, study: Study, trial: FrozenTrial, proposal: Proposal) -> None:
+    def _remember(self, study: Study, trial: FrozenTrial, proposal: Proposed) -> None:
         """Keep the hyperparameters with the trial, where a resumed study finds them."""
         if proposal.hyperparameters is not None:
             study._storage.set_trial_system_attr(

@@ -9,7 +9,8 @@ __all__ = ["start_point"]
 
 Array = NDArray[np.float64]
 
-_WINDOW, _FEW = 30, 15
+_WINDOW = 30  # points near a stratum's cost that are compared: twice what is drawn of them
+_FEW = 15  # of these, the one furthest from what is taken: the same cost does not mean a like point
 
 
 def _van_der_corput(k: int) -> float:

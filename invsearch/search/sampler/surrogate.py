@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from invsearch.search.sampler.gp import GaussianProcess, fit
 from invsearch.search.sampler.kernel import Features, Hyperparameters
 
-__all__ = ["FIT_POINTS", "Scale", "Surrogate", "log_offset"]
+__all__ = ["FIT_POINTS", "ObjectiveScale", "Surrogate", "log_offset"]
 
 Array = NDArray[np.float64]
 
-FIT_POINTS = 300
-_FINISH, _LEAST = 5, 60
+FIT_POINTS = 300  # a fit is cubic in them: 27 M multiply-adds a factorisation, a few dozen a fit
+_FINISH = 5  # iterations on all points, from where those on a part of them ended
+_LEAST = 60  # points below which a fit on a part of them saves nothing
 
 
 @dataclass(frozen=True)
-class Scale:
+class ObjectiveScale:
     """Maps a minimised objective to about zero mean and unit variance.
 
     Positive values are modelled by their logarithm: errors differ by factors, and what makes a good
@@ -32,7 +33,7 @@ class Scale:
     spread: float
 
     @classmethod
-    def of(cls, values: Array, offset: float | None = None) -> Scale:
+    def of(cls, values: Array, offset: float | None = None) -> ObjectiveScale:
         """Choose the scale of ``values`` (n,); the logarithm where they exceed ``offset``."""
         log = offset is not None and bool(np.all(values > offset))
         base = np.log(values - offset) if log and offset is not None else values
@@ -90,7 +91,7 @@ class Surrogate:
         iterations: Most iterations of the fit; 0 keeps ``start``, where there is one.
         fit_points: Most points that the hyperparameters are fitted to.
         """
-        self.scale = Scale.of(values, offset)
+        self.scale = ObjectiveScale.of(values, offset)
         self._x, self._y = x, self.scale.forward(values)
         self._noise = self.scale.variances(values, variances)
         self.hyperparameters = self._fitted(start, iterations, fit_points)

@@ -25,7 +25,7 @@ from invsearch.problem.network import NetworkProblem
 from invsearch.report.plot.latency import latency_figure
 from invsearch.runs import RunFolder, load_run
 from invsearch.search.run import RunOptions, run_search
-from invsearch.search.strategy import sampler_factory
+from invsearch.search.strategies.cost_aware import COST_AWARE
 from invsearch.space import SpaceFile, load_space_file
 
 SPACE = """\
@@ -157,7 +157,7 @@ def test_what_surely_breaks_the_bound_is_never_proposed(tmp_path: Path) -> None:
     assert {metric.source for metric in predicted.values()} == {"predicted"}
     assert 0 < len(allowed) < len(everyone)
     study = optuna.create_study(directions=["minimize", "minimize"])
-    proposed = sampler_factory(problem)(0).propose(study, len(everyone))
+    proposed = COST_AWARE.samplers(problem)(0).propose(study, len(everyone))
     assert {problem.space.canonical(one).key for one in proposed} == allowed
 
 

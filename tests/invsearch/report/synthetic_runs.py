@@ -141,7 +141,7 @@ def write_run(
     folder = RunFolder(path)
     folder.create(SPACE.format(name=name, objectives=objectives), None, ENVIRONMENT)
     for trial in trials:
-        folder.append_trial(trial)
+        folder.append_trials([trial])
     return path
 
 

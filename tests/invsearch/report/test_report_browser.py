@@ -163,7 +163,7 @@ def test_a_long_name_stays_within_a_phone(open_page: Any, tmp_path: Path) -> Non
         values = {metric: number**5 + 1.0, other: number**2 + 1.0}
         metrics = {name: Metric(name, value, "evaluated") for name, value in values.items()}
         architecture = Architecture((("p" * 70, number), ("q", "v" * 50)))
-        folder.append_trial(Trial(number, "complete", architecture, metrics))
+        folder.append_trials([Trial(number, "complete", architecture, metrics)])
     opened = open_page(folder.path, viewport={"width": 390, "height": 844})
     opened.draw_all()
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 390

@@ -159,17 +159,21 @@ def test_names_from_files_are_text(page_of: PageOf, tmp_path: Path) -> None:
     space = f"name: {EVIL!r}\nobjectives: {{'{metric}': minimize, other: minimize}}\n# {EVIL}\n"
     folder.create(space, None, {"cpu": EVIL}, command=["run", EVIL])
     for number in range(4):
-        folder.append_trial(
-            Trial(
-                number,
-                "failed" if number == 3 else "complete",
-                Architecture(((EVIL, EVIL),)),
-                {
-                    metric: Metric(metric, 5.0 - number, "evaluated", detail={"convention": EVIL}),
-                    "other": Metric("other", number, "evaluated"),
-                },
-                error=EVIL if number == 3 else None,
-            )
+        folder.append_trials(
+            [
+                Trial(
+                    number,
+                    "failed" if number == 3 else "complete",
+                    Architecture(((EVIL, EVIL),)),
+                    {
+                        metric: Metric(
+                            metric, 5.0 - number, "evaluated", detail={"convention": EVIL}
+                        ),
+                        "other": Metric("other", number, "evaluated"),
+                    },
+                    error=EVIL if number == 3 else None,
+                )
+            ]
         )
     html = page_of(folder.path)
     page = Outside()
@@ -199,7 +203,7 @@ def test_a_run_in_which_all_failed_gives_a_page(page_of: PageOf, tmp_path: Path)
     folder.create("name: bad\nobjectives: {error: minimize, macs: minimize}\n", None, {"id": "x"})
     for number in range(3):
         reason = "cannot import name 'evaluate'"
-        folder.append_trial(Trial(number, "failed", Architecture(()), error=reason))
+        folder.append_trials([Trial(number, "failed", Architecture(()), error=reason)])
     html = page_of(folder.path)
     assert re.search(r"<b>3</b>.*?failed.*?cannot import name", html, re.S)
     assert "there is no front" in html

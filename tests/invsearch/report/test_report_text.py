@@ -207,7 +207,7 @@ def test_a_run_that_is_not_complete_says_how_to_go_on(
     )
     for number in range(2):
         assert resume_command(load_run("demo"))
-        folder.append_trial(_trial(number, 0.5, 1e9))
+        folder.append_trials([_trial(number, 0.5, 1e9)])
     assert resume_command(load_run("demo")) == ""
 
 

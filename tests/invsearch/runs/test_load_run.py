@@ -34,22 +34,26 @@ def make_run(path: Path) -> RunFolder:
     depths: list[Value] = [26, "custom", 26]
     for number, depth in enumerate(depths):
         failed = number == 2
-        folder.append_trial(
-            Trial(
-                number=number,
-                state="failed" if failed else "complete",
-                architecture=Architecture((("depth", depth), ("seed", number))),
-                metrics={}
-                if failed
-                else {
-                    "macs": Metric("macs", 1e9 * (number + 1), "counted"),
-                    "top1": Metric("top1", 80.0, "trained"),
-                    "error": Metric("error", 20.0 - number, "trained", 18, 22, Fidelity(6, 6, 8)),
-                },
-                seed=5,
-                started="2026-11-22T10:00:00+00:00",
-                error="out of memory" if failed else None,
-            )
+        folder.append_trials(
+            [
+                Trial(
+                    number=number,
+                    state="failed" if failed else "complete",
+                    architecture=Architecture((("depth", depth), ("seed", number))),
+                    metrics={}
+                    if failed
+                    else {
+                        "macs": Metric("macs", 1e9 * (number + 1), "counted"),
+                        "top1": Metric("top1", 80.0, "trained"),
+                        "error": Metric(
+                            "error", 20.0 - number, "trained", 18, 22, Fidelity(6, 6, 8)
+                        ),
+                    },
+                    seed=5,
+                    started="2026-11-22T10:00:00+00:00",
+                    error="out of memory" if failed else None,
+                )
+            ]
         )
     return folder
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from invsearch.errors import InputError
-from invsearch.runs.files import append_lines, dump_json, truncate_torn_line, write_atomic
+from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.lines import read_lines
 
 
@@ -37,31 +37,6 @@ def test_failed_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
         write_atomic(path, "\ud800")
     assert path.read_text() == "old\n"
     assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize(
-    ("content", "kept"),
-    [
-        (b"", b""),
-        (b"a\nb\n", b"a\nb\n"),
-        (b"a\nb", b"a\n"),
-        (b"torn", b""),
-        (b"a\n" + b"x" * 200_000, b"a\n"),
-    ],
-)
-def test_truncate_torn_line_cuts_to_the_last_line_end(
-    tmp_path: Path, content: bytes, kept: bytes
-) -> None:
-    """A study journal that is appended to after a torn line would be lost."""
-    path = tmp_path / "study.journal"
-    path.write_bytes(content)
-    assert truncate_torn_line(path) == (content != kept)
-    assert path.read_bytes() == kept
-
-
-def test_truncate_torn_line_ignores_a_missing_file(tmp_path: Path) -> None:
-    """A first start has no journal yet."""
-    assert not truncate_torn_line(tmp_path / "study.journal")
 
 
 def test_append_lines_refuses_a_line_end(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_trials_come_back_as_they_were_written(folder: RunFolder) -> None:
         make_trial(4, state="infeasible", constraints={"macs": 5e8}, error="macs above 1G"),
     ]
     for trial in trials:
-        folder.append_trial(trial)
+        folder.append_trials([trial])
     again = RunFolder(folder.path)
     assert again.trials() == trials
     assert again.notices == []
@@ -67,7 +67,7 @@ def test_trials_come_back_as_they_were_written(folder: RunFolder) -> None:
 
 def test_trial_lines_have_the_documented_fields(folder: RunFolder) -> None:
     """Other programs read trials.jsonl."""
-    folder.append_trial(make_trial(0))
+    folder.append_trials([make_trial(0)])
     line = json.loads(folder.trials_path.read_text())
     assert list(line) == [
         "schema", "number", "state", "architecture", "metrics", "constraints", "origin", "seed",
@@ -80,24 +80,24 @@ def test_a_torn_last_line_is_dropped_with_a_notice_and_cut_by_the_next_append(
     folder: RunFolder,
 ) -> None:
     """A kill in the middle of a write must not glue two lines together."""
-    folder.append_trial(make_trial(0))
-    folder.append_trial(make_trial(1))
+    folder.append_trials([make_trial(0)])
+    folder.append_trials([make_trial(1)])
     whole = folder.trials_path.read_bytes()
     folder.trials_path.write_bytes(whole[:-20])
     again = RunFolder(folder.path)
     assert [trial.number for trial in again.trials()] == [0]
     assert "trials.jsonl:2" in again.notices[0]
-    again.append_trial(make_trial(1))
+    again.append_trials([make_trial(1)])
     assert folder.trials_path.read_bytes() == whole
     assert len(RunFolder(folder.path).trials()) == 2
 
 
 def test_a_torn_last_line_with_a_line_end_is_cut_too(folder: RunFolder) -> None:
     """Blocks reach the disk in any order: a last line may end and still be half."""
-    folder.append_trial(make_trial(0))
+    folder.append_trials([make_trial(0)])
     whole = folder.trials_path.read_bytes()
     folder.trials_path.write_bytes(whole + b'{"schema": 1, "num\n')
-    RunFolder(folder.path).append_trial(make_trial(1))
+    RunFolder(folder.path).append_trials([make_trial(1)])
     assert [trial.number for trial in RunFolder(folder.path).trials()] == [0, 1]
 
 
@@ -122,7 +122,7 @@ def test_damage_before_the_last_line_names_file_and_line(
 ) -> None:
     """Damage is never skipped: a lost trial would be evaluated and counted twice."""
     for number in range(3):
-        folder.append_trial(make_trial(number))
+        folder.append_trials([make_trial(number)])
     lines = folder.trials_path.read_text().splitlines()
     lines[1] = change(lines[1])
     folder.trials_path.write_text("\n".join(lines) + "\n")
@@ -143,21 +143,21 @@ def test_a_whole_last_line_that_is_no_trial_is_damage(folder: RunFolder) -> None
 
 def test_a_trial_is_never_logged_twice(folder: RunFolder) -> None:
     """No trial is counted twice, also not by a driver that resumes."""
-    folder.append_trial(make_trial(0))
+    folder.append_trials([make_trial(0)])
     with pytest.raises(ValueError, match="already"):
-        folder.append_trial(make_trial(0))
+        folder.append_trials([make_trial(0)])
     with pytest.raises(ValueError, match="already"):
-        RunFolder(folder.path).append_trial(make_trial(0))
+        RunFolder(folder.path).append_trials([make_trial(0)])
 
 
 def test_not_finite_numbers_never_reach_the_log(folder: RunFolder) -> None:
     """An interval that is not finite is none; a constraint must be judged."""
     metric = Metric("error", 3.0, "evaluated", float("nan"), float("inf"))
-    folder.append_trial(make_trial(0, metrics={"error": metric}))
+    folder.append_trials([make_trial(0, metrics={"error": metric})])
     assert "NaN" not in folder.trials_path.read_text()
     assert RunFolder(folder.path).trials()[0].metrics["error"].low is None
     with pytest.raises(ValueError, match="constraint 'macs'"):
-        folder.append_trial(make_trial(1, constraints={"macs": float("nan")}))
+        folder.append_trials([make_trial(1, constraints={"macs": float("nan")})])
 
 
 def test_the_lock_keeps_a_second_process_out_and_dies_with_its_holder(folder: RunFolder) -> None:
@@ -209,7 +209,7 @@ def test_a_half_made_folder_is_told_apart_and_finished(tmp_path: Path, part: str
 def test_another_space_does_not_take_over_a_folder_that_holds_trials(folder: RunFolder) -> None:
     """Trials of two spaces in one folder could never be compared."""
     folder.create(SPACE + "# changed\n", None, {"id": "abc"})
-    folder.append_trial(make_trial(0))
+    folder.append_trials([make_trial(0)])
     with pytest.raises(InputError, match="another space"):
         folder.create(SPACE, None, {"id": "abc"})
 
@@ -261,7 +261,7 @@ def test_a_front_of_nothing_is_a_header(folder: RunFolder) -> None:
 
 def test_replicates_narrow_a_trial_without_a_second_line(folder: RunFolder) -> None:
     """A further seed updates mean, interval and n; the log of trials stays as it was."""
-    folder.append_trial(make_trial(0, 10.0))
+    folder.append_trials([make_trial(0, 10.0)])
     line = folder.trials_path.read_bytes()
     other = make_trial(0, 11.0).metrics["error"]
     folder.append_replicate(Replicate(0, seed=1, metrics={"error": other}))
@@ -277,7 +277,7 @@ def test_replicates_narrow_a_trial_without_a_second_line(folder: RunFolder) -> N
 
 def test_a_replicate_of_another_fidelity_is_not_mixed_in(folder: RunFolder) -> None:
     """Metrics of different fidelities are never treated as one quantity."""
-    folder.append_trial(make_trial(0))
+    folder.append_trials([make_trial(0)])
     short = replace(make_trial(0, 50.0).metrics["error"], fidelity=Fidelity(1, 6, 8))
     folder.append_replicate(Replicate(0, seed=1, metrics={"error": short}))
     assert folder.trials()[0].metrics["error"].value == 10.0
@@ -285,7 +285,7 @@ def test_a_replicate_of_another_fidelity_is_not_mixed_in(folder: RunFolder) -> N
 
 def test_a_torn_replicate_is_dropped(folder: RunFolder) -> None:
     """The log of replicates is written the same way and may be torn the same way."""
-    folder.append_trial(make_trial(0))
+    folder.append_trials([make_trial(0)])
     folder.replicates_path.write_text('{"schema": 1, "num')
     assert len(folder.trials()) == 1
     assert "replicates.jsonl:1" in folder.notices[0]

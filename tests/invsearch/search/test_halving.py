@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from curves import Curves, session
 from hypothesis import given
 from hypothesis import strategies as st
 
 from invsearch.metrics import Metric
+from invsearch.search.executors.serial import run_serial
 from invsearch.search.halving import Halving, dominance_rank
 from invsearch.search.sampler.boxes import hypervolume
-from invsearch.search.serial import run_serial
+from invsearch.testing.curves import Curves, session
 
 OBJECTIVES = {"val_loss": "minimize", "top1": "maximize"}
 

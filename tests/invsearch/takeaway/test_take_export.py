@@ -160,3 +160,13 @@ def test_operators_file_is_found_from_elsewhere_or_asked_for(tmp_path: Path) -> 
     passed(invsearch(away, "export", run, 0, "-o", "a.json"))
     (project / "spaces" / "shift.py").rename(tmp_path / "shift.py")
     one_line(invsearch(away, "export", run, 0, "-o", "a.json"), "'shift.py'", str(run), "copy it")
+
+
+def test_a_run_of_a_strategy_that_is_gone_is_taken_home(small: Path) -> None:
+    """The plug-in that searched need not be here: the architecture is."""
+    space = small / "results" / "small" / "space.yaml"
+    text = space.read_text()
+    assert "strategy: random" in text
+    space.write_text(text.replace("strategy: random", "strategy: gone"))
+    passed(invsearch(small, "export", "small", 0, "-o", "spec.json"))
+    assert json.loads((small / "spec.json").read_text())["trial"] == 0

@@ -30,8 +30,8 @@ def made(folder: Path) -> RunFolder:
     )
     metrics = {"latency_ms": latency, "macs": Metric("macs", 1e6, "counted")}
     small, large = (Architecture((("width", width),)) for width in (0.25, 0.5))
-    run.append_trial(Trial(0, "complete", small, metrics))
-    run.append_trial(Trial(1, "failed", large, error="out of memory"))
+    run.append_trials([Trial(0, "complete", small, metrics)])
+    run.append_trials([Trial(1, "failed", large, error="out of memory")])
     return run
 
 

@@ -7,12 +7,12 @@ import pytest
 from scipy.optimize import check_grad
 
 from invsearch.search.sampler.acquisition import Acquisition, undominated_region
-from invsearch.search.sampler.boxes import Boxes, hypervolume, non_dominated
+from invsearch.search.sampler.boxes import RegionBoxes, hypervolume, non_dominated
 from invsearch.search.sampler.counted import best_first
-from invsearch.search.sampler.ehvi import Prediction, expected_gain
+from invsearch.search.sampler.ehvi import Marginal, expected_gain
 from invsearch.search.sampler.gp import GaussianProcess, Posterior, fit
 from invsearch.search.sampler.kernel import Features, Hyperparameters, Kernel
-from invsearch.search.sampler.surrogate import Scale, Surrogate, log_offset
+from invsearch.search.sampler.surrogate import ObjectiveScale, Surrogate, log_offset
 
 
 def front(objectives: int, n: int, seed: int = 0) -> np.ndarray:
@@ -29,7 +29,7 @@ def test_boxes_partition_what_the_front_leaves(objectives: int) -> None:
     """Every undominated point lies in exactly one box, every dominated one in none."""
     members = front(objectives, 40)
     samples = np.random.default_rng(1).random((2000, objectives))
-    boxes = Boxes(np.ones(objectives), members)
+    boxes = RegionBoxes(np.ones(objectives), members)
     inside = [np.all((samples >= lo) & (samples < up), axis=1)
               for lo, up in zip(boxes.lower, boxes.upper, strict=True)]  # fmt: skip
     assert np.array_equal(np.sum(inside, axis=0), (~covered(members, samples)).astype(int))
@@ -41,14 +41,14 @@ def test_gain_is_the_difference_of_hypervolumes(objectives: int) -> None:
     new = np.random.default_rng(2).random((20, objectives))
     before = hypervolume(members, reference)
     gains = [hypervolume(np.vstack([members, p]), reference) - before for p in new]
-    np.testing.assert_allclose(Boxes(reference, members).gain(new), gains, atol=1e-12)
+    np.testing.assert_allclose(RegionBoxes(reference, members).gain(new), gains, atol=1e-12)
 
 
 @pytest.mark.parametrize("objectives", [2, 3, 4])
 def test_fewer_boxes_bound_the_gain_from_above(objectives: int) -> None:
     """A region of few boxes contains the exact one: no candidate looks worse than it is."""
     members, reference = front(objectives, 200), np.ones(objectives)
-    exact, coarse = Boxes(reference, members), Boxes(reference, members).coarse(4)
+    exact, coarse = RegionBoxes(reference, members), RegionBoxes(reference, members).coarse(4)
     new = np.random.default_rng(2).random((50, objectives))
     assert len(coarse) < len(exact)
     assert np.all(coarse.gain(new) >= exact.gain(new) - 1e-12)
@@ -73,10 +73,10 @@ def test_non_dominated_against_brute_force() -> None:
 def test_expected_gain_against_sampling(objectives: int, known: tuple[int, ...]) -> None:
     """Closed form = the mean exact gain over draws, for every mixture of known and predicted."""
     rng = np.random.default_rng(3)
-    boxes = Boxes(np.ones(objectives), front(objectives, 15))
+    boxes = RegionBoxes(np.ones(objectives), front(objectives, 15))
     mean, sd = rng.random((4, objectives)), 0.2 + 0.2 * rng.random((4, objectives))
     costs = {m: mean[:, m] for m in known}
-    predicted = {m: Prediction(mean[:, m], sd[:, m]) for m in range(objectives) if m not in known}
+    predicted = {m: Marginal(mean[:, m], sd[:, m]) for m in range(objectives) if m not in known}
     closed = expected_gain(boxes, costs, predicted)
     for i in range(4):
         draws = mean[i] + sd[i] * rng.standard_normal((20_000, objectives))
@@ -87,7 +87,7 @@ def test_expected_gain_against_sampling(objectives: int, known: tuple[int, ...])
 
 def test_tiny_improvements_keep_their_order() -> None:
     """30 deviations below the mean the expectation is still positive and increasing."""
-    found = Prediction(np.zeros(1), np.ones(1)).improvement(np.array([-30.0, -29.0, -5.0, 0.0, 50]))
+    found = Marginal(np.zeros(1), np.ones(1)).improvement(np.array([-30.0, -29.0, -5.0, 0.0, 50]))
     assert np.all(found > 0)
     assert np.all(np.diff(found[0]) > 0)
     assert found[0, 3] == pytest.approx(1 / np.sqrt(2 * np.pi))
@@ -166,7 +166,7 @@ def test_staged_scores_find_the_best_candidate(unknown: int) -> None:
     reference = np.array([values.max() for values in incumbents.values()])
     acquisition = Acquisition(undominated_region(incumbents, reference), models, at[:0], limits=[])
     known = dict.fromkeys(range(unknown, 2), at.linear[:, 0])
-    raw = {m: Prediction(*model.process.predict(at)) for m, model in models.items()}
+    raw = {m: Marginal(*model.process.predict(at)) for m, model in models.items()}
     exact = expected_gain(acquisition.boxes, known, raw)
     scores = acquisition.scores(at, known)
     assert (scores >= 0).sum() < 300
@@ -194,7 +194,7 @@ def test_scales() -> None:
     assert log_offset(np.array([-250.0, -10.0]), maximised=True) is None
     values = np.array([1.0, 10.0, 100.0])
     for offset in (0.0, None):
-        scaled = Scale.of(values, offset).forward(values)
+        scaled = ObjectiveScale.of(values, offset).forward(values)
         assert scaled.mean() == pytest.approx(0.0, abs=1e-12)
         assert scaled.std() == pytest.approx(1.0)
 
@@ -216,6 +216,6 @@ def test_best_first_is_greedy(objectives: int) -> None:
     assert sorted(order) == list(range(40))
     reference = values.max(axis=0) + 1e-3 * np.ptp(values, axis=0)
     for k in range(1, 6):
-        boxes = Boxes(reference, values[order[:k]])
+        boxes = RegionBoxes(reference, values[order[:k]])
         gains = boxes.gain(values)
         assert gains[order[k]] == pytest.approx(gains.max())

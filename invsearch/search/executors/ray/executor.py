@@ -12,8 +12,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from invsearch.evaluation import Progress
-from invsearch.search.ray_cluster import preflight
-from invsearch.search.ray_trainable import EvaluationTrainable, unpack
+from invsearch.search.executors.ray.cluster import preflight
+from invsearch.search.executors.ray.trainable import EvaluationTrainable, unpack
 from invsearch.search.session import Outcome, Session
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_ray"]
 
-_WORKER_DEATHS = 2
+_WORKER_DEATHS = 2  # a node may go twice; what dies a third time dies of itself
 
 
 def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | None = None) -> None:

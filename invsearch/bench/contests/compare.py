@@ -2,116 +2,30 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
-from invsearch.errors import InputError, nearest
+from invsearch.bench.contests.contest import Contest
+from invsearch.bench.contests.standing import Standing
+from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
-from invsearch.runs import RunFolder, describe, hypervolume
-from invsearch.search.serial import run_serial
+from invsearch.runs import RunFolder, hypervolume
+from invsearch.search.executors.serial import run_serial
 from invsearch.search.session import Session
 from invsearch.space import load_space_file
 
-__all__ = [
-    "TABLE",
-    "Contest",
-    "Standing",
-    "compare_strategies",
-    "document",
-    "known_strategies",
-    "standings_table",
-]
+__all__ = ["compare_strategies"]
 
-_COMPARABLE = ("cost_aware", "nsga2", "tpe", "evolution", "random")
-
-
-@dataclass(frozen=True)
-class Contest:
-    """One setting in which strategies are compared.
-
-    Attributes:
-        name: What it is called in tables.
-        space: A space with an evaluator that can be enumerated.
-        trials: The budget.
-        overrides: Changes of the space file, as for ``--set``.
-        batch: How many trials are asked before any is told.
-    """
-
-    name: str
-    space: str
-    trials: int
-    overrides: tuple[str, ...] = ()
-    batch: int = 1
-
-
-_MACRO = "nas-bench-macro"
-_NOISY = "evaluator=invsearch.bench.nas_bench_macro:one_training"
-_THREE = "objectives={error: minimize, flops: minimize, params: minimize}"
-
-TABLE: tuple[Contest, ...] = (
-    Contest("30 trials", _MACRO, 30),
-    Contest("100 trials", _MACRO, 100),
-    Contest("300 trials", _MACRO, 300),
-    Contest("100 trials, batches of 8", _MACRO, 100, batch=8),
-    Contest("100 trials, one noisy training each", _MACRO, 100, (_NOISY,)),
-    Contest("100 trials, three objectives", _MACRO, 100, (_THREE,)),
-    Contest("100 trials without costs", _MACRO, 100, ("costs=null",)),
-)
-"""The contests that ``invsearch bench-search`` runs when no space is named."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a strategy did in a contest.
-
-    Attributes:
-        contest: The contest's name.
-        strategy: The strategy.
-        shares: By seed, the share of the true hypervolume after each trial.
-        ask_ms: By seed, the mean CPU time of a proposal, telling and writing included.
-    """
-
-    contest: str
-    strategy: str
-    shares: tuple[tuple[float, ...], ...]
-    ask_ms: tuple[float, ...]
-
-    @property
-    def finals(self) -> list[float]:
-        """The share at the end, by seed."""
-        return [seed[-1] for seed in self.shares]
-
-    def __str__(self) -> str:
-        finals = self.finals
-        return (
-            f"{self.contest}: {self.strategy} found {statistics.fmean(finals):.4f} of the "
-            f"hypervolume (worst of {len(finals)} seeds {min(finals):.4f})"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        finals = self.finals
-        return {
-            "contest": self.contest,
-            "strategy": self.strategy,
-            "seeds": len(finals),
-            "mean": statistics.fmean(finals),
-            "min": min(finals),
-            "max": max(finals),
-            "ask_ms": statistics.fmean(self.ask_ms),
-            "shares": [[round(share, 6) for share in seed] for seed in self.shares],
-        }
+_MOST = 100_000  # architectures: every one is evaluated for the true front
 
 
 def compare_strategies(
@@ -156,56 +70,14 @@ def compare_strategies(
     return standings
 
 
-def known_strategies(names: str) -> list[str]:
-    """Split a comma-separated list of strategies.
-
-    Raises:
-        InputError: If one is unknown.
-    """
-    chosen = [name.strip() for name in names.split(",") if name.strip()]
-    for name in chosen or [""]:
-        if name not in _COMPARABLE:
-            raise InputError(
-                f"strategy {name!r} is none of {', '.join(_COMPARABLE)}{nearest(name, _COMPARABLE)}"
-            )
-    return chosen
-
-
-def document(standings: Sequence[Standing], command: Sequence[str]) -> dict[str, Any]:
-    """The comparison as plain data, with where and how it was made."""
-    return {
-        "kind": "strategies",
-        "command": ["invsearch", *command],
-        "environment": describe(),
-        "score": "hypervolume found / true, reference: worst value of each objective",
-        "standings": [standing.to_json() for standing in standings],
-    }
-
-
-def standings_table(standings: Sequence[Standing]) -> Table:
-    """The mean over seeds of the share found, a row a contest and a column a strategy."""
-    strategies = list(dict.fromkeys(standing.strategy for standing in standings))
-    table = Table(title="hypervolume found / true, mean (worst) over seeds", title_justify="left")
-    table.add_column("contest")
-    for strategy in strategies:
-        table.add_column(strategy, justify="right")
-    for contest in dict.fromkeys(standing.contest for standing in standings):
-        cells = {s.strategy: s.finals for s in standings if s.contest == contest}
-        table.add_row(
-            contest,
-            *(f"{statistics.fmean(cells[s]):.4f} ({min(cells[s]):.4f})" for s in strategies),
-        )
-    return table
-
-
 class _Truth:
     """The whole space evaluated: its hypervolume and the reference."""
 
     def __init__(self, problem: Problem) -> None:
-        if problem.file.evaluator is None or problem.space.size() > 100_000:
+        if problem.file.evaluator is None or problem.space.size() > _MOST:
             raise InputError(
                 f"{problem.file.path}: strategies are compared on a space with an evaluator and at "
-                "most 100,000 architectures, all of which are evaluated for the true front"
+                f"most {_MOST:,} architectures, all of which are evaluated for the true front"
             )
         points = []
         for architecture in problem.space.enumerate():

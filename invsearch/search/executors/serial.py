@@ -1,12 +1,20 @@
-"""The serial executor: one evaluation after another, in this process."""
+"""``serial``: one evaluation after another, in this process."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from invsearch.evaluation import describe_failure
+from invsearch.search.executors.executor import Executor, Workers
 from invsearch.search.proposal import Proposal
 from invsearch.search.session import Outcome, Session
 
-__all__ = ["run_serial"]
+if TYPE_CHECKING:
+    from invsearch.problem.problem import Problem
+
+__all__ = ["SERIAL", "run_serial"]
 
 
 def run_serial(session: Session, threads: int = 1) -> None:
@@ -41,3 +49,12 @@ def _evaluate(session: Session, proposal: Proposal) -> Outcome:
         return Outcome(progress.metrics)
     except Exception as error:  # a trial that raises is recorded and the search goes on
         return Outcome(error=describe_failure(error))
+
+
+@contextmanager
+def _open(problem: Problem, address: str | None) -> Iterator[Workers]:
+    threads = max(1, int(problem.file.cluster.cpus_per_trial))
+    yield Workers(1, lambda session: run_serial(session, threads))
+
+
+SERIAL = Executor(_open)

@@ -26,8 +26,8 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
-_CONNECT_S = 5.0
-_PREFLIGHT_S = 90.0
+_CONNECT_S = 5.0  # a port of one's own network answers in milliseconds, or never
+_PREFLIGHT_S = 90.0  # a worker's first start, with torch from a cold disk, and room
 
 
 @contextlib.contextmanager
@@ -87,7 +87,7 @@ def preflight(problem: Problem) -> None:
     @ray.remote(num_cpus=0, max_retries=0)
     def check(packed: Problem) -> str | None:
         try:
-            import invsearch.search.ray_trainable  # noqa: F401
+            import invsearch.search.executors.ray.trainable  # noqa: F401
 
             packed.check()
         except Exception as error:

@@ -6,9 +6,9 @@ import dataclasses
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from toy import write_space
 
 from invsearch.evaluation import InstantEvaluation, Progress
 from invsearch.metrics import Fidelity, Metric
@@ -18,9 +18,11 @@ from invsearch.search.session import Session
 from invsearch.space import load_space_file
 from invsearch.space.architecture import Architecture
 
+__all__ = ["Curves", "session"]
+
 EPOCHS = 9
 OPERATORS = "abcd"
-SPACE = """
+_SPACE = """
 name: curves
 objectives: {error: minimize, size: minimize}
 params:
@@ -28,7 +30,7 @@ params:
   p1: {choice: [a, b, c, d]}
   p2: {choice: [a, b, c, d]}
   p3: {choice: [a, b, c, d]}
-evaluator: toy_evaluator:evaluate
+evaluator: invsearch.testing.functions:landscape
 search: {seed: 1}
 """
 
@@ -43,12 +45,12 @@ class Curves(FunctionProblem):
         seed: Of the table.
     """
 
-    def __init__(self, folder: Path, limit: float = 99.0, seed: int = 0, **search: object) -> None:
-        text = SPACE + f"constraints: {{size: {{max: {limit}}}}}\n"
-        file = load_space_file(write_space(folder, text))
+    def __init__(self, folder: Path, limit: float = 99.0, seed: int = 0, **search: Any) -> None:
+        path = folder / "curves.yaml"
+        path.write_text(_SPACE + f"constraints: {{size: {{max: {limit}}}}}\n")
+        file = load_space_file(path)
         settings = file.search.model_copy(update=search)
         super().__init__(dataclasses.replace(file, search=settings))
-        self._seed = seed
         self.epochs = 0
         rng = np.random.default_rng(seed)
         worth = np.sort(rng.normal(size=(4, 4)), axis=1)
@@ -60,6 +62,9 @@ class Curves(FunctionProblem):
             )
             for point in itertools.product(range(4), repeat=4)
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self)
 
     def known(self, architecture: Architecture) -> dict[str, Metric]:
         return {"size": Metric("size", self.row(architecture)[1], "counted")}

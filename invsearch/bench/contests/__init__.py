@@ -1,0 +1,15 @@
+"""Contests between search strategies, on spaces whose whole front is known."""
+
+from invsearch.bench.contests.compare import compare_strategies
+from invsearch.bench.contests.contest import TABLE, Contest, known_strategies
+from invsearch.bench.contests.standing import Standing, document, standings_table
+
+__all__ = [
+    "TABLE",
+    "Contest",
+    "Standing",
+    "compare_strategies",
+    "document",
+    "known_strategies",
+    "standings_table",
+]

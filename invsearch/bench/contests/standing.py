@@ -1,0 +1,83 @@
+"""Standing: how a strategy did in a contest; as JSON and as a table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from invsearch.runs import describe
+
+__all__ = ["Standing", "document", "standings_table"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a strategy did in a contest.
+
+    Attributes:
+        contest: The contest's name.
+        strategy: The strategy.
+        shares: By seed, the share of the true hypervolume after each trial.
+        ask_ms: By seed, the mean CPU time of a proposal, telling and writing included.
+    """
+
+    contest: str
+    strategy: str
+    shares: tuple[tuple[float, ...], ...]
+    ask_ms: tuple[float, ...]
+
+    @property
+    def finals(self) -> list[float]:
+        """The share at the end, by seed."""
+        return [seed[-1] for seed in self.shares]
+
+    def __str__(self) -> str:
+        finals = self.finals
+        return (
+            f"{self.contest}: {self.strategy} found {statistics.fmean(finals):.4f} of the "
+            f"hypervolume (worst of {len(finals)} seeds {min(finals):.4f})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        finals = self.finals
+        return {
+            "contest": self.contest,
+            "strategy": self.strategy,
+            "seeds": len(finals),
+            "mean": statistics.fmean(finals),
+            "min": min(finals),
+            "max": max(finals),
+            "ask_ms": statistics.fmean(self.ask_ms),
+            "shares": [[round(share, 6) for share in seed] for seed in self.shares],
+        }
+
+
+def document(standings: Sequence[Standing], command: Sequence[str]) -> dict[str, Any]:
+    """The comparison as plain data, with where and how it was made."""
+    return {
+        "kind": "strategies",
+        "command": ["invsearch", *command],
+        "environment": describe(),
+        "score": "hypervolume found / true, reference: worst value of each objective",
+        "standings": [standing.to_json() for standing in standings],
+    }
+
+
+def standings_table(standings: Sequence[Standing]) -> Table:
+    """The mean over seeds of the share found, a row a contest and a column a strategy."""
+    strategies = list(dict.fromkeys(standing.strategy for standing in standings))
+    table = Table(title="hypervolume found / true, mean (worst) over seeds", title_justify="left")
+    table.add_column("contest")
+    for strategy in strategies:
+        table.add_column(strategy, justify="right")
+    for contest in dict.fromkeys(standing.contest for standing in standings):
+        cells = {s.strategy: s.finals for s in standings if s.contest == contest}
+        table.add_row(
+            contest,
+            *(f"{statistics.fmean(cells[s]):.4f} ({min(cells[s]):.4f})" for s in strategies),
+        )
+    return table

@@ -1,0 +1,63 @@
+"""``cost_aware``: our own sampler, which knows what can be counted and models only the rest."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from invsearch.search.sampler import CostAwareSampler
+from invsearch.search.sampler.candidates import WHOLE
+from invsearch.search.strategies.strategy import SamplerFactory, Strategy
+from invsearch.search.warm_start import hints_from
+
+if TYPE_CHECKING:
+    from invsearch.problem.problem import Problem
+
+__all__ = ["COST_AWARE"]
+
+# what is asked and checked is counted once: two and a half times the largest pool of candidates
+_REMEMBERED = 50_000
+
+
+def _samplers(problem: Problem) -> SamplerFactory:
+    """One sampler for all proposals: it derives its seeds itself, and lives on for its cache."""
+    sampler = _sampler(problem)
+    return lambda seed: sampler
+
+
+def _sampler(problem: Problem) -> CostAwareSampler:
+    space, objectives = problem.space, list(problem.objectives)
+    known = functools.lru_cache(_REMEMBERED)(problem.known)
+
+    def costs(params: Mapping[str, Any]) -> dict[int, float]:
+        metrics = known(space.canonical(params))
+        return {i: metrics[name].value for i, name in enumerate(objectives) if name in metrics}
+
+    def feasible(params: Mapping[str, Any]) -> bool:
+        architecture = space.canonical(params)
+        if space.problem(architecture) is not None:
+            return False
+        violations = problem.violations(known(architecture))
+        return all(excess <= 0 for excess in violations.values())
+
+    def draw(rng: random.Random, count: int) -> list[dict[str, Any]]:
+        return [space.sample(rng).to_json() for _ in range(count)]
+
+    small = space.size() <= WHOLE
+    counted = costs(space.sample(random.Random(0)))
+    unknown = [name for i, name in enumerate(objectives) if i not in counted]
+    earlier = problem.file.search.warm_start if unknown else ()
+    return CostAwareSampler(
+        {parameter.name: parameter.distribution() for parameter in space.parameters},
+        costs=costs if counted else None,
+        canonical=lambda params: space.canonical(params).to_json(),
+        feasible=feasible,
+        candidates=[a.to_json() for a in space.enumerate()] if small else draw,
+        hints=hints_from(earlier, unknown) if earlier else None,
+        seed=problem.file.search.seed,
+    )
+
+
+COST_AWARE = Strategy(_samplers)

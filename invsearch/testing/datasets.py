@@ -1,0 +1,117 @@
+"""The suite that every data set passes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from invsearch.data import ImageData, load_dataset, resolve_dataset
+
+__all__ = ["DatasetConformance"]
+
+_TWINS = 0.01  # real sets have doubles: 1 % of the validation images may be training images too
+
+
+class DatasetConformance:
+    """What training asks of a data set.
+
+    Inherit it, in a class whose name starts with ``Test``, and name the data set::
+
+        class TestShapes(DatasetConformance):
+            dataset = "shapes"
+
+    A folder is named by overriding the fixture ``name``.
+    """
+
+    dataset = ""
+
+    @pytest.fixture
+    def name(self) -> str:
+        """The name, or a folder."""
+        return self.dataset
+
+    def test_it_is_found_without_being_read(self, name: str) -> None:
+        """What resolving returns is good in another folder, and resolves to itself."""
+        resolved = resolve_dataset(name)
+        assert resolve_dataset(resolved) == resolved
+
+    def test_shapes_and_types(self, name: str) -> None:
+        """Square float images of one size in both sets, a label in range for each."""
+        data = load_dataset(name)
+        for images, labels in _sets(data):
+            assert images.dtype == torch.float32
+            assert images.shape[1:] == (data.channels, data.resolution, data.resolution)
+            assert labels.dtype == torch.int64
+            assert labels.shape == images.shape[:1]
+            assert 0 <= int(labels.min()) <= int(labels.max()) < data.num_classes
+        assert set(data.train_labels.tolist()) == set(range(data.num_classes))
+        assert data.name
+        assert data.data_fraction == 1.0
+
+    def test_it_is_normalised_by_the_training_images(self, name: str) -> None:
+        """Every channel has mean 0 and deviation 1 over them."""
+        images = load_dataset(name).train_images
+        assert images.mean((0, 2, 3)).abs().max() < 1e-3
+        assert torch.isfinite(images).all()
+        deviation = images.std((0, 2, 3), correction=0)
+        assert ((deviation - 1).abs() < 1e-2).all()
+
+    def test_loading_again_gives_the_same(self, name: str) -> None:
+        """Read anew: another request in between takes the place of what was kept."""
+        first = load_dataset(name)
+        load_dataset(name, seed=1, data_fraction=0.5)
+        again = load_dataset(name)
+        assert again is not first
+        _assert_equal(first, again)
+
+    def test_training_and_validation_images_are_others(self, name: str) -> None:
+        """But for a few twins that real data sets have."""
+        data = load_dataset(name)
+        known = {image.numpy().tobytes() for image in data.train_images}
+        twins = sum(image.numpy().tobytes() in known for image in data.val_images)
+        assert twins <= _TWINS * len(data.val_images)
+
+    @pytest.mark.parametrize("resolution", [7, 12])
+    def test_resolution_is_of_both_sets(self, name: str, resolution: int) -> None:
+        """Resized to a side that few data sets have, images keep their labels."""
+        data, own = load_dataset(name, resolution=resolution), load_dataset(name)
+        assert data.resolution == resolution
+        for (images, labels), (_, before) in zip(_sets(data), _sets(own), strict=True):
+            assert images.shape[1:] == (own.channels, resolution, resolution)
+            assert torch.equal(labels, before)
+
+    def test_a_fraction_has_every_class_and_leaves_validation_alone(self, name: str) -> None:
+        """In its share, by a seed: another seed is another fraction of the same size."""
+        whole = load_dataset(name)
+        half, other = (load_dataset(name, data_fraction=0.5, seed=seed) for seed in (1, 2))
+        assert half.data_fraction == 0.5
+        for data in (half, other):
+            assert torch.equal(data.val_labels, whole.val_labels)
+            assert len(data.val_images) == len(whole.val_images)
+            counts = data.train_labels.bincount(minlength=data.num_classes)
+            shares = whole.train_labels.bincount() / 2
+            assert ((counts - shares).abs() <= 1).all()
+        _assert_equal(half, load_dataset(name, data_fraction=0.5, seed=1))
+        assert len(half.train_labels) == len(other.train_labels)
+
+    def test_pixels_are_the_same_images(self, name: str) -> None:
+        """Either uint8 with a scale that normalises them, or as they are without."""
+        plain, pixels = load_dataset(name), load_dataset(name, pixels=True)
+        scale = pixels.scale
+        if scale is None:
+            _assert_equal(plain, pixels)
+            return
+        assert pixels.train_images.dtype == pixels.val_images.dtype == torch.uint8
+        for (images, _), (floats, _) in zip(_sets(pixels), _sets(plain), strict=True):
+            assert torch.equal(scale(images), floats)
+
+
+def _sets(data: ImageData) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    training = data.train_images, data.train_labels
+    return training, (data.val_images, data.val_labels)
+
+
+def _assert_equal(one: ImageData, other: ImageData) -> None:
+    for mine, theirs in zip(_sets(one), _sets(other), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))

@@ -1,0 +1,71 @@
+"""The network that is trained in place of a searched one, and its trainer: for searches and after.
+
+A searched network is too large to train by the dozen: its proxy is narrower, on smaller images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from invsearch.models import build, proxy_spec
+from invsearch.train.recipe import Recipe
+from invsearch.train.seeding import seeded_build
+from invsearch.train.trainer import Trainer
+
+if TYPE_CHECKING:
+    from invsearch.data import ImageData
+    from invsearch.models import NetworkSpec
+    from invsearch.space import Accuracy
+
+__all__ = ["trained_spec", "trainer_of"]
+
+
+def trained_spec(
+    searched: NetworkSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
+) -> NetworkSpec:
+    """The network that is trained: with the classes and channels of the data.
+
+    Args:
+        searched: The full-size network.
+        accuracy: States the proxy.
+        data: What it is trained on.
+        full: Whether the full-size network is trained rather than its proxy.
+    """
+    classes, channels = data.num_classes, data.channels
+    if full:
+        return replace(searched, num_classes=classes, in_channels=channels)
+    proxy = accuracy.proxy
+    return proxy_spec(
+        searched,
+        width=proxy.width,
+        stem_stride=proxy.stem_stride,
+        pool=proxy.pool,
+        num_classes=classes,
+        in_channels=channels,
+    )
+
+
+def trainer_of(
+    searched: NetworkSpec,
+    accuracy: Accuracy,
+    data: ImageData,
+    seed: int,
+    *,
+    full: bool = False,
+    device: str = "cpu",
+) -> Trainer:
+    """Build the network that is trained, and the trainer of it.
+
+    Args:
+        searched: The full-size network.
+        accuracy: States the proxy and the recipe.
+        data: What it is trained on.
+        seed: Of the weights, the order and the augmentation.
+        full: Whether the full-size network is trained rather than its proxy.
+        device: Where to train.
+    """
+    spec = trained_spec(searched, accuracy, data, full=full)
+    network = seeded_build(lambda: build(spec), seed)
+    width = 1.0 if full else accuracy.proxy.width
+    return Trainer(network, data, Recipe.from_mapping(dict(accuracy)), seed, device, width=width)
