@@ -15,7 +15,7 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
-NATIVE = "ops/involution/backends/native"
+NATIVE = "ops/involution/backends/native/kernels"
 # never -ffast-math: a library linked with it turns denormals off for the whole process
 FLAGS = [
     *("-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno"),

@@ -52,7 +52,7 @@ class MetricInfo:
 _COUNT, _PERCENT = NumberFormat("scaled"), NumberFormat("percent")
 _NOT_READ = "no energy meter can be read yet"
 
-KNOWN_METRICS: Mapping[str, MetricInfo] = {
+KNOWN_METRICS: dict[str, MetricInfo] = {
     "params": MetricInfo("minimize", "parameters", "counted", "parameters", _COUNT),
     "macs": MetricInfo("minimize", "multiply-adds (MACs)", "counted", "MACs", _COUNT),
     "latency_ms": MetricInfo(

@@ -4,7 +4,7 @@ Rows of ours stand here; a third party's come from the entry points of its distr
 written in the same way. An object is imported when it is asked for by name, so listing names costs
 nothing and a broken plug-in stands in nobody's way but its own.
 
-A new strategy, executor or data set is one file and one row below.
+A new strategy, executor, data set or provider of metrics is one file and one row below.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from typing import Any, TypeVar
 
 from invsearch.errors import InputError, nearest
 
-__all__ = ["DATASETS", "EXECUTORS", "STRATEGIES", "PluginError", "Table", "entry_points"]
+__all__ = [
+    "DATASETS",
+    "EXECUTORS",
+    "PROVIDERS",
+    "STRATEGIES",
+    "PluginError",
+    "Table",
+    "entry_points",
+]
 
 T = TypeVar("T")
 
@@ -55,6 +63,10 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """Every name: ours, those added, and third parties', which are not imported for this."""
         return tuple(dict.fromkeys([*self._rows, *(point.name for point in self._found())]))
+
+    def ours(self) -> tuple[str, ...]:
+        """The names of our own rows and of those added, without looking for distributions."""
+        return tuple(self._rows)
 
     def add(self, name: str, row: object) -> None:
         """Add a row for the rest of this process; a distribution has an entry point instead.
@@ -188,3 +200,17 @@ DATASETS = Table(
         "cifar10": "invsearch.data.cifar10:CIFAR10",
     },
 )
+
+PROVIDERS = Table(
+    "provider of metrics",
+    "invsearch.metrics",
+    {
+        "counted": "invsearch.cost.provider:Counted",
+        "peak_memory": "invsearch.cost.provider:PeakMemory",
+        "tabled": "invsearch.latency.provider:Tabled",
+        "measured": "invsearch.latency.provider:Measured",
+        "published": "invsearch.accuracy.published:Published",
+        "trained": "invsearch.accuracy.trained:Trained",
+    },
+)
+"""In the order in which they are asked; a third party's come last."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from invsearch.metrics import KNOWN_METRICS, Metric, Source
+from invsearch.metrics import KNOWN_METRICS, Metric, MetricInfo, Source
+from invsearch.plugins import PROVIDERS, PluginError
 
 if TYPE_CHECKING:
     from invsearch.evaluation import Evaluation
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from invsearch.space import Accuracy, Latency, Space
     from invsearch.space.architecture import Architecture
 
-__all__ = ["Provider", "Setting", "When"]
+__all__ = ["Provider", "Setting", "When", "learn_metrics", "providers"]
 
 _SAMPLED = 32  # architectures: of a dozen choices each is in some of them
 
@@ -72,12 +73,14 @@ class Provider(ABC):
         source: Where they come from.
         when: When they are known.
         works: Whether giving them is work worth another process.
+        infos: What there is to know of those metrics that :mod:`invsearch.metrics` does not know.
     """
 
     metrics: ClassVar[tuple[str, ...]]
     source: ClassVar[Source]
     when: ClassVar[When]
     works: ClassVar[bool] = False
+    infos: ClassVar[Mapping[str, MetricInfo]] = {}
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -124,3 +127,38 @@ class Provider(ABC):
             seed: Of everything random in it.
         """
         return None
+
+
+def providers(wanted: Collection[str] = ()) -> list[type[Provider]]:
+    """Every provider that may be asked, ours first, in the order in which they are asked.
+
+    Third parties' are imported only where a metric is wanted that none of ours gives; their metrics
+    are in :data:`invsearch.metrics.KNOWN_METRICS` from then on.
+
+    Args:
+        wanted: Names of metrics.
+
+    Raises:
+        PluginError: If a third party's is no provider, or says otherwise of a metric of ours.
+    """
+    ours = [_provider(name) for name in PROVIDERS.ours()]
+    if {*wanted} <= {metric for provider in ours for metric in provider.metrics}:
+        return ours
+    return ours + [_provider(name) for name in PROVIDERS if name not in PROVIDERS.ours()]
+
+
+def _provider(name: str) -> type[Provider]:
+    found = PROVIDERS.get(name, type)
+    if not issubclass(found, Provider):
+        raise PluginError(f"the {PROVIDERS.kind} {name!r} is {found.__name__}, no Provider")
+    for metric, info in found.infos.items():
+        if KNOWN_METRICS.setdefault(metric, info) != info:
+            raise PluginError(f"the {PROVIDERS.kind} {name!r} cannot redefine {metric!r}")
+    return found
+
+
+def learn_metrics(name: str) -> bool:
+    """Whether a metric of that name is known, third parties' included."""
+    if name not in KNOWN_METRICS:
+        providers([name])
+    return name in KNOWN_METRICS

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.eager import hooked, recorded
-from ops.involution.backends import native_library as native
+from ops.involution.backends.native import library as native
 
 __all__ = ["normalise"]
 

@@ -269,7 +269,8 @@ def _compile_kernels(setting: Setting, training: Training) -> int:
     A step whose launches are only noted tells which; compiled at first use they would be compiled
     one after the other, by each process again.
     """
-    from ops.involution.backends import cuda_compiler, cuda_launch
+    from ops.involution.backends.cuda import compiler as cuda_compiler
+    from ops.involution.backends.cuda import launch as cuda_launch
 
     noted: dict[tuple[str, tuple[tuple[str, str], ...]], None] = {}
 

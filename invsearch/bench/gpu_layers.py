@@ -134,7 +134,7 @@ def bare(shape: LayerShape, batch: int, sets: int, device: str, dtype: torch.dty
 
 def released(shape: LayerShape, batch: int, sets: int, device: str) -> Run:
     """The released CuPy kernel's algorithm, in fp32 and NCHW: an output a thread."""
-    from ops.involution.backends import cuda_plans
+    from ops.involution.backends.cuda import plans as cuda_plans
 
     made = [
         (x.contiguous(), kernel.contiguous(), geometry_of(x, kernel, shape))

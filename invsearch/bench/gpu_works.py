@@ -21,7 +21,7 @@ import ops
 from invsearch.bench.gpu_compare import DTYPE, agree, streamed
 from invsearch.bench.gpu_layers import spans
 from invsearch.bench.shapes import LayerShape
-from ops.involution.backends import cuda_cache
+from ops.involution.backends.cuda import cache as cuda_cache
 from ops.involution.fused import fused
 
 __all__ = ["captured", "two_gpus"]

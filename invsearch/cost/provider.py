@@ -14,7 +14,7 @@ from invsearch.provider import Provider, Setting, When
 if TYPE_CHECKING:
     from invsearch.space.architecture import Architecture
 
-__all__ = ["PROVIDERS", "Counted", "PeakMemory"]
+__all__ = ["Counted", "PeakMemory"]
 
 
 class Counted(Provider):
@@ -69,7 +69,3 @@ def _side(shape: Sequence[int]) -> int | list[int]:
     """Of an image (B, C, H, W): its side, or [height, width]."""
     height, width = shape[2:]
     return height if height == width else [height, width]
-
-
-PROVIDERS: tuple[type[Provider], ...] = (Counted, PeakMemory)
-"""In the order in which they are asked."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from invsearch.space import Latency
     from invsearch.space.architecture import Architecture
 
-__all__ = ["PROVIDERS", "Measured", "Tabled"]
+__all__ = ["Measured", "Tabled"]
 
 
 class _Timed(Provider):
@@ -83,7 +83,3 @@ class Measured(_Timed):
             kept = {"value": predicted.value, "low": predicted.low, "high": predicted.high}
             measured = replace(measured, detail={**measured.detail, "predicted": kept})
         return {"latency_ms": measured}
-
-
-PROVIDERS: tuple[type[Provider], ...] = (Tabled, Measured)
-"""In the order in which they are asked."""

@@ -8,24 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import ops
 from invsearch import models
-from invsearch.accuracy.provider import PROVIDERS as ACCURACY
-from invsearch.cost.provider import PROVIDERS as COST
 from invsearch.errors import InputError
 from invsearch.evaluation import Evaluation, InstantEvaluation
-from invsearch.latency.provider import PROVIDERS as LATENCY
 from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
-from invsearch.provider import Provider, Setting, When
+from invsearch.provider import Provider, Setting, When, providers
 from invsearch.space.architecture import Architecture, Value
 
 if TYPE_CHECKING:
     from invsearch.models import NetworkSpec, TaskSpec
     from invsearch.runs import RunFolder
 
-__all__ = ["BASELINES", "PROVIDERS", "NetworkProblem"]
-
-PROVIDERS: tuple[type[Provider], ...] = (*COST, *LATENCY, *ACCURACY)
-"""Every provider, in the order in which they are asked."""
+__all__ = ["BASELINES", "NetworkProblem"]
 
 BASELINES: Mapping[str, Mapping[str, Value]] = {
     title: {"family": family.name, "depth": depth}
@@ -43,8 +37,8 @@ class NetworkProblem(Problem):
     @cached_property
     def providers(self) -> tuple[Provider, ...]:
         """Those that the space file asks for."""
-        setting = self.setting
-        return tuple(provider(setting) for provider in PROVIDERS if provider.serves(setting))
+        known, setting = providers(self.wanted), self.setting
+        return tuple(provider(setting) for provider in known if provider.serves(setting))
 
     @cached_property
     def setting(self) -> Setting:

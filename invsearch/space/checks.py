@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invsearch.errors import InputError, nearest
 from invsearch.metrics import KNOWN_METRICS
+from invsearch.provider import learn_metrics
 from invsearch.space.schema import Sections
 from invsearch.space.space import Space
 from invsearch.space.yaml_file import Document, Path
@@ -96,7 +97,7 @@ def check_metrics(document: Document, sections: Sections) -> None:
 
 def _unevaluated(sections: Sections, name: str) -> str | None:
     """Say why a metric is not evaluated, or return None."""
-    if name not in KNOWN_METRICS:
+    if not learn_metrics(name):
         known = [known for known, info in KNOWN_METRICS.items() if not info.refused]
         return f"nothing evaluates it{nearest(name, known)}; allowed: {', '.join(known)}"
     asked = KNOWN_METRICS[name]

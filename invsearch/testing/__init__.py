@@ -6,6 +6,12 @@ They need what ``pip install 'invsearch[test]'`` brings. Each tests a row of its
 
 from invsearch.testing.datasets import DatasetConformance
 from invsearch.testing.executors import ExecutorConformance
+from invsearch.testing.providers import ProviderConformance
 from invsearch.testing.strategies import StrategyConformance
 
-__all__ = ["DatasetConformance", "ExecutorConformance", "StrategyConformance"]
+__all__ = [
+    "DatasetConformance",
+    "ExecutorConformance",
+    "ProviderConformance",
+    "StrategyConformance",
+]

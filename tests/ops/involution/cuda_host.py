@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from ops.involution.backends import cuda_launch
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda import launch as cuda_launch
+from ops.involution.backends.cuda.launch import Launch
 
-SOURCES = Path(cuda_launch.__file__).parent / "cuda"
+SOURCES = Path(cuda_launch.__file__).parent / "kernels"
 SHIM = Path(__file__).parent / "cuda"
 COMPILER = shutil.which("g++")
 BASE_FLAGS = (

@@ -6,9 +6,9 @@ import torch
 from problems import Problem
 from torch import Tensor
 
-from ops.involution.backends import cuda_launch
 from ops.involution.backends.cuda import BACKEND
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda import launch as cuda_launch
+from ops.involution.backends.cuda.launch import Launch
 from ops.involution.geometry import of_aggregate
 
 

@@ -14,8 +14,10 @@ import pytest
 import torch
 
 import ops
-from ops.involution.backends import cuda, cuda_compiler, cuda_driver
-from ops.involution.backends.cuda_launch import Launch, run
+from ops.involution.backends import cuda
+from ops.involution.backends.cuda import compiler as cuda_compiler
+from ops.involution.backends.cuda import driver as cuda_driver
+from ops.involution.backends.cuda.launch import Launch, run
 
 REASON = ops.backends()["cuda"]
 needs_gpu = pytest.mark.skipif(REASON != "available", reason=f"cuda: {REASON}")

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.involution.backends import cuda_cache, cuda_compiler
+from ops.involution.backends.cuda import cache as cuda_cache
+from ops.involution.backends.cuda import compiler as cuda_compiler
 
 CONTENT = bytes(range(256)) * 40
 LOADED = f"""

@@ -13,8 +13,9 @@ import pytest
 import torch
 from cuda_layers import launches, layer
 
-from ops.involution.backends import cuda_compiler, cuda_plans
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda import compiler as cuda_compiler
+from ops.involution.backends.cuda import plans as cuda_plans
+from ops.involution.backends.cuda.launch import Launch
 
 ARCHITECTURES = (80, 90, 100, 120)
 STRICT = ("--warn-on-local-memory-usage", "--warning-as-error")

@@ -17,8 +17,9 @@ from problems import laid_out
 from torch import Tensor
 
 from ops.involution import layout
-from ops.involution.backends import cuda_fused, cuda_launch
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda import fused as cuda_fused
+from ops.involution.backends.cuda import launch as cuda_launch
+from ops.involution.backends.cuda.launch import Launch
 from ops.involution.composition import composed_bottleneck
 from ops.involution.geometry import Geometry, of_span
 
@@ -240,7 +241,7 @@ SANITIZED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import cuda_host, test_cuda_fused
-from ops.involution.backends import cuda_launch
+from ops.involution.backends.cuda import launch as cuda_launch
 
 cuda_launch.executor = cuda_host.execute
 cuda_host.sanitizers = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")

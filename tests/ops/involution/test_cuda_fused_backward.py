@@ -17,7 +17,8 @@ from problems import laid_out
 from torch import Tensor
 
 from ops.involution import composition, layout
-from ops.involution.backends import cuda_fused_backward, cuda_launch
+from ops.involution.backends.cuda import fused_backward as cuda_fused_backward
+from ops.involution.backends.cuda import launch as cuda_launch
 from ops.involution.geometry import Geometry, of_span
 
 Gradients = tuple[Tensor, ...]
@@ -256,7 +257,7 @@ SANITIZED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import cuda_host, test_cuda_fused_backward
-from ops.involution.backends import cuda_launch
+from ops.involution.backends.cuda import launch as cuda_launch
 
 cuda_launch.executor = cuda_host.execute
 cuda_host.sanitizers = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")

@@ -8,7 +8,7 @@ import cuda_host
 import pytest
 import torch
 
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda.launch import Launch
 
 pytestmark = cuda_host.needs_compiler
 

@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from problems import Problem, problems
 from torch import Tensor
 
-from ops.involution.backends import cuda_launch, cuda_plans, torch_backend
+from ops.involution.backends import torch_backend
+from ops.involution.backends.cuda import launch as cuda_launch
+from ops.involution.backends.cuda import plans as cuda_plans
 from ops.involution.geometry import of_aggregate
 
 pytestmark = cuda_host.needs_compiler

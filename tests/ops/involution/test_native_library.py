@@ -11,8 +11,8 @@ import torch
 
 import ops
 from ops.involution import library
-from ops.involution.backends import native_library
-from ops.involution.backends.native_library import Kernels
+from ops.involution.backends.native import library as native_library
+from ops.involution.backends.native.library import Kernels
 
 MISSING = ops.backends()["native"]
 needs_kernels = pytest.mark.skipif(MISSING != "available", reason=f"native: {MISSING}")

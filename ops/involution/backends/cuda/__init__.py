@@ -1,7 +1,7 @@
 """CUDA kernels for NVIDIA GPUs from compute capability 8.0: fp32, fp16 and bf16, any strides.
 
-Sums are in fp32 and deterministic; channels-last is the fastest layout. The sources are in `cuda/`,
-`cuda_plans` says how each is launched, and `cuda_launch` runs it: compiled by NVRTC at first use,
+Sums are in fp32 and deterministic; channels-last is the fastest layout. The sources are in
+`kernels/`, `plans` says how each is launched, and `launch` runs it: compiled by NVRTC at first use,
 on the current stream. Nothing of CUDA is loaded or initialised before a tensor on a GPU asks.
 """
 
@@ -36,7 +36,7 @@ def _late(module: str, name: str) -> Callable[..., Any]:
 
 @functools.cache
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"ops.involution.backends.{name}")
+    return importlib.import_module(f"ops.involution.backends.cuda.{name}")
 
 
 def _missing() -> str | None:
@@ -59,7 +59,7 @@ def _found() -> str | None:
         return "torch finds no CUDA device"
     if max(map(_capability, range(torch.cuda.device_count()))) < LEAST_CAPABILITY:
         return f"the GPU's compute capability is {_dotted(_capability(0))}, below 8.0"
-    from ops.involution.backends import cuda_compiler
+    from ops.involution.backends.cuda import compiler as cuda_compiler
 
     return cuda_compiler.missing()
 
@@ -85,16 +85,16 @@ def _dotted(capability: tuple[int, int]) -> str:
 
 FUSED = Fused(
     device="cuda",
-    forward=_late("cuda_fused", "forward"),
-    backward=_late("cuda_fused", "backward"),
-    bottleneck=_late("cuda_fused", "bottleneck"),
-    refuses=_late("cuda_fused", "refuses"),
+    forward=_late("fused", "forward"),
+    backward=_late("fused", "backward"),
+    bottleneck=_late("fused", "bottleneck"),
+    refuses=_late("fused", "refuses"),
 )
 BACKEND = Backend(
     name="cuda",
-    aggregate=_late("cuda_plans", "aggregate"),
-    grad_input=_late("cuda_plans", "grad_input"),
-    grad_kernel=_late("cuda_plans", "grad_kernel"),
+    aggregate=_late("plans", "aggregate"),
+    grad_input=_late("plans", "grad_input"),
+    grad_kernel=_late("plans", "grad_kernel"),
     missing=_missing,
     refuses=_refuses,
     fused=FUSED,

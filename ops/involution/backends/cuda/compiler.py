@@ -1,6 +1,6 @@
-"""Compiles the sources in `cuda/` with NVRTC, for the GPU at hand and at first use.
+"""Compiles the sources in `kernels/` with NVRTC, for the GPU at hand and at first use.
 
-Why ctypes on libnvrtc, and in `cuda_driver` on libcuda, instead of cuda.bindings or cuda.core: CUDA
+Why ctypes on libnvrtc, and in `driver` on libcuda, instead of cuda.bindings or cuda.core: CUDA
 builds of torch bring libnvrtc itself in every packaging (pip, conda, containers), cuda.bindings
 only in some, of torch's own CUDA version, and not for every Python that torch supports; cuda.core
 is a further dependency on top. Ten C functions, all unchanged since CUDA 11.1, are all that is
@@ -25,11 +25,11 @@ from pathlib import Path
 
 import torch
 
-from ops.involution.backends import cuda_cache
+from ops.involution.backends.cuda import cache as cuda_cache
 
 __all__ = ["CompileError", "Compiler", "binary", "compiler", "missing", "sources"]
 
-SOURCES = Path(__file__).parent / "cuda"
+SOURCES = Path(__file__).parent / "kernels"
 Defines = tuple[tuple[str, str], ...]
 Capability = tuple[int, int]
 
@@ -133,7 +133,7 @@ class Compiler:
 
 
 def binary(source: str, defines: Defines, capability: Capability) -> bytes:
-    """The compiled file `source` of `cuda/`: from the disk, or compiled and kept there.
+    """The compiled file `source` of `kernels/`: from the disk, or compiled and kept there.
 
     Args:
         source: Its name.
@@ -157,7 +157,7 @@ def binary(source: str, defines: Defines, capability: Capability) -> bytes:
 
 
 def sources(name: str) -> dict[str, str]:
-    """File name -> content: the file `name` of `cuda/` first, then what it includes, and so on.
+    """File name -> content: the file `name` of `kernels/` first, then what it includes, and so on.
 
     What it would include on another platform only, and is not there, is left out.
     """

@@ -1,7 +1,7 @@
 """C++ kernels for CPUs: fp32, bf16 (accumulated in fp32) and fp64, any strides.
 
 Channels-last is the fastest. Threads follow `torch.get_num_threads()`; no result depends on their
-number. The sources are in `native/`, and `native_library` loads what was built from them.
+number. The sources are in `kernels/`, and `native_library` loads what was built from them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ops.involution import layout
 from ops.involution.backends.base import Backend
-from ops.involution.backends.native_fused import FUSED
-from ops.involution.backends.native_library import STORAGE, call, missing, plan, readable
+from ops.involution.backends.native.fused import FUSED
+from ops.involution.backends.native.library import STORAGE, call, missing, plan, readable
 from ops.involution.geometry import Geometry
 
 __all__ = ["BACKEND"]

@@ -1,6 +1,6 @@
 """The bare CUDA operators: from a geometry and tensors to what to launch, and the launch.
 
-A plan is a `Launch` and the `Problem` it gets; it needs no GPU. The kernels are in `cuda/`.
+A plan is a `Launch` and the `Problem` it gets; it needs no GPU. The kernels are in `kernels/`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ops.involution import layout
-from ops.involution.backends import cuda_columns, cuda_launch
-from ops.involution.backends.cuda_columns import STORAGE, Strides, parts
-from ops.involution.backends.cuda_launch import PROCESSORS, Launch, processors
+from ops.involution.backends.cuda import columns as cuda_columns
+from ops.involution.backends.cuda import launch as cuda_launch
+from ops.involution.backends.cuda.columns import STORAGE, Strides, parts
+from ops.involution.backends.cuda.launch import PROCESSORS, Launch, processors
 from ops.involution.geometry import Geometry
 
 __all__ = [
@@ -40,7 +41,7 @@ _FIELDS = (
 
 
 class Problem(ctypes.Structure):
-    """`Problem` of cuda/problem.h."""
+    """`Problem` of kernels/problem.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in _FIELDS),

@@ -1,4 +1,4 @@
-"""Launches of the kernels on cuda/tasks.h: warps that go down a few columns of the result.
+"""Launches of the kernels on kernels/tasks.h: warps that go down a few columns of the result.
 
 Two kinds: "band", on tensor cores, for fp16 and bf16 in channels-last; and "fma", in fp32
 arithmetic, for the rest. They are compiled for K, stride, dtype, layout and 8 or 16 channels a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda.launch import Launch
 from ops.involution.geometry import Geometry
 
 __all__ = ["STORAGE", "Strides", "fits", "launch", "parts", "strip_of"]
@@ -19,7 +19,7 @@ STORAGE = {torch.float32: "float", torch.float16: "float16", torch.bfloat16: "bf
 SIZES = (3, 5, 7)
 STRIDES = (1, 2)
 WARPS, PIXELS = 4, 8
-"""Warps of a block, at most, and columns of a warp's tile, as in cuda/tasks.h."""
+"""Warps of a block, at most, and columns of a warp's tile, as in kernels/tasks.h."""
 RESIDENT = {
     "aggregate": (20, 16),
     "grad_input": (12, 12),

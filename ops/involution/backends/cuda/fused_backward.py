@@ -30,9 +30,9 @@ import torch
 from torch import Tensor
 
 from ops.involution import layout
-from ops.involution.backends import cuda_launch
 from ops.involution.backends.base import Gradients
-from ops.involution.backends.cuda_launch import PROCESSORS, Launch, processors
+from ops.involution.backends.cuda import launch as cuda_launch
+from ops.involution.backends.cuda.launch import PROCESSORS, Launch, processors
 from ops.involution.geometry import Geometry
 
 __all__ = [
@@ -77,7 +77,7 @@ Plan = tuple[Launch, "Problem"]
 
 
 class Problem(ctypes.Structure):
-    """The structure of the same name in `cuda/fused_backward.h`."""
+    """The structure of the same name in `kernels/fused_backward.h`."""
 
     _fields_ = [
         (name, ctypes.c_int64)
@@ -91,7 +91,7 @@ class Problem(ctypes.Structure):
 
 
 class SumProblem(ctypes.Structure):
-    """`Problem` of `cuda/fused_backward_sum.cu`."""
+    """`Problem` of `kernels/fused_backward_sum.cu`."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("rows", "columns", "first_columns")]
 
@@ -173,7 +173,7 @@ def backward(
 def plan_x(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan:
-    """The launch of the gradient of x; see `cuda/fused_backward_x.cu`."""
+    """The launch of the gradient of x; see `kernels/fused_backward_x.cu`."""
     stride, columns = geometry.stride[0], -(-geometry.input_size[1] // _TILE)
     column_blocks = -(-columns // _X_WARPS)
     section_tiles = -(-columns // column_blocks)
@@ -210,7 +210,8 @@ def plan_x(
 def plan_span(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan | None:
-    """The launch of the gradients of features, weight and bias; see `cuda/fused_backward_span.cu`.
+    """The launch of the gradients of features, weight and bias; see
+    `kernels/fused_backward_span.cu`.
 
     It leaves `problem.parts` rows of sums, as `plan_weight`'s does. None if the groups are too many
     for a block, or the features for the registers of a warp, which holds all sums of a group.
@@ -250,7 +251,7 @@ def plan_span(
 def plan_weight(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan:
-    """The launch of the gradients of weight and bias; see `cuda/fused_backward_weight.cu`.
+    """The launch of the gradients of weight and bias; see `kernels/fused_backward_weight.cu`.
 
     It leaves `problem.parts` rows of sums, G K K (C_features + 1) floats in each with a bias.
     """
@@ -275,7 +276,7 @@ def plan_weight(
 def plan_features(
     geometry: Geometry, dtype: torch.dtype, hidden: int, processors: int = PROCESSORS
 ) -> Plan:
-    """The launch of the gradient of the features; see `cuda/fused_backward_features.cu`.
+    """The launch of the gradient of the features; see `kernels/fused_backward_features.cu`.
 
     Where the tiles are few, `problem.parts` blocks share one and leave a sum each.
     """
@@ -298,7 +299,7 @@ def plan_features(
 def plan_sum(
     rows: int, columns: int, first_columns: int, dtype: torch.dtype
 ) -> tuple[Launch, SumProblem]:
-    """The launch that adds up `rows` rows of floats; see `cuda/fused_backward_sum.cu`."""
+    """The launch that adds up `rows` rows of floats; see `kernels/fused_backward_sum.cu`."""
     turns = 8 if rows < 64 else 32
     defines = (("STORAGE", STORAGE[dtype]), ("TURNS", str(turns)))
     grid, threads = (-(-columns // 32), 1, 1), 32 * turns
@@ -393,7 +394,7 @@ def _defines(geometry: Geometry, dtype: torch.dtype, hidden: int) -> tuple[tuple
 
 
 def _tile_bytes(geometry: Geometry) -> int:
-    """Two tiles of x and of the gradient of the output; see `cuda/fused_backward_tile.h`."""
+    """Two tiles of x and of the gradient of the output; see `kernels/fused_backward_tile.h`."""
     reach = (_TILE - 1) * geometry.stride[0] + geometry.kernel_size
     row = _multiple(geometry.channels // geometry.groups, 16) + _GAP
     return 2 * 2 * (reach**2 + _TILE**2) * row

@@ -26,7 +26,7 @@ class Launch:
     """One launch of one specialised kernel.
 
     Attributes:
-        source: File in `cuda/` that holds it, such as "aggregate.cu".
+        source: File in `kernels/` that holds it, such as "aggregate.cu".
         entry: Name of the `extern "C" __global__` function.
         defines: Macros it is compiled with, (name, value). A kernel is compiled for each set of
             them, so they hold K, stride, dtype, layout and tile, never batch or image size.
@@ -81,7 +81,7 @@ def _drive(
     tensors: Sequence[Tensor | None],
     scalars: Sequence[Any],
 ) -> None:
-    from ops.involution.backends.cuda_driver import run as drive
+    from ops.involution.backends.cuda.driver import run as drive
 
     drive(launch, problem, tensors, scalars)
 

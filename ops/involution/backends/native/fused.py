@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ops.involution import layout
-from ops.involution.backends import native_library as native
 from ops.involution.backends.base import Fused, Gradients
+from ops.involution.backends.native import library as native
 from ops.involution.geometry import Geometry
 
 __all__ = ["FUSED"]

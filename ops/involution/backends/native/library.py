@@ -1,4 +1,4 @@
-"""Loads the C++ kernels of `native/` with ctypes and calls them.
+"""Loads the C++ kernels of `kernels/` with ctypes and calls them.
 
 The installation builds them as an optional extension with a plain C interface; see `setup.py`.
 """
@@ -73,7 +73,7 @@ class Kernels:
 
 
 class Plan:
-    """The C structure of `native/plan.h`, filled for one geometry and set of strides."""
+    """The C structure of `kernels/plan.h`, filled for one geometry and set of strides."""
 
     def __init__(self, values: Sequence[int]) -> None:
         self._values = (ctypes.c_int64 * len(values))(*values)

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ops.involution.backends import cuda_compiler
-from ops.involution.backends.cuda_launch import Launch
+from ops.involution.backends.cuda import compiler as cuda_compiler
+from ops.involution.backends.cuda.launch import Launch
 
 __all__ = ["DriverError", "run"]
 
@@ -63,7 +63,7 @@ def run(
     tensors: Sequence[Tensor | None],
     scalars: Sequence[Any] = (),
 ) -> None:
-    """Launches on the current stream of the tensors' device; see `cuda_launch.run`.
+    """Launches on the current stream of the tensors' device; see `launch.run`.
 
     Raises:
         DriverError: If the driver refuses; a fault of the kernel itself shows at a later call.
