@@ -19,7 +19,9 @@ NumberKind = Literal["plain", "scaled", "bytes", "percent"]
 
 DIGITS = 4  # significant: one more than two runs of a training or a measurement agree in
 _SMALLEST, _LARGEST = 1e-4, 1e6  # outside, a count of zeros has to be read: a power of ten is due
+# SI prefixes, the largest first
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+# IEC prefixes
 _BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 _ALIKE = 1e3  # ends of an interval further apart share no useful number of decimals
 _WIDE = 100  # from here on two decimals are five digits

@@ -2,16 +2,16 @@
 
 from invsearch.bench.against import Change, compare_documents, load_document
 from invsearch.bench.case import Candidate, Case, Cost, Result, Settings, measure_case
-from invsearch.bench.session import COMPOSITES, Session, plan, run
+from invsearch.bench.session import COMPOSITES, BenchSession, plan, run
 
 __all__ = [
     "COMPOSITES",
+    "BenchSession",
     "Candidate",
     "Case",
     "Change",
     "Cost",
     "Result",
-    "Session",
     "Settings",
     "compare_documents",
     "load_document",

@@ -14,7 +14,7 @@ from ops.timing import Interval, Verdict
 
 __all__ = ["Change", "compare_documents", "load_document"]
 
-SCHEMA = 1
+SCHEMA = 1  # of the JSON; rises with every change that readers must know of
 SAME_MACHINE = ("cpu_model", "cpu_capability", "logical_cores", "gpu")
 
 

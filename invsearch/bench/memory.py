@@ -17,7 +17,7 @@ _MMAP_BYTES = "65536"
 AT_MOST = 0.1
 """The part of the kernel tensor that a layer's extra memory may be."""
 
-BATCH = 8
+BATCH = 8  # images, as in the benchmark's other rows
 SHAPE: LayerShape = next(shape for shape in REDNET50 if shape.name == "s1")
 BACKENDS = ("default", "native", "torch", "unfold")
 

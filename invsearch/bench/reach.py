@@ -17,9 +17,9 @@ from invsearch.bench.networks import compiled_networks_case, networks_case, unfo
 from invsearch.bench.shapes import REDNET50
 from ops.timing import Interval
 
-__all__ = ["CLAIMS", "Claim", "Outcome", "outcome", "reach_cases"]
+__all__ = ["CLAIMS", "Claim", "ReachOutcome", "outcome", "reach_cases"]
 
-BATCHES = (1, 8)
+BATCHES = (1, 8)  # images: an answer at a time, and what two cores take as a batch
 WINDOWS = tuple(shape for shape in REDNET50 if shape.kernel_size == 7)
 
 
@@ -45,7 +45,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReachOutcome:
     """A claim and the measured ratio."""
 
     claim: Claim
@@ -119,11 +119,11 @@ def reach_cases(settings: Settings) -> Iterator[tuple[str, Callable[[], Case]]]:
         yield "reach/training", functools.partial(training_case, 8, device)
 
 
-def outcome(claim: Claim, result: Result) -> Outcome | None:
+def outcome(claim: Claim, result: Result) -> ReachOutcome | None:
     """The measured ratio over the fastest reference; None if one of the names did not run."""
     medians = {name: one.median for name, one in result.comparison.measurements.items()}
     over = min((n for n in claim.over if n in medians), key=medians.__getitem__, default=None)
     if over is None or claim.candidate not in medians:
         return None
     ratio = result.comparison.speedup(claim.candidate, over)
-    return Outcome(claim, over, ratio) if math.isfinite(ratio.value) else None
+    return ReachOutcome(claim, over, ratio) if math.isfinite(ratio.value) else None

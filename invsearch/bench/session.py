@@ -16,16 +16,16 @@ from invsearch.bench.case import Case, Result, Settings, measure_case, threads
 from invsearch.bench.case_worker import measure_apart
 from invsearch.bench.layers import bare_case, layer_case
 from invsearch.bench.memory import BACKENDS, ExtraMemory, extra_memory
-from invsearch.bench.reach import CLAIMS, Outcome, outcome, reach_cases
+from invsearch.bench.reach import CLAIMS, ReachOutcome, outcome, reach_cases
 from invsearch.bench.shapes import REDNET50
 from invsearch.bench.study import study_cases, study_rows
 from invsearch.errors import InputError, TrialError, nearest
 from ops.timing import Roofline, environment, roofline
 from ops.timing.workload import Mode
 
-__all__ = ["COMPOSITES", "SCHEMA", "Session", "plan", "run"]
+__all__ = ["COMPOSITES", "SCHEMA", "BenchSession", "plan", "run"]
 
-SCHEMA = 1
+SCHEMA = 1  # of the JSON; rises with every change that readers must know of
 COMPOSITES = ("reach", "study")
 MEMORY = "reach/memory"
 MODES: tuple[Mode, ...] = ("forward", "backward")
@@ -35,7 +35,7 @@ Plan = list[tuple[str, Callable[[], Case]]]
 
 
 @dataclass
-class Session:
+class BenchSession:
     """What one run measured.
 
     Attributes:
@@ -54,7 +54,7 @@ class Session:
     failures: dict[str, str] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=environment)
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[ReachOutcome]:
         """The claims whose cases were measured, with their ratios."""
         by_name = {result.name: result for result in self.results}
         found = [outcome(claim, by_name[claim.case]) for claim in CLAIMS if claim.case in by_name]
@@ -103,7 +103,7 @@ def plan(names: Sequence[str], settings: Settings) -> Plan:
 
 def run(
     names: Sequence[str], settings: Settings, progress: Progress = lambda line: None
-) -> Session:
+) -> BenchSession:
     """Measures the machine's ceilings and then the cases that `names` ask for.
 
     Raises:
@@ -114,7 +114,7 @@ def run(
     _require_device(settings.device)
     cases = plan(names, settings)
     progress("ceilings of this machine")
-    session = Session(settings, _roofline(settings))
+    session = BenchSession(settings, _roofline(settings))
     for number, (name, make) in enumerate(cases, start=1):
         progress(f"[{number}/{len(cases)}] {name}")
         if name == MEMORY:
@@ -140,7 +140,7 @@ def _roofline(settings: Settings) -> Roofline:
         return roofline(settings.device)
 
 
-def _measure_memory(session: Session) -> None:
+def _measure_memory(session: BenchSession) -> None:
     for candidate in BACKENDS:
         if ops.backends().get(candidate, "available") != "available":
             session.failures[f"{MEMORY}/{candidate}"] = ops.backends()[candidate]

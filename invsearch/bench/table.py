@@ -12,8 +12,8 @@ from invsearch.bench.against import Change
 from invsearch.bench.case import Result
 from invsearch.bench.layers import CONVOLUTION
 from invsearch.bench.memory import AT_MOST, ExtraMemory
-from invsearch.bench.reach import Outcome
-from invsearch.bench.session import Session
+from invsearch.bench.reach import ReachOutcome
+from invsearch.bench.session import BenchSession
 from invsearch.value import significant
 from ops.timing import Interval, Measurement, Roofline
 
@@ -29,7 +29,7 @@ _STYLES = {
 }
 
 
-def session_tables(session: Session) -> Group:
+def session_tables(session: BenchSession) -> Group:
     """The machine's ceilings, the cases, the claims, the memory, and what could not run."""
     parts: list[Any] = [_machine(session)]
     if session.results:
@@ -52,7 +52,7 @@ def changes_table(changes: Sequence[Change]) -> Table:
     return table
 
 
-def _cases(session: Session) -> Table:
+def _cases(session: BenchSession) -> Table:
     table = _table(
         "case",
         "candidate",
@@ -88,7 +88,7 @@ def _row(result: Result, name: str, one: Measurement, roof: Roofline) -> Iterato
     yield "*" if one.flags or one.missed else ""
 
 
-def _reach(outcomes: Sequence[Outcome]) -> Table:
+def _reach(outcomes: Sequence[ReachOutcome]) -> Table:
     table = _table("what", "over", "ratio", "at least", "aim", "reached")
     for one in outcomes:
         claim = one.claim
@@ -109,7 +109,7 @@ def _memory(found: Sequence[ExtraMemory]) -> Table:
     return table
 
 
-def _machine(session: Session) -> str:
+def _machine(session: BenchSession) -> str:
     around, roof = session.environment, session.roof
     return (
         f"{around['cpu_model']}, {around['cpu_capability']}, {session.settings.threads} threads, "
@@ -118,7 +118,7 @@ def _machine(session: Session) -> str:
     )
 
 
-def _notes(session: Session) -> Iterator[str]:
+def _notes(session: BenchSession) -> Iterator[str]:
     """What the asterisks mean, each reason once, and what did not run."""
     reasons: dict[str, None] = {}
     skipped: dict[str, str] = dict(session.failures)

@@ -17,7 +17,7 @@ __all__ = ["HEAD", "STEM", "final_convolution", "stem_operator"]
 
 # Of a RedNet stem's involution, as the paper has it.
 _STEM_GROUP_CHANNELS = 16
-_STEM_REDUCTION = 4
+_STEM_REDUCTION = 4  # the paper's r
 
 
 def _rednet(stem: StemSpec) -> Iterator[tuple[int, int, BlockSpec | None]]:

@@ -11,8 +11,8 @@ from invsearch.paper.row import Row, unjudged
 
 __all__ = ["ablation"]
 
-_DEPTH = 50
-_WIDTHS = (64, 128, 256, 512)
+_DEPTH = 50  # the paper's ablations are of RedNet-50
+_WIDTHS = (64, 128, 256, 512)  # inside its bottlenecks
 
 
 def ablation() -> list[Row]:

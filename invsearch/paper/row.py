@@ -15,7 +15,7 @@ PUBLISHED = "published"
 LIKE_FOR_LIKE = "paper, like for like"
 """The paper's convention applied in the same way to every row of a table."""
 
-_TOLERANCE_PERCENT = 0.1
+_TOLERANCE_PERCENT = 0.1  # every published cost of ours comes out within it
 _HALF_DIGITS = Decimal("1.2")
 
 

@@ -11,7 +11,7 @@ from invsearch.paper.tables import published_table
 
 __all__ = ["runtime"]
 
-_RESOLUTION = 224
+_RESOLUTION = 224  # of the paper's CPU timings
 _QUANTITY = "latency_ms"
 _RATIO = "latency_ratio"
 

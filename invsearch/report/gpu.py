@@ -47,9 +47,9 @@ def find_gpu_benchmark(folder: Path = RESULTS) -> GpuBenchmark:
         document = json.loads((folder / "bench-gpu.json").read_text(encoding="utf-8"))
         return GpuBenchmark(_NAME, _machine(document), None, [_row(r) for r in document["rows"]])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        from invsearch.bench.gpu_rows import ROWS, Measured
+        from invsearch.bench.gpu.rows import ROWS, GpuFigure
 
-        rows = [_row(Measured(row, None, _NO_FILE).as_dict()) for row in ROWS]
+        rows = [_row(GpuFigure(row, None, _NO_FILE).as_dict()) for row in ROWS]
         return GpuBenchmark(_NAME, _NOT_MEASURED, None, rows)
 
 

@@ -13,6 +13,7 @@ from invsearch.metrics import Direction
 
 __all__ = ["SpaceOutline", "outline"]
 
+# as in space/yaml_file.py
 _SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 

@@ -12,7 +12,7 @@ from invsearch.runs.trial import SCHEMA, Trial
 
 __all__ = ["Replicate", "fold"]
 
-_Z = 1.959964
+_Z = 1.959964  # of a two-sided 95 % interval
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from invsearch.space.architecture import Architecture
 
 __all__ = ["SCHEMA", "Origin", "State", "Trial"]
 
-SCHEMA = 1
+SCHEMA = 1  # of the JSON; rises with every change that readers must know of
 State = Literal["complete", "stopped", "failed", "infeasible"]
 Origin = Literal["baseline", "sampler", "retry"]
 

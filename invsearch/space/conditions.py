@@ -11,7 +11,7 @@ from invsearch.space.architecture import Value
 __all__ = [
     "Atom",
     "Clause",
-    "Rule",
+    "ConditionRule",
     "Term",
     "explicit_clauses",
     "holds",
@@ -30,7 +30,7 @@ Clause = tuple[Term, ...]
 """Terms of which one must hold."""
 
 
-class Rule(Protocol):
+class ConditionRule(Protocol):
     """What rules combinations of some parameters out."""
 
     @property

@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 
 from invsearch.space.architecture import Value
-from invsearch.space.conditions import Clause, Rule, Term, holds, mentioned
+from invsearch.space.conditions import Clause, ConditionRule, Term, holds, mentioned
 from invsearch.space.parameter import Parameter
 
 __all__ = ["Pins", "TooManyStatesError", "count_assignments"]
@@ -35,7 +35,9 @@ class _Other:
 _OTHER: Value = _Other()  # type: ignore[assignment]
 
 
-def count_assignments(plan: _Plan, due: Sequence[Sequence[Rule]], pins: Pins) -> int | float:
+def count_assignments(
+    plan: _Plan, due: Sequence[Sequence[ConditionRule]], pins: Pins
+) -> int | float:
     """Count the assignments of active parameters that no rule forbids.
 
     Goes through the parameters in order and merges partial assignments that the conditions and
@@ -78,7 +80,7 @@ def _times(number: int | float, weight: int | float) -> int | float:
     return math.inf if math.inf in (number, weight) else number * weight
 
 
-def _forbidden(rules: Sequence[Rule], chosen: _Chosen) -> bool:
+def _forbidden(rules: Sequence[ConditionRule], chosen: _Chosen) -> bool:
     return any(rule.problem(tuple(map(chosen.get, rule.names))) is not None for rule in rules)
 
 
@@ -115,7 +117,7 @@ def _residual(terms: Sequence[tuple[Term, Term]], chosen: _Chosen) -> Hashable:
 class _Frontier:
     """What the rest of a plan can still tell about a partial assignment."""
 
-    def __init__(self, plan: _Plan, due: Sequence[Sequence[Rule]]) -> None:
+    def __init__(self, plan: _Plan, due: Sequence[Sequence[ConditionRule]]) -> None:
         self._place = {parameter.name: i for i, (parameter, _) in enumerate(plan)}
         self._parameters = {parameter.name: parameter for parameter, _ in plan}
         self.ruled = {name for rules in due for rule in rules for name in rule.names}
@@ -141,7 +143,7 @@ class _Frontier:
         ]
         self._residuals: dict[Hashable, Hashable] = {}
 
-    def _first(self, rule: Rule) -> int:
+    def _first(self, rule: ConditionRule) -> int:
         return min(self._place[name] for name in rule.names)
 
     def _begins(self, clause: Clause) -> int:
@@ -167,7 +169,7 @@ class _Frontier:
                 residuals.add(residual)
         return tuple(seen), frozenset(residuals)
 
-    def _rule(self, index: int, rule: Rule, chosen: _Chosen) -> Hashable:
+    def _rule(self, index: int, rule: ConditionRule, chosen: _Chosen) -> Hashable:
         """Which completions the rule allows: True for all, False for none."""
         past = tuple(chosen.get(n) if self._place[n] < index else None for n in rule.names)
         memo = (id(rule), index, past)
@@ -175,7 +177,9 @@ class _Frontier:
             self._residuals[memo] = self._completions(index, rule, past)
         return self._residuals[memo]
 
-    def _completions(self, index: int, rule: Rule, past: tuple[Value | None, ...]) -> Hashable:
+    def _completions(
+        self, index: int, rule: ConditionRule, past: tuple[Value | None, ...]
+    ) -> Hashable:
         names = [n for n in rule.names if self._place[n] >= index]
         domains = [[None, *self._parameters[n].values()] for n in names]
         if math.prod(map(len, domains)) > _MAX_COMPLETIONS:

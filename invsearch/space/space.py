@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import InputError, nearest
 from invsearch.space.architecture import Architecture, Value
-from invsearch.space.conditions import Clause, Rule, explicit_clauses, holds, mentioned, ordered
+from invsearch.space.conditions import (
+    Clause,
+    ConditionRule,
+    explicit_clauses,
+    holds,
+    mentioned,
+    ordered,
+)
 from invsearch.space.counting import Pins, TooManyStatesError, count_assignments
 from invsearch.space.parameter import Parameter
 from invsearch.space.yaml_file import show
@@ -46,7 +53,7 @@ class Space:
         parameters: Sequence[Parameter],
         *,
         clauses: Mapping[str, tuple[Clause, ...]] | None = None,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[ConditionRule] = (),
         constants: Mapping[str, Any] | None = None,
     ) -> None:
         by_name = {parameter.name: parameter for parameter in parameters}
@@ -60,7 +67,7 @@ class Space:
         self._plan = tuple((p.name, p, clauses.get(p.name, ())) for p in self.parameters)
         self._rules = tuple(rules)
         place = {name: index for index, name in enumerate(order)}
-        self._due: list[list[Rule]] = [[] for _ in order]
+        self._due: list[list[ConditionRule]] = [[] for _ in order]
         for rule in rules:
             self._due[max(place[name] for name in rule.names)].append(rule)
 

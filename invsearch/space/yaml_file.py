@@ -23,6 +23,7 @@ Path = tuple[str | int, ...]
 
 _MAX_NODES = 20_000  # of a file: the largest space of blocks has hundreds; an alias bomb has more
 _MAX_DIGITS = 400  # of a number: any float has fewer, and Python refuses more than 4300
+# decimal, as MACs and parameters are counted
 _SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9}
 _TAG = "tag:yaml.org,2002:"
 _RESOLVERS = (

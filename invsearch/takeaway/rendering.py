@@ -13,7 +13,7 @@ from invsearch.report.text import counted_noun, display, fidelity, interval
 from invsearch.takeaway.evaluate import Evaluated
 from invsearch.takeaway.export import Exported
 from invsearch.takeaway.remeasure import Remeasured
-from invsearch.takeaway.train import Trained
+from invsearch.takeaway.train import TrainedTrial
 
 __all__ = ["metric_table", "print_evaluated", "print_exported", "print_measured", "print_trained"]
 
@@ -35,7 +35,7 @@ def print_measured(found: Remeasured, name: str) -> None:
     _line(console, f"added to the run: the mean of {found.recorded.n} is {mean} ({ends})")
 
 
-def print_trained(trained: Trained) -> None:
+def print_trained(trained: TrainedTrial) -> None:
     """Print the networks that were kept and, where it is about them, the trial's new metrics."""
     console = _console()
     for folder, metrics in trained.kept.items():

@@ -23,7 +23,7 @@ from invsearch.takeaway.pick import Pick
 __all__ = ["CONFIG", "WEIGHTS", "SavedNetwork", "config_of", "costs", "load_network"]
 __all__ += ["save_network", "write_bytes"]
 
-FORMAT, SCHEMA = "invsearch-network", 1
+FORMAT, SCHEMA = "invsearch-network", 1  # of config.json
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 

@@ -22,7 +22,7 @@ from invsearch.takeaway.record import record, times
 from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, config_of, save_network
 from invsearch.train.recipe import Recipe
 
-__all__ = ["TrainOptions", "Trained", "train"]
+__all__ = ["TrainOptions", "TrainedTrial", "train"]
 
 SEEDS = 3  # the fewest with a deviation that is more than a difference
 CHECKPOINT = "checkpoint.pt"
@@ -62,7 +62,7 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedTrial:
     """What training brought.
 
     Attributes:
@@ -76,7 +76,7 @@ class Trained:
     kept: dict[Path, dict[str, Metric]] = field(default_factory=dict)
 
 
-def train(run: str | Path, number: int, options: TrainOptions, tell: Told) -> Trained:
+def train(run: str | Path, number: int, options: TrainOptions, tell: Told) -> TrainedTrial:
     """Train the architecture of a trial again, at the run's recipe or another one.
 
     At the run's recipe each further seed is a replicate: the trial's metrics become means over its
@@ -153,12 +153,12 @@ def _set_threads(picked: Pick, options: TrainOptions) -> None:
         torch.set_num_threads(max(1, int(picked.problem.file.cluster.cpus_per_trial)))
 
 
-def _train_seeds(picked: Pick, options: TrainOptions, records: bool, tell: Told) -> Trained:
+def _train_seeds(picked: Pick, options: TrainOptions, records: bool, tell: Told) -> TrainedTrial:
     count = options.seeds or (SEEDS if options.output is None else 1)
     seeds = [picked.trial.seed]
     seeds += [replicate_seed(picked.trial.seed, number) for number in range(1, count)]
     known = {picked.trial.seed, *_recorded_seeds(picked)}
-    result = Trained(picked.trial)
+    result = TrainedTrial(picked.trial)
     for seed in seeds:
         wanted = records and seed not in known
         target = None if options.output is None else _target(options.output, seed, count)
@@ -169,13 +169,13 @@ def _train_seeds(picked: Pick, options: TrainOptions, records: bool, tell: Told)
 
 
 def _train_one(
-    picked: Pick, job: Job, target: Path | None, wanted: bool, result: Trained, tell: Told
-) -> Trained:
+    picked: Pick, job: Job, target: Path | None, wanted: bool, result: TrainedTrial, tell: Told
+) -> TrainedTrial:
     started, kept, trial = datetime.now(UTC), dict(result.kept), result.trial
     saved = _already(target, job) if target is not None else None
     if saved is not None and not wanted:
         tell(f"seed {job.seed}: {target} holds this training already")
-        return Trained(trial, result.recorded, {**kept, saved.path: saved.metrics})
+        return TrainedTrial(trial, result.recorded, {**kept, saved.path: saved.metrics})
     folder = target or picked.folder.checkpoint_dir(picked.trial.number)
     checkpoint = folder / (CHECKPOINT if target else f"replicate-{job.seed}.pt")
     finished = job.run(checkpoint, tell)
@@ -191,7 +191,7 @@ def _train_one(
         )
         trial = record(picked, replicate)
     _forget(checkpoint, picked if target is None else None)
-    return Trained(trial, result.recorded + wanted, kept)
+    return TrainedTrial(trial, result.recorded + wanted, kept)
 
 
 def _job(picked: Pick, options: TrainOptions, seed: int) -> Job:

@@ -21,7 +21,7 @@ from invsearch.testing.problems import landscape, searched, told
 
 __all__ = ["ExecutorConformance"]
 
-_STEPS = 4
+_STEPS = 4  # of an evaluation: enough for a rung and a kill between
 
 
 class ExecutorConformance:

@@ -12,7 +12,7 @@ from invsearch.metrics import Fidelity, Metric
 
 __all__ = ["accuracy_metrics", "score", "wilson_interval"]
 
-_Z = 1.959964
+_Z = 1.959964  # of a two-sided 95 % interval
 
 
 def accuracy_metrics(

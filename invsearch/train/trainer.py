@@ -27,8 +27,8 @@ from invsearch.train.step import Step
 
 __all__ = ["Trainer"]
 
-_NORM_BATCH = 128
-_NORM_IMAGES = 10 * _NORM_BATCH
+_NORM_BATCH = 128  # images a batch norm's statistics are taken over at once
+_NORM_IMAGES = 10 * _NORM_BATCH  # at most: a third of the time of an epoch on digits
 
 
 class Trainer:

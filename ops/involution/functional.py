@@ -11,7 +11,7 @@ from ops.involution.geometry import Pair, pair
 
 __all__ = ["involution2d"]
 
-_ONE = (1, 1)
+_ONE = (1, 1)  # the default of stride and dilation
 
 
 def involution2d(

@@ -33,7 +33,7 @@ DISTURBING = frozenset({0x004, 0x008, 0x020, 0x040, 0x080})
 
 # nvmlPerfPolicyType_t and nvmlTemperatureSensors_t of nvml.h
 _POLICIES = {"power": 0, "thermal": 1}
-_CELSIUS = 0
+_CELSIUS = 0  # NVML_TEMPERATURE_GPU
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from invsearch.search.sampler.boxes import RegionBoxes, non_dominated
+from invsearch.search.sampler.boxes import UndominatedBoxes, non_dominated
 from invsearch.search.sampler.ehvi import Marginal, expected_gain
 from invsearch.search.sampler.gp import GaussianProcess
 from invsearch.search.sampler.kernel import Features
@@ -37,11 +37,11 @@ class Acquisition:
         limits: Models of measured constraints (met at or below 0), and of failure.
     """
 
-    boxes: RegionBoxes
+    boxes: UndominatedBoxes
     surrogates: Mapping[int, Surrogate]
     pending: Features
     limits: Sequence[Surrogate]
-    _regions: dict[int, RegionBoxes] = field(default_factory=dict, init=False, repr=False)
+    _regions: dict[int, UndominatedBoxes] = field(default_factory=dict, init=False, repr=False)
 
     def scores(self, at: Features, known: Mapping[int, Array]) -> Array:
         """Score every candidate: (n,), higher is better.
@@ -71,14 +71,14 @@ class Acquisition:
     def _processes(self) -> dict[int, GaussianProcess]:
         return {m: s.with_pending(self.pending) for m, s in self.surrogates.items()}
 
-    def _region(self, most: int) -> RegionBoxes:
+    def _region(self, most: int) -> UndominatedBoxes:
         if most not in self._regions:
             self._regions[most] = self.boxes.coarse(most)
         return self._regions[most]
 
     def _score(
         self,
-        region: RegionBoxes,
+        region: UndominatedBoxes,
         at: Features,
         known: Mapping[int, Array],
         points: int | None = None,
@@ -98,7 +98,7 @@ class Acquisition:
 
 
 def _gain(
-    boxes: RegionBoxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]]
+    boxes: UndominatedBoxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]]
 ) -> Array:
     predicted = {m: Marginal(mean, sd) for m, (mean, sd) in raw.items()}
     gain = expected_gain(boxes, known, predicted)
@@ -119,7 +119,7 @@ def _predict(process: GaussianProcess, at: Features, points: int | None) -> tupl
     return process.mean(at), process.part(points).predict(at)[1]
 
 
-def undominated_region(incumbents: Mapping[int, Array], reference: Array) -> RegionBoxes:
+def undominated_region(incumbents: Mapping[int, Array], reference: Array) -> UndominatedBoxes:
     """The region that incumbents leave below ``reference``.
 
     Args:
@@ -127,4 +127,4 @@ def undominated_region(incumbents: Mapping[int, Array], reference: Array) -> Reg
         reference: (objectives,), the worst corner.
     """
     points = np.stack([incumbents[m] for m in range(len(reference))], axis=1)
-    return RegionBoxes(reference, points[non_dominated(points)], _MOST_BOXES)
+    return UndominatedBoxes(reference, points[non_dominated(points)], _MOST_BOXES)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RegionBoxes", "hypervolume", "non_dominated"]
+__all__ = ["UndominatedBoxes", "hypervolume", "non_dominated"]
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def non_dominated(points: Array) -> NDArray[np.bool_]:
     return keep
 
 
-class RegionBoxes:
+class UndominatedBoxes:
     """The undominated region below ``reference``, cut by one front member after another.
 
     Attributes:
@@ -60,9 +60,9 @@ class RegionBoxes:
                 break
             self.cut(member)
 
-    def coarse(self, most: int) -> RegionBoxes:
+    def coarse(self, most: int) -> UndominatedBoxes:
         """The larger region of about ``most`` boxes; gains there are no smaller."""
-        return self if len(self) <= most else RegionBoxes(self.reference, self._members, most)
+        return self if len(self) <= most else UndominatedBoxes(self.reference, self._members, most)
 
     def __len__(self) -> int:
         return len(self.upper)
@@ -104,6 +104,6 @@ def hypervolume(points: Array, reference: Array) -> float:
     if not len(inside):
         return 0.0
     ideal = inside.min(axis=0)
-    boxes = RegionBoxes(reference, inside[non_dominated(inside)])
+    boxes = UndominatedBoxes(reference, inside[non_dominated(inside)])
     missing = np.prod(np.maximum(boxes.upper - np.maximum(boxes.lower, ideal), 0.0), axis=1).sum()
     return float(np.prod(reference - ideal) - missing)

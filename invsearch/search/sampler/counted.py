@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.search.sampler.boxes import RegionBoxes, non_dominated
+from invsearch.search.sampler.boxes import UndominatedBoxes, non_dominated
 from invsearch.search.sampler.candidates import unique_rows
 from invsearch.search.sampler.catalogue import Catalogue
 from invsearch.search.sampler.history import History
 
-__all__ = ["Counted", "best_first"]
+__all__ = ["CountedOrder", "best_first"]
 
 Array = NDArray[np.float64]
 
@@ -22,13 +22,13 @@ _MOST_BOXES = 4_000  # past which a bound stands for a gain: an exact one is a p
 _CHUNK = 2_000_000  # numbers at a time: 16 MB in float64
 
 
-def _gains(boxes: RegionBoxes, points: Array) -> Array:
+def _gains(boxes: UndominatedBoxes, points: Array) -> Array:
     step = max(1, _CHUNK // len(boxes))
     parts = [boxes.gain(points[i : i + step]) for i in range(0, len(points), step)]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-class Counted:
+class CountedOrder:
     """Orders the candidates of a block of trials at a time, from the trials before the block.
 
     Costs are cheap beside trials, so where a space cannot be listed each block breeds several
@@ -116,7 +116,7 @@ def best_first(values: Array, seen: Array) -> Iterator[int]:
     rest = np.arange(len(values))
     front = seen[non_dominated(seen)]
     while len(rest):
-        boxes = RegionBoxes(reference, front)
+        boxes = UndominatedBoxes(reference, front)
         layer = rest[non_dominated(values[rest])]
         bounds = _gains(boxes, values[layer])
         taken = []

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx
 
-from invsearch.search.sampler.boxes import RegionBoxes
+from invsearch.search.sampler.boxes import UndominatedBoxes
 
 __all__ = ["Marginal", "expected_gain"]
 
 Array = NDArray[np.float64]
 
-_SQRT_2PI = float(np.sqrt(2.0 * np.pi))
+_SQRT_2PI = float(np.sqrt(2.0 * np.pi))  # of the normal density
 _CHUNK = 2_000_000  # numbers at a time: 16 MB in float64, which a last-level cache holds
 
 
@@ -77,7 +77,7 @@ def _predicted_sides(prediction: Marginal, lower: Array, upper: Array) -> Array:
 
 
 def expected_gain(
-    boxes: RegionBoxes, known: Mapping[int, Array], predicted: Mapping[int, Marginal]
+    boxes: UndominatedBoxes, known: Mapping[int, Array], predicted: Mapping[int, Marginal]
 ) -> Array:
     """Expected hypervolume improvement of every candidate: (n,).
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.sampler.candidates import unique_rows
 from invsearch.search.sampler.catalogue import Catalogue, Points
-from invsearch.search.sampler.counted import Counted
+from invsearch.search.sampler.counted import CountedOrder
 from invsearch.search.sampler.history import History
 from invsearch.search.sampler.models import Models
 from invsearch.search.sampler.reader import Reader
@@ -72,7 +72,7 @@ class Proposer:
         self._catalogue = Catalogue(space, signs, seed, **known)
         names = self._catalogue.encoder.names
         self._reader = Reader(self._catalogue.space.row, len(names), signs)
-        self._counted = Counted(self._catalogue)
+        self._counted = CountedOrder(self._catalogue)
         self._start = start
 
     def fits(self, space: Mapping[str, BaseDistribution], signs: Array) -> bool:

@@ -10,7 +10,7 @@ from invsearch.errors import InputError
 from invsearch.models.families import FAMILIES
 from invsearch.models.resolve import family_settings
 from invsearch.space.architecture import Value
-from invsearch.space.conditions import Clause, Rule, mentioned
+from invsearch.space.conditions import Clause, ConditionRule, mentioned
 from invsearch.space.entries import (
     checked_order,
     condition_values,
@@ -213,7 +213,7 @@ class _Builder:
         short = list(dict.fromkeys(self.layout.slots[n].key for n in names))
         raise unusable(self.document, slot.path, key, None, short)
 
-    def _blocks_given(self) -> Iterator[Rule]:
+    def _blocks_given(self) -> Iterator[ConditionRule]:
         for stage, name in enumerate(blocks_names(self.layout.family), 1):
             extra = set(self.whens.get(name, {})) - {"depth"}
             if extra or (name in self.varying and "depth" in self.conditional):

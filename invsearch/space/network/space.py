@@ -8,7 +8,7 @@ from typing import Any
 from invsearch.models.families import Family
 from invsearch.models.resolve import network_spec
 from invsearch.space.architecture import Value
-from invsearch.space.conditions import Clause, Rule, holds
+from invsearch.space.conditions import Clause, ConditionRule, holds
 from invsearch.space.counting import Pins, TooManyStatesError
 from invsearch.space.parameter import Parameter
 from invsearch.space.space import Chosen, Space
@@ -34,7 +34,7 @@ class NetworkSpace(Space):
         parameters: Sequence[Parameter],
         *,
         clauses: Mapping[str, tuple[Clause, ...]],
-        rules: Sequence[Rule],
+        rules: Sequence[ConditionRule],
         constants: Mapping[str, Any],
         family: Family,
     ) -> None:

@@ -11,8 +11,8 @@ import torch
 
 import ops
 from invsearch.bench import gpu, gpu_checks
-from invsearch.bench.gpu_first_call import first_call_s
-from invsearch.bench.gpu_layers import (
+from invsearch.bench.gpu.first_call import first_call_s
+from invsearch.bench.gpu.layers import (
     GROUP_CHANNELS,
     LAYERS,
     backward_of,
@@ -20,8 +20,8 @@ from invsearch.bench.gpu_layers import (
     forward_of,
     spans,
 )
-from invsearch.bench.gpu_rows import BATCHES, ROWS, Measured, row_of
-from invsearch.bench.gpu_session import Session
+from invsearch.bench.gpu.rows import BATCHES, ROWS, GpuFigure, row_of
+from invsearch.bench.gpu.session import GpuSession
 from invsearch.bench.shapes import LayerShape
 from invsearch.errors import InputError
 from invsearch.report.gpu import find_gpu_benchmark
@@ -72,24 +72,24 @@ def test_the_rows_are_what_must_be_reached() -> None:
 def test_verdicts_need_the_whole_interval(
     name: str, found: tuple[float, float, float], verdict: str
 ) -> None:
-    assert Measured(row_of(name), Interval(*found)).verdict == verdict
+    assert GpuFigure(row_of(name), Interval(*found)).verdict == verdict
 
 
 def test_a_row_without_a_value_is_not_measured_and_says_why() -> None:
-    one = Measured(row_of("fused/64"), None, "no time")
+    one = GpuFigure(row_of("fused/64"), None, "no time")
     assert one.as_dict()["verdict"] == "not measured"
     assert one.as_dict()["value"] is None
     assert "not measured (no time)" in str(one)
-    open_ended = Measured(row_of("fused/64"), Interval(2.0, 0.0, float("inf")))
+    open_ended = GpuFigure(row_of("fused/64"), Interval(2.0, 0.0, float("inf")))
     assert json.loads(json.dumps(open_ended.as_dict(), allow_nan=False))["high"] is None
 
 
 def test_what_the_machine_has_not_is_skipped_and_what_does_not_work_fails() -> None:
-    skipped = Measured(row_of("two"), None, "one GPU", skipped=True)
+    skipped = GpuFigure(row_of("two"), None, "one GPU", skipped=True)
     assert (skipped.verdict, skipped.failed) == ("skipped", False)
     assert str(skipped).endswith(": skipped (one GPU)")
-    wrong = Measured(row_of("capture"), Interval(0.0, 0.0, 0.0), "bare: refused")
-    assert (wrong.failed, Measured(row_of("two"), None, "late").failed) == (True, True)
+    wrong = GpuFigure(row_of("capture"), Interval(0.0, 0.0, 0.0), "bare: refused")
+    assert (wrong.failed, GpuFigure(row_of("two"), None, "late").failed) == (True, True)
     assert str(wrong).endswith(": fails (bare: refused)")
 
 
@@ -126,7 +126,7 @@ def test_every_operator_is_checked_at_every_shape_and_a_wrong_one_is_caught(
 
 
 def test_what_is_wrong_is_not_timed(tmp_path: Path) -> None:
-    session = Session("cuda", tmp_path / "x.json")
+    session = GpuSession("cuda", tmp_path / "x.json")
     wrong = gpu_checks.Check("fused", "fused, s1", 0.5, 0.004)
     session.checks = [wrong.as_dict(), gpu_checks.Check("bare", "fine", 1e-4, 0.004).as_dict()]
     assert session.disproved("fused") == "it disagrees with fp64: fused, s1"
@@ -138,7 +138,7 @@ def test_what_is_wrong_is_not_timed(tmp_path: Path) -> None:
 
 def test_only_a_whole_run_replaces_the_file(tmp_path: Path) -> None:
     path = tmp_path / "results" / "bench-gpu.json"
-    session = Session("cuda", path, rows=[Measured(row_of("fused/64"), None, "because")])
+    session = GpuSession("cuda", path, rows=[GpuFigure(row_of("fused/64"), None, "because")])
     partial = session.save()
     assert partial.name == "bench-gpu.partial.json"
     assert not path.exists()
@@ -186,7 +186,7 @@ def test_the_report_marks_what_is_not_measured(tmp_path: Path) -> None:
 
 
 def test_the_report_reads_what_was_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Session]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., GpuSession]
 ) -> None:
     make(tmp_path / "bench-gpu.json").save()
     shown = find_gpu_benchmark(tmp_path)
@@ -202,17 +202,17 @@ def test_the_report_reads_what_was_written(
 
 
 @pytest.fixture
-def make() -> Callable[..., Session]:
+def make() -> Callable[..., GpuSession]:
     """A whole session of five rows."""
 
-    def made(path: Path) -> Session:
+    def made(path: Path) -> GpuSession:
         rows = [
-            Measured(row_of("bare/s1/64"), Interval(0.85, 0.84, 0.86)),
-            Measured(row_of("first/bare"), Interval(0.7, 0.6, 0.8)),
-            Measured(row_of("fused/64"), None, "it failed"),
-            Measured(row_of("capture"), Interval(1.0, 1.0, 1.0)),
-            Measured(row_of("training/64"), Interval(0.7, 0.69, 0.71)),
+            GpuFigure(row_of("bare/s1/64"), Interval(0.85, 0.84, 0.86)),
+            GpuFigure(row_of("first/bare"), Interval(0.7, 0.6, 0.8)),
+            GpuFigure(row_of("fused/64"), None, "it failed"),
+            GpuFigure(row_of("capture"), Interval(1.0, 1.0, 1.0)),
+            GpuFigure(row_of("training/64"), Interval(0.7, 0.69, 0.71)),
         ]
-        return Session("cuda", path, copy={"value": 3000.0}, rows=rows, complete=True)
+        return GpuSession("cuda", path, copy={"value": 3000.0}, rows=rows, complete=True)
 
     return made

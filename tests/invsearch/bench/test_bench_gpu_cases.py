@@ -9,8 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ops
-from invsearch.bench import gpu_cases, gpu_compare, gpu_fresh, gpu_networks, gpu_works
-from invsearch.bench.gpu_rows import row_of
+from invsearch.bench.gpu import cases as gpu_cases
+from invsearch.bench.gpu import gpu_compare, gpu_fresh, gpu_networks, gpu_works
+from invsearch.bench.gpu.rows import row_of
 from invsearch.bench.shapes import LayerShape
 from ops.timing.cuda import graphed
 from ops.timing.roofline import copy_kernel

@@ -13,9 +13,9 @@ import pytest
 
 import ops
 from invsearch.bench import gpu, gpu_cases, gpu_checks
-from invsearch.bench.gpu_budget import NEEDS, late, needed, sampling_seconds
-from invsearch.bench.gpu_rows import ROWS, Measured, Row, row_of
-from invsearch.bench.gpu_session import Session
+from invsearch.bench.gpu.budget import NEEDS, late, needed, sampling_seconds
+from invsearch.bench.gpu.rows import ROWS, GpuClaim, GpuFigure, row_of
+from invsearch.bench.gpu.session import GpuSession
 from ops.timing import Interval
 
 CHECKS_SECONDS = 35.0
@@ -26,12 +26,12 @@ import sys, threading, time
 import ops
 from pathlib import Path
 from invsearch.bench import gpu, gpu_budget, gpu_cases, gpu_checks, gpu_session
-from invsearch.bench.gpu_rows import Measured
+from invsearch.bench.gpu.rows import GpuFigure
 from ops.timing import Interval
 
 def measure_row(row, device, seconds):
     if row.name == "bare/s1/64":
-        return Measured(row, Interval(0.9, 0.9, 0.9))
+        return GpuFigure(row, Interval(0.9, 0.9, 0.9))
     print("waiting", flush=True)
     forever = threading.Lock()
     forever.acquire(), forever.acquire()
@@ -48,13 +48,13 @@ sys.exit(gpu.main(sys.argv[1:]))
 KILLS = """
 import json, os, random, signal, sys, time
 from pathlib import Path
-from invsearch.bench.gpu_rows import ROWS, Measured
-from invsearch.bench.gpu_session import Session
+from invsearch.bench.gpu.rows import ROWS, GpuFigure
+from invsearch.bench.gpu.session import GpuSession
 from ops.timing import Interval
 
 path, found, saves = Path(sys.argv[1]), Interval(1.0, 0.9, 1.1), set()
-session = Session("cuda", path, planned=ROWS)
-session.rows = [Measured(row, found, None, {"samples": [0.1] * 200}) for row in ROWS]
+session = GpuSession("cuda", path, planned=ROWS)
+session.rows = [GpuFigure(row, found, None, {"samples": [0.1] * 200}) for row in ROWS]
 partial = session.save()
 for turn in range(25):
     child = os.fork()
@@ -86,7 +86,7 @@ assert gpu.main(["--plan"]) == 0
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Session, float], None]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[GpuSession, float], None]:
     """A GPU that is there and right; lets seconds pass in a session."""
     monkeypatch.setattr(ops, "backends", lambda: {"cuda": "available"})
     monkeypatch.setattr(gpu_cases, "copy_rate", lambda device: {"value": 4000.0})
@@ -95,7 +95,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Session, float], None]:
     def checks(device: str) -> Iterator[gpu_checks.Check]:
         yield gpu_checks.Check("bare", "fine", 1e-4, 4e-3)
 
-    def passing(session: Session, seconds: float) -> None:
+    def passing(session: GpuSession, seconds: float) -> None:
         session.began -= seconds
 
     monkeypatch.setattr(gpu_checks, "checks", checks)
@@ -122,14 +122,14 @@ def test_the_whole_fits_the_budget_whatever_came_before(
     before: float,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    clock: Callable[[Session, float], None],
+    clock: Callable[[GpuSession, float], None],
 ) -> None:
     """Each row takes all that it may; only after slow checks are the last ones left out."""
-    session = Session("cuda", tmp_path / "x.json", ROWS, gpu.SECONDS)
+    session = GpuSession("cuda", tmp_path / "x.json", ROWS, gpu.SECONDS)
 
-    def measure_row(row: Row, device: str, seconds: float) -> Measured:
+    def measure_row(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
         clock(session, NEEDS[row.kind].setup + min(seconds, LONGEST_SAMPLING))
-        return Measured(row, Interval(1.0, 1.0, 1.0))
+        return GpuFigure(row, Interval(1.0, 1.0, 1.0))
 
     monkeypatch.setattr(gpu_cases, "measure_row", measure_row)
     clock(session, before)
@@ -144,20 +144,20 @@ def test_the_whole_fits_the_budget_whatever_came_before(
 
 
 def test_a_broken_context_is_not_used_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Callable[[Session, float], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Callable[[GpuSession, float], None]
 ) -> None:
     """Rows with processes of their own are still measured; the file replaces nothing."""
     asked = []
 
-    def measure_row(row: Row, device: str, seconds: float) -> Measured:
+    def measure_row(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
         asked.append(row.name)
         if row.name == "fused/64":
-            return Measured(row, None, "AcceleratorError: illegal address")
-        return Measured(row, Interval(1.0, 1.0, 1.0))
+            return GpuFigure(row, None, "AcceleratorError: illegal address")
+        return GpuFigure(row, Interval(1.0, 1.0, 1.0))
 
     monkeypatch.setattr(gpu_cases, "measure_row", measure_row)
     monkeypatch.setattr(gpu_cases, "broken", lambda device: "AcceleratorError: illegal address")
-    session = Session("cuda", tmp_path / "x.json", ROWS, 1e6)
+    session = GpuSession("cuda", tmp_path / "x.json", ROWS, 1e6)
     gpu.run(session, lambda line: None)
     assert asked[-5:] == ["fused/64", "capture", "two", "first/bare", "first/layer"]
     last = session.rows[-1]
@@ -170,7 +170,7 @@ def test_a_broken_context_is_not_used_again(
 
 
 def test_whatever_a_row_raises_becomes_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(row: Row, device: str, seconds: float) -> Measured:
+    def fails(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
         raise ValueError("first line\nsecond line")
 
     monkeypatch.setitem(gpu_cases.CASES, "fused", fails)
@@ -181,8 +181,8 @@ def test_whatever_a_row_raises_becomes_its_reason(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_was_not_reached_is_in_the_file_and_json_knows_no_nan(tmp_path: Path) -> None:
-    session = Session("cuda", tmp_path / "x.json", [row_of("fused/64"), row_of("capture")])
-    session.rows = [Measured(row_of("fused/64"), None, "why", {"worst": [float("nan"), 1.0]})]
+    session = GpuSession("cuda", tmp_path / "x.json", [row_of("fused/64"), row_of("capture")])
+    session.rows = [GpuFigure(row_of("fused/64"), None, "why", {"worst": [float("nan"), 1.0]})]
     text = session.save().read_text()
     document = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert document["rows"][0]["details"] == {"worst": [None, 1.0]}

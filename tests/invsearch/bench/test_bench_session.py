@@ -18,7 +18,7 @@ from invsearch.bench.figure import bars, ceiling, roofline_points
 from invsearch.bench.layers import bare_case
 from invsearch.bench.memory import ExtraMemory, extra_memory
 from invsearch.bench.reach import CLAIMS, outcome
-from invsearch.bench.session import Session
+from invsearch.bench.session import BenchSession
 from invsearch.bench.shapes import LayerShape
 from invsearch.bench.table import changes_table, session_tables
 from invsearch.cli import main
@@ -68,11 +68,11 @@ def document() -> dict[str, Any]:
     return json.loads(json.dumps(session().as_dict()))
 
 
-def session() -> Session:
+def session() -> BenchSession:
     from ops.timing import Rule
 
     settings = Settings(rule=Rule(7, 0, 1e9, 10, 0, 0))
-    done = Session(settings, Roofline(100.0, 10.0, 1, "cpu", "float32"))
+    done = BenchSession(settings, Roofline(100.0, 10.0, 1, "cpu", "float32"))
     shape = LayerShape("tiny", 16, 5, 3, 1, 1)
     done.results.append(measure_case(bare_case(shape, 1, "forward", "cpu"), settings))
     done.memory.append(ExtraMemory("default", 5, 100))

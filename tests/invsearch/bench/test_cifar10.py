@@ -18,9 +18,9 @@ from PIL import Image
 
 from invsearch.bench import cifar10
 from invsearch.bench.cifar10 import Queue, Study, fit_epochs
-from invsearch.bench.cifar10_data import Images, decode
-from invsearch.bench.cifar10_plan import Setting, Training, ordered
-from invsearch.bench.cifar10_summary import summarised
+from invsearch.bench.cifar10.data import Images, decode
+from invsearch.bench.cifar10.plan import StudySetting, Training, ordered
+from invsearch.bench.cifar10.summary import summarised
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_seed_of_every_network_comes_before_the_next() -> None:
 
 
 def test_stage_one_is_at_sixteen_pixels_and_the_widths_are_the_papers() -> None:
-    spec = Setting().spec(Training("rednet", 50, 0))
+    spec = StudySetting().spec(Training("rednet", 50, 0))
     assert (spec.stem.stride, spec.stem.pool, spec.stem.channels) == (2, False, 64)
     assert [stage.width for stage in spec.stages] == [64, 128, 256, 512]
 
@@ -94,7 +94,7 @@ def test_a_pair_is_compared_image_by_image_over_its_common_seeds() -> None:
 
 def study(tmp_path: Path, *, seconds: float = 100.0) -> Study:
     found = Study(
-        Setting(epochs=10, batch_size=100, device="cuda"),
+        StudySetting(epochs=10, batch_size=100, device="cuda"),
         ordered(["rednet", "resnet"], [26, 50], 1),
         2,
         seconds,
@@ -122,7 +122,7 @@ def test_a_training_whose_pair_does_not_fit_is_left_out_with_its_partner(tmp_pat
 
 def test_a_failed_training_is_tried_once_more_and_then_named(tmp_path: Path) -> None:
     found = study(tmp_path)
-    found.setting = Setting(graphs=True, epochs=10, batch_size=100)
+    found.setting = StudySetting(graphs=True, epochs=10, batch_size=100)
     trainings = Queue(found)
     training = trainings.take()
     assert training is not None

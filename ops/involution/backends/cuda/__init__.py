@@ -21,7 +21,7 @@ from ops.involution.geometry import Geometry
 
 __all__ = ["BACKEND", "FUSED"]
 
-LEAST_CAPABILITY = (8, 0)
+LEAST_CAPABILITY = (8, 0)  # cp.async, and bf16 on tensor cores
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 

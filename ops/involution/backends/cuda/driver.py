@@ -27,10 +27,9 @@ __all__ = ["DriverError", "run"]
 DEFAULT_SHARED_BYTES = 48 << 10
 """What a block may use without asking (CUDA C++ Programming Guide, compute capabilities)."""
 
-# CUfunction_attribute, CUstreamCaptureMode and CUresult of cuda.h
-_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8
-_CAPTURE_RELAXED = 2
-_INVALID_CONTEXT = 201
+_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8  # CUfunction_attribute of cuda.h
+_CAPTURE_RELAXED = 2  # CUstreamCaptureMode
+_INVALID_CONTEXT = 201  # CUresult
 
 
 class DriverError(RuntimeError):

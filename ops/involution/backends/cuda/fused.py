@@ -24,7 +24,7 @@ from ops.involution.backends.cuda import launch as cuda_launch
 from ops.involution.backends.cuda.launch import Launch
 from ops.involution.geometry import Geometry
 
-__all__ = ["Problem", "backward", "bottleneck", "forward", "plan", "refuses"]
+__all__ = ["FusedProblem", "backward", "bottleneck", "forward", "plan", "refuses"]
 
 STORAGE = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
 WARPS = 4
@@ -38,8 +38,8 @@ ENOUGH_BLOCKS = 2112
 took 39 us where 8 took 44 (stage 1, 64 images), and the same as 8 at the other stages."""
 
 
-class Problem(ctypes.Structure):
-    """The structure of the same name in `kernels/fused.cu`."""
+class FusedProblem(ctypes.Structure):
+    """`Problem` of `kernels/fused.cu`."""
 
     _fields_ = [
         (name, ctypes.c_int64)
@@ -52,7 +52,7 @@ class Problem(ctypes.Structure):
 
 
 class FoldProblem(ctypes.Structure):
-    """`Problem` of `kernels/fold.cu`."""
+    """`FusedProblem` of `kernels/fold.cu`."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("features", "channels")]
 
@@ -127,7 +127,7 @@ def bottleneck(
 @functools.lru_cache(4096)
 def plan(
     geometry: Geometry, dtype: torch.dtype, hidden: int, relu: bool = False
-) -> tuple[Launch, Problem]:
+) -> tuple[Launch, FusedProblem]:
     """The launch of (x, features, weight, bias or null, y), all dense, images channels-last.
 
     Args:
@@ -156,7 +156,7 @@ def plan(
     macros = tuple((name, str(value)) for name, value in defines.items())
     launch = Launch("fused.cu", "fused", macros, (count, 1, 1), 32 * WARPS, 0)
     sizes = (geometry.batch, *geometry.input_size, *geometry.output_size, *geometry.padding)
-    return launch, Problem(*sizes, *units, *blocks)
+    return launch, FusedProblem(*sizes, *units, *blocks)
 
 
 class _Tile(NamedTuple):

@@ -16,9 +16,15 @@ once, as a stored kernel gradient would be. A number that is not finite may reac
 its 8 or 16 pixels. Shapes that `refuses` names go through a kernel tensor.
 
 The load/store units limit these kernels on an H200 (70 to 75 % busy, tensor cores mostly idle), so
-that what counts is how many shared memory accesses of 128 bytes, or shuffles, a product needs. With
-the entries' gradients in shared memory instead of registers, and two passes at all shapes, features
-and weight together took 123 us in stage 1 of RedNet-50 (64 images), 87 in stage 2, 64 in stage 3.
+that what counts is how many shared memory accesses of 128 bytes, or shuffles, a product needs.
+Microseconds of a layer of RedNet-50 there, 64 images, with entries' gradients in shared memory and
+two passes, as it is, and through a kernel tensor (which the forward kept; else 8 to 15 more):
+
+| stem | 1   | 2d  | 2   | 3d  | 3  | 4d  | 4  |                         |
+|------|-----|-----|-----|-----|----|-----|----|-------------------------|
+| 250  | 177 | 199 | 121 | 134 | 86 | 139 | 85 | in shared memory        |
+| 120  | 105 | 120 | 82  | 117 | 78 | 98  | 77 | as it is                |
+| 227  | 376 | 221 | 174 | 123 | 94 | 77  | 57 | through a kernel tensor |
 """
 
 from __future__ import annotations
@@ -36,7 +42,7 @@ from ops.involution.backends.cuda.launch import PROCESSORS, Launch, processors
 from ops.involution.geometry import Geometry
 
 __all__ = [
-    "Problem",
+    "BackwardProblem",
     "SumProblem",
     "backward",
     "plan_features",
@@ -67,17 +73,18 @@ SPAN_WEIGHT_SHARED = True
 """Whether the weight of more than 16 features lies in shared memory where that has room."""
 SPAN_AHEAD = (2, 1)
 SPAN_ENOUGH_BYTES = 72 << 10
-"""Copies run two pairs of rows ahead up to so many bytes a block, else one."""
+"""Copies run two pairs of rows ahead up to so many bytes a block, else one; on an H200 one, two and
+three took the same within 3 %."""
 
-_REGISTERS, _SM_SHARED_BYTES = 64 << 10, 228 << 10
-_TILE, _GAP = 8, 8
-_X_WARPS, _X_PIXELS, _TILE_THREADS = 8, 80, 128
+_REGISTERS, _SM_SHARED_BYTES = 64 << 10, 228 << 10  # of an SM of sm_90
+_TILE, _GAP = 8, 8  # pixels of a tile's side; numbers between rows that keep them off one bank
+_X_WARPS, _X_PIXELS, _TILE_THREADS = 8, 80, 128  # as in fused_backward_x.cu and fused_backward.h
 
-Plan = tuple[Launch, "Problem"]
+Plan = tuple[Launch, "BackwardProblem"]
 
 
-class Problem(ctypes.Structure):
-    """The structure of the same name in `kernels/fused_backward.h`."""
+class BackwardProblem(ctypes.Structure):
+    """`Problem` of `kernels/fused_backward.h`."""
 
     _fields_ = [
         (name, ctypes.c_int64)
@@ -91,7 +98,7 @@ class Problem(ctypes.Structure):
 
 
 class SumProblem(ctypes.Structure):
-    """`Problem` of `kernels/fused_backward_sum.cu`."""
+    """`BackwardProblem` of `kernels/fused_backward_sum.cu`."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("rows", "columns", "first_columns")]
 
@@ -375,12 +382,12 @@ def _run_features(
     _add_up(sums, grad_features, None)
 
 
-def _problem(geometry: Geometry) -> Problem:
+def _problem(geometry: Geometry) -> BackwardProblem:
     rows, columns = geometry.output_size
     down, across = -(-rows // _TILE), -(-columns // _TILE)
     sizes = (geometry.batch, *geometry.input_size, rows, columns, geometry.channels)
     tiles = (down, across, geometry.batch * down * across)
-    return Problem(*sizes, geometry.groups, *geometry.padding, *tiles)
+    return BackwardProblem(*sizes, geometry.groups, *geometry.padding, *tiles)
 
 
 def _defines(geometry: Geometry, dtype: torch.dtype, hidden: int) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,6 @@
 """The bare CUDA operators: from a geometry and tensors to what to launch, and the launch.
 
-A plan is a `Launch` and the `Problem` it gets; it needs no GPU. The kernels are in `kernels/`.
+A plan is a `Launch` and the `BareProblem` it gets; it needs no GPU. The kernels are in `kernels/`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ops.involution.geometry import Geometry
 
 __all__ = [
     "STORAGE",
+    "BareProblem",
     "Plan",
-    "Problem",
     "aggregate",
     "grad_input",
     "grad_kernel",
@@ -40,8 +40,8 @@ _FIELDS = (
 )
 
 
-class Problem(ctypes.Structure):
-    """`Problem` of kernels/problem.h."""
+class BareProblem(ctypes.Structure):
+    """`BareProblem` of kernels/problem.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in _FIELDS),
@@ -53,7 +53,7 @@ class Problem(ctypes.Structure):
     )
 
 
-Plan = tuple[Launch, Problem]
+Plan = tuple[Launch, BareProblem]
 
 
 def aggregate(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
@@ -98,7 +98,7 @@ def released(x: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
     defines = tuple((name.upper(), str(value)) for name, value in sizes.items())
     grid = min(parts(y.numel(), 1024), 2**31 - 1), 1, 1
     strides = x.stride(), y.stride(), kernel.stride()
-    problem = Problem(*_numbers(geometry), *strides, 0, False)
+    problem = BareProblem(*_numbers(geometry), *strides, 0, False)
     launch = Launch("released.cu", "released", defines, grid, 1024, 0)
     cuda_launch.run(launch, problem, (x, kernel, y))
     return y
@@ -135,7 +135,7 @@ def plan(
         launch, strip = cuda_columns.launch(operator, kind, geometry, dtype, kernel, processors)
     else:
         launch = _any_strides(operator, geometry, dtype, native)
-    return launch, Problem(*_numbers(geometry), x, y, kernel, strip, native)
+    return launch, BareProblem(*_numbers(geometry), x, y, kernel, strip, native)
 
 
 def _run(

@@ -18,7 +18,7 @@ from ops.involution.geometry import Geometry
 
 __all__ = ["STORAGE", "Kernels", "Plan", "call", "kernels", "missing", "plan", "readable", "rows"]
 
-# as in native/dispatch
+# as in kernels/dispatch.cpp
 STORAGE = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 2}
 
 NOT_BUILT = (
@@ -26,6 +26,7 @@ NOT_BUILT = (
     "install g++ or clang++ and reinstall the package"
 )
 
+# of each kernel's arguments, as in kernels/dispatch.cpp
 _POINTERS = {
     "aggregate": 3,
     "grad_input": 3,

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import check_grad
 
 from invsearch.search.sampler.acquisition import Acquisition, undominated_region
-from invsearch.search.sampler.boxes import RegionBoxes, hypervolume, non_dominated
+from invsearch.search.sampler.boxes import UndominatedBoxes, hypervolume, non_dominated
 from invsearch.search.sampler.counted import best_first
 from invsearch.search.sampler.ehvi import Marginal, expected_gain
 from invsearch.search.sampler.gp import GaussianProcess, Posterior, fit
@@ -29,7 +29,7 @@ def test_boxes_partition_what_the_front_leaves(objectives: int) -> None:
     """Every undominated point lies in exactly one box, every dominated one in none."""
     members = front(objectives, 40)
     samples = np.random.default_rng(1).random((2000, objectives))
-    boxes = RegionBoxes(np.ones(objectives), members)
+    boxes = UndominatedBoxes(np.ones(objectives), members)
     inside = [np.all((samples >= lo) & (samples < up), axis=1)
               for lo, up in zip(boxes.lower, boxes.upper, strict=True)]  # fmt: skip
     assert np.array_equal(np.sum(inside, axis=0), (~covered(members, samples)).astype(int))
@@ -41,14 +41,17 @@ def test_gain_is_the_difference_of_hypervolumes(objectives: int) -> None:
     new = np.random.default_rng(2).random((20, objectives))
     before = hypervolume(members, reference)
     gains = [hypervolume(np.vstack([members, p]), reference) - before for p in new]
-    np.testing.assert_allclose(RegionBoxes(reference, members).gain(new), gains, atol=1e-12)
+    np.testing.assert_allclose(UndominatedBoxes(reference, members).gain(new), gains, atol=1e-12)
 
 
 @pytest.mark.parametrize("objectives", [2, 3, 4])
 def test_fewer_boxes_bound_the_gain_from_above(objectives: int) -> None:
     """A region of few boxes contains the exact one: no candidate looks worse than it is."""
     members, reference = front(objectives, 200), np.ones(objectives)
-    exact, coarse = RegionBoxes(reference, members), RegionBoxes(reference, members).coarse(4)
+    exact, coarse = (
+        UndominatedBoxes(reference, members),
+        UndominatedBoxes(reference, members).coarse(4),
+    )
     new = np.random.default_rng(2).random((50, objectives))
     assert len(coarse) < len(exact)
     assert np.all(coarse.gain(new) >= exact.gain(new) - 1e-12)
@@ -73,7 +76,7 @@ def test_non_dominated_against_brute_force() -> None:
 def test_expected_gain_against_sampling(objectives: int, known: tuple[int, ...]) -> None:
     """Closed form = the mean exact gain over draws, for every mixture of known and predicted."""
     rng = np.random.default_rng(3)
-    boxes = RegionBoxes(np.ones(objectives), front(objectives, 15))
+    boxes = UndominatedBoxes(np.ones(objectives), front(objectives, 15))
     mean, sd = rng.random((4, objectives)), 0.2 + 0.2 * rng.random((4, objectives))
     costs = {m: mean[:, m] for m in known}
     predicted = {m: Marginal(mean[:, m], sd[:, m]) for m in range(objectives) if m not in known}
@@ -216,6 +219,6 @@ def test_best_first_is_greedy(objectives: int) -> None:
     assert sorted(order) == list(range(40))
     reference = values.max(axis=0) + 1e-3 * np.ptp(values, axis=0)
     for k in range(1, 6):
-        boxes = RegionBoxes(reference, values[order[:k]])
+        boxes = UndominatedBoxes(reference, values[order[:k]])
         gains = boxes.gain(values)
         assert gains[order[k]] == pytest.approx(gains.max())

@@ -1,4 +1,4 @@
-// Sizes and strides of one bare involution; cuda/plans.Problem mirrors it. Strides are in numbers.
+// Sizes and strides of one bare involution; cuda/plans.BareProblem mirrors it. Strides are in numbers.
 #ifndef INVOLUTION_PROBLEM_H
 #define INVOLUTION_PROBLEM_H
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from invsearch._version import __version__
-from invsearch.bench.cifar10_data import decode
-from invsearch.bench.cifar10_plan import FAMILIES, SIDE, Setting, Training, ordered
-from invsearch.bench.cifar10_process import LateError, WorkerProcess
-from invsearch.bench.cifar10_summary import lines, summarised
+from invsearch.bench.cifar10.data import decode
+from invsearch.bench.cifar10.plan import FAMILIES, SIDE, StudySetting, Training, ordered
+from invsearch.bench.cifar10.process import LateError, WorkerProcess
+from invsearch.bench.cifar10.summary import lines, summarised
 from invsearch.errors import InputError, StoppedError, TrialError
 from invsearch.models import PRESETS
 
@@ -63,7 +63,7 @@ class Study:
         began: Seconds of the monotonic clock.
     """
 
-    setting: Setting
+    setting: StudySetting
     trainings: Sequence[Training]
     workers: int
     seconds: float
@@ -423,7 +423,7 @@ def fit_epochs(study: Study, least: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 if something is missing, 2 if it cannot begin."""
     options = _parser().parse_args(arguments)
-    setting = Setting.of(vars(options))
+    setting = StudySetting.of(vars(options))
     trainings = ordered(options.families, options.depths, options.seeds)
     command = shlex.join(["python", "-m", "invsearch.bench.cifar10", *(arguments or sys.argv[1:])])
     study = Study(
@@ -473,7 +473,7 @@ def _run(study: Study, options: argparse.Namespace, folder: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m invsearch.bench.cifar10", description=__doc__)
-    add, own = parser.add_argument, Setting()
+    add, own = parser.add_argument, StudySetting()
     add("--data", type=Path, required=True, help="folder of train.parquet and test.parquet")
     add("--depths", type=int, nargs="+", choices=list(PRESETS), default=[26, 38, 50])
     add("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
@@ -506,7 +506,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fallbacks(setting: Setting) -> list[Setting]:
+def _fallbacks(setting: StudySetting) -> list[StudySetting]:
     """The setting, then the same with less and less that may not work."""
     found = [setting]
     if setting.graphs:
@@ -523,7 +523,3 @@ def _training(record: dict[str, Any]) -> Training:
 def _stopped(number: int, frame: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the file is to be written
     raise StoppedError(f"signal {number}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

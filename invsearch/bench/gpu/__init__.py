@@ -1,6 +1,6 @@
 """`python -m invsearch.bench.gpu`: everything that the operator must reach on a GPU, unattended.
 
-Checks correctness first, then measures every row of `gpu_rows` within `--seconds`, and writes one
+Checks correctness first, then measures every row of `rows` within `--seconds`, and writes one
 JSON with the machine's description. What was measured so far lies beside it in a file of its own,
 which is whole at any time and renamed at the end: a run that is cut short, or is of some rows only,
 replaces nothing, and loses nothing either.
@@ -13,13 +13,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-
 import ops
-from invsearch.bench.gpu_budget import sampling_seconds
-from invsearch.bench.gpu_rows import ROWS, Measured, Row
-from invsearch.bench.gpu_session import Session
-from invsearch.bench.gpu_watch import watched
+from invsearch.bench.gpu.budget import sampling_seconds
+from invsearch.bench.gpu.rows import ROWS, GpuClaim, GpuFigure
+from invsearch.bench.gpu.session import GpuSession
+from invsearch.bench.gpu.watch import watched
 from invsearch.errors import InputError
 
 __all__ = ["OUTPUT", "SECONDS", "main", "run", "wanted"]
@@ -31,7 +29,7 @@ SECONDS = 540.0
 Progress = Callable[[str], None]
 
 
-def run(session: Session, progress: Progress) -> None:
+def run(session: GpuSession, progress: Progress) -> None:
     """Checks, then measures the planned rows; saves after each, the whole is the caller's to save.
 
     Raises:
@@ -58,7 +56,7 @@ def require_gpu() -> None:
         raise InputError(f"bench-gpu: nothing was measured and nothing written: {reason}")
 
 
-def wanted(names: Sequence[str]) -> list[Row]:
+def wanted(names: Sequence[str]) -> list[GpuClaim]:
     """The rows whose name begins with one of these, up to a slash; without names all.
 
     Raises:
@@ -80,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         rows = wanted(options.names)
         if options.plan:
-            print("\n".join(f"{row.name}: {Measured(row, None, 'planned')}" for row in rows))
+            print("\n".join(f"{row.name}: {GpuFigure(row, None, 'planned')}" for row in rows))
             return 0
-        session = Session(options.device, options.output, rows, options.seconds)
+        session = GpuSession(options.device, options.output, rows, options.seconds)
         with watched(options.seconds, lambda reason: _say(_stopped(session, reason))):
             run(session, _say)
             path = session.save()
@@ -93,9 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if session.good else 1
 
 
-def _check(session: Session, progress: Progress) -> None:
-    from invsearch.bench.gpu_cases import broken
-    from invsearch.bench.gpu_checks import checks
+def _check(session: GpuSession, progress: Progress) -> None:
+    from invsearch.bench.gpu.cases import broken
+    from invsearch.bench.gpu.checks import checks
 
     for one in checks(session.device):
         session.checks.append(one.as_dict())
@@ -105,8 +103,8 @@ def _check(session: Session, progress: Progress) -> None:
         session.broken = broken(session.device)
 
 
-def _measure_copy(session: Session, progress: Progress) -> None:
-    from invsearch.bench.gpu_cases import copy_rate
+def _measure_copy(session: GpuSession, progress: Progress) -> None:
+    from invsearch.bench.gpu.cases import copy_rate
 
     if session.broken:
         return
@@ -117,14 +115,14 @@ def _measure_copy(session: Session, progress: Progress) -> None:
         progress(f"copy bandwidth: not measured ({type(error).__name__}: {error})")
 
 
-def _measured(session: Session, index: int) -> Measured:
+def _measured(session: GpuSession, index: int) -> GpuFigure:
     """One of the planned rows. If it breaks the GPU's context, the session is told."""
-    from invsearch.bench.gpu_cases import broken, measure_row
+    from invsearch.bench.gpu.cases import broken, measure_row
 
     row = session.planned[index]
     reason = session.refused(row)
     if reason:
-        return Measured(row, None, reason)
+        return GpuFigure(row, None, reason)
     seconds = sampling_seconds(session.planned[index:], session.left)
     one = measure_row(row, session.device, seconds)
     if one.failed and not session.broken:
@@ -133,7 +131,7 @@ def _measured(session: Session, index: int) -> Measured:
     return one
 
 
-def _stopped(session: Session, reason: str) -> str:
+def _stopped(session: GpuSession, reason: str) -> str:
     return f"{reason}: written to {session.stop(reason)} after {session.seconds:.0f} s"
 
 
@@ -148,14 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _begins(row: Row, name: str) -> bool:
+def _begins(row: GpuClaim, name: str) -> bool:
     return f"{row.name}/".startswith(f"{name.rstrip('/')}/")
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-if __name__ == "__main__":
-    with torch.random.fork_rng(devices=[]):
-        sys.exit(main())

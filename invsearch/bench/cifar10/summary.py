@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from invsearch.bench.cifar10_plan import FAMILIES
+from invsearch.bench.cifar10.plan import FAMILIES
 
 __all__ = ["lines", "summarised"]
 
 Record = Mapping[str, Any]
 
-_Z = 1.959964
+_Z = 1.959964  # of a two-sided 95 % interval
 
 
 def summarised(records: Sequence[Record], timings: Sequence[Record] = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How each row of `gpu_rows` is measured. Needs a GPU."""
+"""How each row of `rows` is measured. Needs a GPU."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from invsearch.bench import gpu_fresh, gpu_networks
-from invsearch.bench.gpu_compare import (
+from invsearch.bench.gpu import fresh as gpu_fresh
+from invsearch.bench.gpu import networks as gpu_networks
+from invsearch.bench.gpu.compare import (
     COPIED_BYTES,
     DTYPE,
     agree,
@@ -20,7 +21,7 @@ from invsearch.bench.gpu_compare import (
     measured,
     streamed,
 )
-from invsearch.bench.gpu_layers import (
+from invsearch.bench.gpu.layers import (
     LAYERS,
     backward_of,
     bare,
@@ -29,7 +30,7 @@ from invsearch.bench.gpu_layers import (
     released,
     spans,
 )
-from invsearch.bench.gpu_rows import Measured, Row
+from invsearch.bench.gpu.rows import GpuClaim, GpuFigure
 from invsearch.bench.shapes import REDNET50, LayerShape
 from ops.timing import Interval, Rule
 from ops.timing.clock import last_level_cache_bytes
@@ -42,10 +43,10 @@ ALONE = Rule(max_time=1.0)
 
 OURS, COPY, RELEASED, OURS_FP32 = "operator", "copy", "released form, fp32", "operator, fp32"
 
-Case = Callable[[Row, str, float], Measured]
+Case = Callable[[GpuClaim, str, float], GpuFigure]
 
 
-def measure_row(row: Row, device: str, seconds: float) -> Measured:
+def measure_row(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Measures a row; whatever goes wrong becomes the reason why there is no value.
 
     Args:
@@ -56,7 +57,7 @@ def measure_row(row: Row, device: str, seconds: float) -> Measured:
     try:
         return CASES[row.kind](row, device, seconds)
     except Exception as error:  # one row that fails must not take the others with it
-        return Measured(row, None, first_line(error))
+        return GpuFigure(row, None, first_line(error))
     finally:
         with contextlib.suppress(Exception):  # each of them fails once the context is broken
             torch._dynamo.reset()
@@ -93,7 +94,7 @@ def copy_rate(device: str) -> dict[str, Any]:
     return {**rates, "copied_bytes": COPIED_BYTES, "measurement": one.as_dict()}
 
 
-def _bare(row: Row, device: str, seconds: float) -> Measured:
+def _bare(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Time of a copy over the operator's, a byte; sets of tensors are used in turn, none cached."""
     shape, batch = _shape(row), int(row.batch or 1)
     moved = bare_bytes(shape, batch, DTYPE.itemsize)
@@ -107,7 +108,7 @@ def _bare(row: Row, device: str, seconds: float) -> Measured:
     return measured(row, found, comparison, {"bytes": moved, "sets": sets})
 
 
-def _released(row: Row, device: str, seconds: float) -> Measured:
+def _released(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Over our fp16; beside it what of that is the algorithm's, with our operator in fp32."""
     shape, batch = _shape(row), int(row.batch or 1)
     sets = _sets(bare_bytes(shape, batch, DTYPE.itemsize), device)
@@ -124,15 +125,15 @@ def _released(row: Row, device: str, seconds: float) -> Measured:
     return measured(row, found, comparison, {"sets": sets, "both in fp32": same})
 
 
-def _fused(row: Row, device: str, seconds: float) -> Measured:
+def _fused(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     return _layers(row, device, seconds, forward_of)
 
 
-def _backward(row: Row, device: str, seconds: float) -> Measured:
+def _backward(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     return _layers(row, device, seconds, backward_of)
 
 
-def _layers(row: Row, device: str, seconds: float, work: Callable[..., Any]) -> Measured:
+def _layers(row: GpuClaim, device: str, seconds: float, work: Callable[..., Any]) -> GpuFigure:
     """The sum over 17 layers, and beside it each shape alone; each has half of the time."""
     batch, half = int(row.batch or 1), seconds / 2
     with streamed(device):
@@ -173,5 +174,5 @@ def _sets(moved: int, device: str) -> int:
     return max(2, 1 + math.ceil(4 * cached / moved))
 
 
-def _shape(row: Row) -> LayerShape:
+def _shape(row: GpuClaim) -> LayerShape:
     return next(shape for shape in REDNET50 if shape.name == row.shape)

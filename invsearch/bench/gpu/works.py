@@ -1,6 +1,6 @@
 """Things on a GPU that work or do not, in a process that has loaded no kernel yet.
 
-`python -m invsearch.bench.gpu_works capture` and `... two` print a line of JSON: of each part None,
+`python -m invsearch.bench.gpu.works capture` and `... two` print a line of JSON: of each part None,
 or what went wrong. The caller empties the cache of kernels.
 """
 
@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import ops
-from invsearch.bench.gpu_compare import DTYPE, agree, streamed
-from invsearch.bench.gpu_layers import spans
+from invsearch.bench.gpu.compare import DTYPE, agree, streamed
+from invsearch.bench.gpu.layers import spans
 from invsearch.bench.shapes import LayerShape
 from ops.involution.backends.cuda import cache as cuda_cache
 from ops.involution.fused import fused

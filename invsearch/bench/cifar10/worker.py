@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 import ops
-from invsearch.bench.cifar10_data import Images
-from invsearch.bench.cifar10_plan import SIDE, Setting, Training
+from invsearch.bench.cifar10.data import Images
+from invsearch.bench.cifar10.plan import SIDE, StudySetting, Training
 from invsearch.cost import count
 from invsearch.data import ImageData, Scale
 from invsearch.errors import TrialError
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _serve(request: dict[str, Any], tell: Tell) -> None:
-    setting = Setting.of(request["setting"])
+    setting = StudySetting.of(request["setting"])
     try:
         if request["do"] == "prepare":
             trainings = [Training(**training) for training in request["trainings"]]
@@ -79,7 +79,7 @@ def _serve(request: dict[str, Any], tell: Tell) -> None:
         tell("failed", reason=f"{type(error).__name__}: {reason}", capture=capture)
 
 
-def _train(setting: Setting, training: Training, folder: Path, tell: Tell) -> dict[str, Any]:
+def _train(setting: StudySetting, training: Training, folder: Path, tell: Tell) -> dict[str, Any]:
     """Train, watch, and test once at the end."""
     begin = time.perf_counter()
     images, cuda = Images.open(folder), setting.device.startswith("cuda")
@@ -117,7 +117,7 @@ def _train(setting: Setting, training: Training, folder: Path, tell: Tell) -> di
     }
 
 
-def _identity(setting: Setting, training: Training) -> dict[str, Any]:
+def _identity(setting: StudySetting, training: Training) -> dict[str, Any]:
     counts = count(setting.spec(training), resolution=SIDE)
     return {
         "network": training.network,
@@ -129,7 +129,7 @@ def _identity(setting: Setting, training: Training) -> dict[str, Any]:
     }
 
 
-def _trainer(setting: Setting, training: Training, data: ImageData) -> Trainer:
+def _trainer(setting: StudySetting, training: Training, data: ImageData) -> Trainer:
     network = seeded_build(lambda: build(setting.spec(training)), training.seed)
     _put_backend(network, setting.backend)
     recipe = setting.recipe()
@@ -143,7 +143,7 @@ def _put_backend(network: nn.Module, backend: str | None) -> None:
             module.backend = backend
 
 
-def _backend(setting: Setting) -> str:
+def _backend(setting: StudySetting) -> str:
     """The back end that involutions run on."""
     if setting.backend is not None or not setting.device.startswith("cuda"):
         return setting.backend or "auto"
@@ -182,7 +182,7 @@ def _peak_memory(cuda: bool) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _prepare(setting: Setting, trainings: list[Training], tell: Tell) -> None:
+def _prepare(setting: StudySetting, trainings: list[Training], tell: Tell) -> None:
     """Compile every kernel, check the operator, and time each network alone on the device."""
     cuda = setting.device.startswith("cuda")
     tell("environment", environment=_environment(), backends=dict(ops.backends()))
@@ -198,7 +198,7 @@ def _prepare(setting: Setting, trainings: list[Training], tell: Tell) -> None:
         tell("checked", **_layer_error(setting))
     data = _synthetic(setting)
     for training in trainings:
-        timed = _timed(Setting.of({**setting.as_dict(), "graphs": False}), training, data)
+        timed = _timed(StudySetting.of({**setting.as_dict(), "graphs": False}), training, data)
         tell("timed", network=training.network, graphs=False, **timed)
         if setting.graphs:
             _time_graph(setting, training, data, timed, tell)
@@ -214,7 +214,7 @@ def _environment() -> dict[str, Any]:
 
 
 def _time_graph(
-    setting: Setting, training: Training, data: ImageData, eager: dict[str, Any], tell: Tell
+    setting: StudySetting, training: Training, data: ImageData, eager: dict[str, Any], tell: Tell
 ) -> None:
     """Time graphs too, and see whether they train as the same steps without them do."""
     try:
@@ -230,10 +230,10 @@ def _time_graph(
     tell("timed", network=training.network, graphs=True, **timed)
 
 
-def _timed(setting: Setting, training: Training, data: ImageData) -> dict[str, Any]:
+def _timed(setting: StudySetting, training: Training, data: ImageData) -> dict[str, Any]:
     """Train two short epochs and time the second; the first compiles and warms up."""
     # a tenth of the rate: two trainings of the same steps stay close enough to be compared
-    short = Setting.of({**setting.as_dict(), "epochs": 2, "lr": 0.1 * setting.lr})
+    short = StudySetting.of({**setting.as_dict(), "epochs": 2, "lr": 0.1 * setting.lr})
     cuda = setting.device.startswith("cuda")
     _forget_peak_memory(cuda)
     trainer = _trainer(short, training, data)
@@ -251,7 +251,7 @@ def _timed(setting: Setting, training: Training, data: ImageData) -> dict[str, A
     }
 
 
-def _synthetic(setting: Setting) -> ImageData:
+def _synthetic(setting: StudySetting) -> ImageData:
     """Images whose class shows in their colours: a network that trains at all learns it."""
     number = TIMED_STEPS * setting.batch_size if setting.device.startswith("cuda") else 64
     generator = torch.Generator().manual_seed(0)
@@ -263,7 +263,7 @@ def _synthetic(setting: Setting) -> ImageData:
     return ImageData(pixels, labels, few, labels[:16], 10, "made", scale=Scale.of(pixels[:1000]))
 
 
-def _compile_kernels(setting: Setting, training: Training) -> int:
+def _compile_kernels(setting: StudySetting, training: Training) -> int:
     """Compile what a network's steps launch, side by side, and return how many kernels.
 
     A step whose launches are only noted tells which; compiled at first use they would be compiled
@@ -277,8 +277,8 @@ def _compile_kernels(setting: Setting, training: Training) -> int:
     def note(launch: cuda_launch.Launch, *_: Any) -> None:
         noted[launch.source, launch.defines] = None
 
-    one = Setting.of({**setting.as_dict(), "graphs": False, "batch_size": 8, "epochs": 1})
-    few = _synthetic(Setting.of({**one.as_dict(), "device": "cpu"}))
+    one = StudySetting.of({**setting.as_dict(), "graphs": False, "batch_size": 8, "epochs": 1})
+    few = _synthetic(StudySetting.of({**one.as_dict(), "device": "cpu"}))
     few = replace(few, train_images=few.train_images[:8], train_labels=few.train_labels[:8])
     runs, cuda_launch.executor = cuda_launch.executor, note
     try:
@@ -293,7 +293,7 @@ def _compile_kernels(setting: Setting, training: Training) -> int:
         )
 
 
-def _layer_error(setting: Setting) -> dict[str, Any]:
+def _layer_error(setting: StudySetting) -> dict[str, Any]:
     """How far a layer's output and gradients are from fp32, by this back end and by torch's.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from invsearch.bench.gpu_rows import Kind, Row
+from invsearch.bench.gpu.rows import GpuClaim, Kind
 
 __all__ = ["NEEDS", "Need", "late", "needed", "sampling_seconds"]
 
@@ -45,12 +45,12 @@ NEEDS: Mapping[Kind, Need] = {
 }
 
 
-def needed(rows: Sequence[Row]) -> float:
+def needed(rows: Sequence[GpuClaim]) -> float:
     """Seconds that these rows take at least."""
     return sum(NEEDS[row.kind].seconds for row in rows)
 
 
-def late(row: Row, left: float) -> str | None:
+def late(row: GpuClaim, left: float) -> str | None:
     """Why a row is left out when so many seconds are left, or None."""
     need = NEEDS[row.kind].seconds
     if left >= need:
@@ -58,7 +58,7 @@ def late(row: Row, left: float) -> str | None:
     return f"it takes about {need:.0f} s, and {max(left, 0):.0f} s were left"
 
 
-def sampling_seconds(rows: Sequence[Row], left: float) -> float:
+def sampling_seconds(rows: Sequence[GpuClaim], left: float) -> float:
     """For the samples of the first of these rows.
 
     What none of the rows needs is shared evenly. Where there is too little for all, the first take

@@ -11,7 +11,7 @@ from invsearch.models import NetworkSpec
 from invsearch.train.precision import Precision
 from invsearch.train.recipe import OptimizerName, Recipe
 
-__all__ = ["FAMILIES", "SIDE", "Setting", "Training", "ordered"]
+__all__ = ["FAMILIES", "SIDE", "StudySetting", "Training", "ordered"]
 
 SIDE = 32
 """Of CIFAR-10's images, in pixels."""
@@ -19,8 +19,8 @@ SIDE = 32
 FAMILIES = {"rednet": "RedNet", "resnet": "ResNet"}
 """The families that are compared, and their names."""
 
-_CLASSES = 10
-_VALIDATED_EVERY = 5
+_CLASSES = 10  # of CIFAR-10
+_VALIDATED_EVERY = 5  # epochs: for watching alone, a second each
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Setting:
+class StudySetting:
     """How every network of a study is built and trained.
 
     Attributes:
@@ -85,7 +85,7 @@ class Setting:
     backend: str | None = None
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> Setting:
+    def of(cls, values: dict[str, Any]) -> StudySetting:
         """From a larger mapping, such as parsed options."""
         return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ops.timing import Interval
 
-__all__ = ["BATCHES", "ROWS", "Measured", "Row", "Verdict", "row_of"]
+__all__ = ["BATCHES", "ROWS", "GpuClaim", "GpuFigure", "Verdict", "row_of"]
 
 Verdict = Literal[
     "aim",
@@ -35,17 +35,17 @@ Kind = Literal[
     "training",
 ]
 
-BATCHES = (64, 256)
+BATCHES = (64, 256)  # images: a training and an inference batch of one GPU
 BARE_SHAPES = ("s1", "s2")
 
 
 @dataclass(frozen=True)
-class Row:
+class GpuClaim:
     """One thing to reach.
 
     Attributes:
         name: `kind/shape/batch`, without what does not vary.
-        kind: How it is measured; see `invsearch.bench.gpu_cases`.
+        kind: How it is measured; see `invsearch.bench.gpu.cases`.
         what: In words.
         unit: `fraction`, `times` (a speed-up), `s`, of which less is better, or `works`: 1 or 0.
         at_least: What must be reached; None where only the figure is wanted.
@@ -91,7 +91,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Measured:
+class GpuFigure:
     """A row and what was found.
 
     Attributes:
@@ -102,7 +102,7 @@ class Measured:
         skipped: Whether there is no value because this machine has not what it takes.
     """
 
-    row: Row
+    row: GpuClaim
     found: Interval | None
     reason: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -136,46 +136,46 @@ class Measured:
         return f"{self.row.what}: {value} ({low} to {high}): {self.verdict}{self.row.goal}"
 
 
-def _rows() -> tuple[Row, ...]:
+def _rows() -> tuple[GpuClaim, ...]:
     rows = []
     for shape in BARE_SHAPES:
         for batch in BATCHES:
             what = f"bare operator, {shape}, {batch} images, fp16: of the copy bandwidth"
             rows.append(
-                Row(f"bare/{shape}/{batch}", "bare", what, "fraction", 0.8, 0.9, shape, batch)
+                GpuClaim(f"bare/{shape}/{batch}", "bare", what, "fraction", 0.8, 0.9, shape, batch)
             )
     for shape in BARE_SHAPES:
         for batch in BATCHES:
             what = f"bare operator in fp16, {shape}, {batch} images: over the released form in fp32"
             rows.append(
-                Row(f"released/{shape}/{batch}", "released", what, "times", 4, 6, shape, batch)
+                GpuClaim(f"released/{shape}/{batch}", "released", what, "times", 4, 6, shape, batch)
             )
     for batch in BATCHES:
         what = f"RedNet-50's 17 layers, {batch} images, fp16: fused over unfused"
-        rows.append(Row(f"fused/{batch}", "fused", what, "times", 1.8, 2.5, None, batch))
+        rows.append(GpuClaim(f"fused/{batch}", "fused", what, "times", 1.8, 2.5, None, batch))
     for batch in BATCHES:
         what = f"backward of the 17 layers, {batch} images, fp16: fused over unfused"
-        rows.append(Row(f"backward/{batch}", "backward", what, "times", 1.7, 2, None, batch))
+        rows.append(GpuClaim(f"backward/{batch}", "backward", what, "times", 1.7, 2, None, batch))
     what = f"RedNet-50 over ResNet-50, inference, {BATCHES[0]} images, fp16, eager in a CUDA graph"
-    rows.append(Row(f"eager/{BATCHES[0]}", "eager", what, "times", batch=BATCHES[0]))
+    rows.append(GpuClaim(f"eager/{BATCHES[0]}", "eager", what, "times", batch=BATCHES[0]))
     what = "kernels that are compiled and first launched within the capture of a CUDA graph"
-    rows.append(Row("capture", "capture", what, "works"))
-    rows.append(Row("two", "two", "a layer on cuda:1 while cuda:0 is current", "works"))
+    rows.append(GpuClaim("capture", "capture", what, "works"))
+    rows.append(GpuClaim("two", "two", "a layer on cuda:1 while cuda:0 is current", "works"))
     for part in ("bare", "layer"):
         what = f"first call of a process, cold cache, {part}"
-        rows.append(Row(f"first/{part}", "first", what, "s", 2, 1, part))
+        rows.append(GpuClaim(f"first/{part}", "first", what, "s", 2, 1, part))
     for batch in BATCHES:
         what = f"RedNet-50 over ResNet-50, inference, {batch} images, fp16, compiled, CUDA graphs"
-        rows.append(Row(f"network/{batch}", "network", what, "times", 1, 1.4, None, batch))
+        rows.append(GpuClaim(f"network/{batch}", "network", what, "times", 1, 1.4, None, batch))
     what = f"RedNet-50 over ResNet-50, training step, {BATCHES[0]} images, bf16, compiled"
-    rows.append(Row(f"training/{BATCHES[0]}", "training", what, "times", batch=BATCHES[0]))
+    rows.append(GpuClaim(f"training/{BATCHES[0]}", "training", what, "times", batch=BATCHES[0]))
     return tuple(rows)
 
 
-ROWS: tuple[Row, ...] = _rows()
+ROWS: tuple[GpuClaim, ...] = _rows()
 """Every row, in the order in which they are measured: the longest last."""
 
 
-def row_of(name: str) -> Row:
+def row_of(name: str) -> GpuClaim:
     """The row of that name; KeyError if there is none."""
     return {row.name: row for row in ROWS}[name]

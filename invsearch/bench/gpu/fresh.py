@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from invsearch.bench.gpu_first_call import READY
-from invsearch.bench.gpu_rows import Measured, Row
+from invsearch.bench.gpu.first_call import READY
+from invsearch.bench.gpu.rows import GpuClaim, GpuFigure
 from ops.timing import Interval
 from ops.timing.statistics import LEAST_SAMPLES, median_interval
 
@@ -25,37 +25,37 @@ FIRST_CALLS = LEAST_SAMPLES
 WORKS, FAILS = Interval(1.0, 1.0, 1.0), Interval(0.0, 0.0, 0.0)
 
 
-def first(row: Row, device: str, seconds: float) -> Measured:
+def first(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Several processes begin side by side, then time their first calls one after the other."""
-    arguments = ["-m", "invsearch.bench.gpu_first_call", str(row.shape), device]
+    arguments = ["-m", "invsearch.bench.gpu.first_call", str(row.shape), device]
     with contextlib.ExitStack() as stack:
         started = [stack.enter_context(_process(arguments)) for _ in range(FIRST_CALLS)]
         for process in started:
             _wait_until_ready(process)
         taken = [float(_answer(process, seconds)) for process in started]
     found = Interval(statistics.median(taken), *median_interval(taken))
-    return Measured(row, found, None, {"seconds": taken})
+    return GpuFigure(row, found, None, {"seconds": taken})
 
 
-def capture(row: Row, device: str, seconds: float) -> Measured:
+def capture(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Loads kernels within captures, and compares replays with the same calls outside."""
     return _works(row, ["capture", device], seconds)
 
 
-def two(row: Row, device: str, seconds: float) -> Measured:
+def two(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Uses the second GPU, if there is one."""
     found = torch.cuda.device_count()
     if found < 2:
-        return Measured(row, None, f"it takes two GPUs, and there are {found}", skipped=True)
+        return GpuFigure(row, None, f"it takes two GPUs, and there are {found}", skipped=True)
     return _works(row, ["two"], seconds)
 
 
-def _works(row: Row, arguments: Sequence[str], seconds: float) -> Measured:
+def _works(row: GpuClaim, arguments: Sequence[str], seconds: float) -> GpuFigure:
     """Works if no part of it says what went wrong."""
-    with _process(["-m", "invsearch.bench.gpu_works", *arguments]) as process:
+    with _process(["-m", "invsearch.bench.gpu.works", *arguments]) as process:
         parts: dict[str, str | None] = json.loads(_answer(process, seconds))
     wrong = [f"{name}: {reason}" for name, reason in parts.items() if reason is not None]
-    return Measured(row, FAILS if wrong else WORKS, "; ".join(wrong) or None, {"parts": parts})
+    return GpuFigure(row, FAILS if wrong else WORKS, "; ".join(wrong) or None, {"parts": parts})
 
 
 @contextlib.contextmanager

@@ -15,10 +15,10 @@ from typing import Any
 
 import ops
 from invsearch._version import __version__
-from invsearch.bench.gpu_budget import late
-from invsearch.bench.gpu_rows import Measured, Row
+from invsearch.bench.gpu.budget import late
+from invsearch.bench.gpu.rows import GpuClaim, GpuFigure
 
-__all__ = ["SCHEMA", "Session", "replace_text"]
+__all__ = ["SCHEMA", "GpuSession", "replace_text"]
 
 SCHEMA = 1
 
@@ -41,7 +41,7 @@ _OWN_PROCESS = ("capture", "two", "first")
 
 
 @dataclass
-class Session:
+class GpuSession:
     """What one run found.
 
     Attributes:
@@ -60,12 +60,12 @@ class Session:
 
     device: str
     path: Path
-    planned: Sequence[Row] = ()
+    planned: Sequence[GpuClaim] = ()
     budget: float = math.inf
     began: float = field(default_factory=time.monotonic)
     copy: dict[str, Any] | None = None
     checks: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[Measured] = field(default_factory=list)
+    rows: list[GpuFigure] = field(default_factory=list)
     broken: str | None = None
     stopped: str | None = None
     complete: bool = False
@@ -92,7 +92,7 @@ class Session:
         """The machine and the back ends, read once: later the GPU may not answer."""
         return {"environment": ops.environment(), "backends": dict(ops.backends())}
 
-    def refused(self, row: Row) -> str | None:
+    def refused(self, row: GpuClaim) -> str | None:
         """Why this row is not measured, or None if it can be."""
         return self.disproved(row.kind) or self._unusable(row) or late(row, self.left)
 
@@ -108,7 +108,7 @@ class Session:
     def as_dict(self) -> dict[str, Any]:
         """The document; what was not reached is in it, too."""
         reason = self.stopped or "not reached yet"
-        waiting = (Measured(row, None, reason) for row in self.planned[len(self.rows) :])
+        waiting = (GpuFigure(row, None, reason) for row in self.planned[len(self.rows) :])
         return {
             "schema": SCHEMA,
             "kind": "bench-gpu",
@@ -137,7 +137,7 @@ class Session:
             self.stopped, self.complete = reason, False
             return self.save()
 
-    def _unusable(self, row: Row) -> str | None:
+    def _unusable(self, row: GpuClaim) -> str | None:
         return None if row.kind in _OWN_PROCESS else self.broken
 
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from invsearch.bench.gpu_compare import DTYPE, agree, compared, measured, streamed
-from invsearch.bench.gpu_rows import Measured, Row
+from invsearch.bench.gpu.compare import DTYPE, agree, compared, measured, streamed
+from invsearch.bench.gpu.rows import GpuClaim, GpuFigure
 from invsearch.bench.layers import seeded
 from invsearch.bench.networks import STEM_KERNEL_SIZE, calibrated, with_backend
 from invsearch.models import rednet, resnet
@@ -30,18 +30,18 @@ STEPS = 3
 LOSS_TOLERANCE = 1e-2
 """Of the losses in bf16."""
 
-LEARNING_RATE = 0.01
+LEARNING_RATE = 0.01  # small: three steps must not part the compiled losses from the eager
 
 Run = Callable[[], Tensor]
 Prepare = Callable[[nn.Module], nn.Module]
 
 
-def eager(row: Row, device: str, seconds: float) -> Measured:
+def eager(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """As PyTorch runs both, without what its launches cost."""
     return _inference(row, device, seconds, _same)
 
 
-def compiled(row: Row, device: str, seconds: float) -> Measured:
+def compiled(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Both compiled, with frozen weights."""
     from torch._inductor import config
 
@@ -49,7 +49,7 @@ def compiled(row: Row, device: str, seconds: float) -> Measured:
         return _inference(row, device, seconds, _compile)
 
 
-def training(row: Row, device: str, seconds: float) -> Measured:
+def training(row: GpuClaim, device: str, seconds: float) -> GpuFigure:
     """Both compiled, in bf16 by autocast; no graph: a step keeps the GPU longer than its launches.
 
     RedNet must have the losses that it has without compilation.
@@ -76,7 +76,7 @@ def training(row: Row, device: str, seconds: float) -> Measured:
     return measured(row, comparison.speedup("RedNet-50"), comparison, more)
 
 
-def _inference(row: Row, device: str, seconds: float, prepare: Prepare) -> Measured:
+def _inference(row: GpuClaim, device: str, seconds: float, prepare: Prepare) -> GpuFigure:
     """RedNet must compute what it does by the torch form in fp32."""
     images = _images(int(row.batch or 1), device, DTYPE)
     with streamed(device), torch.no_grad():

@@ -1,6 +1,6 @@
 """Prints how many seconds the first call of a process takes; the caller empties the cache.
 
-`python -m invsearch.bench.gpu_first_call bare` times the bare operator, `layer` a whole layer.
+`python -m invsearch.bench.gpu.first_call bare` times the bare operator, `layer` a whole layer.
 torch, its CUDA context and its matrix library are up before: only what is ours is timed. It says
 that they are, and waits for a line: so several processes can begin side by side, and still time
 their calls one after the other.

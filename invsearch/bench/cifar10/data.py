@@ -17,7 +17,7 @@ __all__ = ["HELD_OUT", "Images", "decode"]
 HELD_OUT = 0.1
 """Share of the training images that is watched during training and never trained on."""
 
-_SPLIT_SEED = 0
+_SPLIT_SEED = 0  # the same images are held out in every training
 _SETS = ("train", "val", "test")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invsearch.bench.gpu_layers import Span, spans
+from invsearch.bench.gpu.layers import Span, spans
 from invsearch.bench.shapes import REDNET50, LayerShape
 from ops.involution import library
 from ops.involution.composition import composed

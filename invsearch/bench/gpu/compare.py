@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invsearch.bench.gpu_rows import Measured, Row
+from invsearch.bench.gpu.rows import GpuClaim, GpuFigure
 from ops.timing import Comparison, Interval, Rule, check, compare
 from ops.timing.roofline import copy_kernel
 
@@ -78,9 +78,11 @@ def agree(result: Any, expected: Any, tolerance: float) -> None:
     check("the fast form", result, expected, tolerance)
 
 
-def measured(row: Row, found: Interval, comparison: Comparison, more: dict[str, Any]) -> Measured:
+def measured(
+    row: GpuClaim, found: Interval, comparison: Comparison, more: dict[str, Any]
+) -> GpuFigure:
     """The row with its measurements, whose machine the document describes already."""
     kept = {name: one.as_dict() for name, one in comparison.measurements.items()}
     for one in kept.values():
         del one["environment"]
-    return Measured(row, found, None, {**more, "measurements": kept})
+    return GpuFigure(row, found, None, {**more, "measurements": kept})

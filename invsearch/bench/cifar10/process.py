@@ -28,7 +28,7 @@ class LateError(TrialError):
 
 
 class WorkerProcess:
-    """A process of :mod:`invsearch.bench.cifar10_worker`, started at once and ended by ``end``."""
+    """A process of :mod:`invsearch.bench.cifar10.worker`, started at once and ended by ``end``."""
 
     _all: ClassVar[list[WorkerProcess]] = []
 
@@ -37,7 +37,7 @@ class WorkerProcess:
         environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         environment.setdefault("OMP_NUM_THREADS", "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "invsearch.bench.cifar10_worker"],
+            [sys.executable, "-m", "invsearch.bench.cifar10.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
