@@ -70,7 +70,7 @@ setup(
     package_dir={"invsearch.spaces": "spaces"},
     ext_modules=[
         Extension(
-            "ops.involution.backends._native",
+            "ops.involution.backends.native._native",
             sources=[f"{NATIVE}/dispatch.cpp", f"{NATIVE}/variant.cpp"],
             depends=sorted(str(path) for path in Path(NATIVE).glob("*.h")),
             optional=True,

@@ -13,6 +13,7 @@ from typing import Any
 
 from invsearch.bench.case import Case, Result, Settings
 from invsearch.bench.composites import bare_compiled_case, layers_case, training_case
+from invsearch.bench.goal import Goal, Reached
 from invsearch.bench.networks import compiled_networks_case, networks_case, unfold_network_case
 from invsearch.bench.shapes import REDNET50
 from ops.timing import Interval
@@ -34,6 +35,7 @@ class Claim:
         over: The references; the fastest of them counts.
         at_least: The ratio that must be reached.
         aim: The ratio that is aimed at.
+        device: What it is claimed of; one thread of a CPU unless said otherwise.
     """
 
     case: str
@@ -42,6 +44,7 @@ class Claim:
     over: tuple[str, ...]
     at_least: float
     aim: float
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,9 @@ class ReachOutcome:
     ratio: Interval
 
     @property
-    def reached(self) -> str:
-        """`aim`, `at least`, `missed`, or `cannot tell` where the interval holds the bound."""
-        if self.ratio.low >= self.claim.aim:
-            return "aim"
-        if self.ratio.low >= self.claim.at_least:
-            return "at least"
-        return "missed" if self.ratio.high < self.claim.at_least else "cannot tell"
+    def reached(self) -> Reached:
+        """The verdict on the ratio."""
+        return Goal(self.claim.at_least, self.claim.aim).reached(self.ratio)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

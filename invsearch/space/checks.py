@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invsearch.errors import InputError, nearest
+from invsearch.errors import nearest
 from invsearch.metrics import KNOWN_METRICS
 from invsearch.provider import learn_metrics
 from invsearch.space.schema import Sections
@@ -154,8 +154,3 @@ def _check_published(document: Document, space: Space) -> None:
     depths = space["depth"].choices if "depth" in space.names else (space.constants.get("depth"),)
     if None in (depths or ()) or "custom" in (depths or ()):
         raise document.error(path, f"{what} depth cannot be 'custom'")
-
-
-def refuse_directory(label: str) -> InputError:
-    """The error about a directory in place of a space file."""
-    return InputError(f"{label} is a directory, not a space file")

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from invsearch.bench.goal import Goal
 from ops.timing import Interval
 
-__all__ = ["BATCHES", "ROWS", "GpuClaim", "GpuFigure", "Verdict", "row_of"]
+__all__ = ["BATCHES", "ROWS", "GpuClaim", "GpuFigure", "Verdict"]
 
 Verdict = Literal[
     "aim",
@@ -52,6 +53,7 @@ class GpuClaim:
         aim: What is aimed at, or None.
         shape: Of one layer, for the rows that are about one.
         batch: Images.
+        device: What it is claimed of.
     """
 
     name: str
@@ -62,22 +64,15 @@ class GpuClaim:
     aim: float | None = None
     shape: str | None = None
     batch: int | None = None
+    device: str = "cuda"
 
     def verdict(self, found: Interval) -> Verdict:
-        """`aim`, `at least`, `missed`, or `cannot tell` where the interval holds the bound.
-
-        Without a goal `measured`; of what works or does not, `works` or `fails`.
-        """
+        """The goal's; without one `measured`; of what works or does not, `works` or `fails`."""
         if self.unit == "works":
             return "works" if found.value else "fails"
         if self.at_least is None or self.aim is None:
             return "measured"
-        if self._beyond(found, self.aim):
-            return "aim"
-        if self._beyond(found, self.at_least):
-            return "at least"
-        short = found.low > self.at_least if self.unit == "s" else found.high < self.at_least
-        return "missed" if short else "cannot tell"
+        return Goal(self.at_least, self.aim, less=self.unit == "s").reached(found)
 
     @property
     def goal(self) -> str:
@@ -85,9 +80,6 @@ class GpuClaim:
         if self.at_least is None or self.aim is None:
             return ""
         return f"; at least {self.at_least:g}, aim {self.aim:g} {self.unit}"
-
-    def _beyond(self, found: Interval, bound: float) -> bool:
-        return found.high <= bound if self.unit == "s" else found.low >= bound
 
 
 @dataclass(frozen=True)
@@ -174,8 +166,3 @@ def _rows() -> tuple[GpuClaim, ...]:
 
 ROWS: tuple[GpuClaim, ...] = _rows()
 """Every row, in the order in which they are measured: the longest last."""
-
-
-def row_of(name: str) -> GpuClaim:
-    """The row of that name; KeyError if there is none."""
-    return {row.name: row for row in ROWS}[name]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpu_claims import claim_of
 
 import ops
-from invsearch.bench import gpu, gpu_checks
+from invsearch.bench import gpu
+from invsearch.bench.gpu import checks as gpu_checks
 from invsearch.bench.gpu.first_call import first_call_s
 from invsearch.bench.gpu.layers import (
     GROUP_CHANNELS,
@@ -20,7 +22,7 @@ from invsearch.bench.gpu.layers import (
     forward_of,
     spans,
 )
-from invsearch.bench.gpu.rows import BATCHES, ROWS, GpuFigure, row_of
+from invsearch.bench.gpu.rows import BATCHES, ROWS, GpuFigure
 from invsearch.bench.gpu.session import GpuSession
 from invsearch.bench.shapes import LayerShape
 from invsearch.errors import InputError
@@ -46,7 +48,7 @@ REACH = {
 
 def test_the_rows_are_what_must_be_reached() -> None:
     for name, (unit, least, aim) in REACH.items():
-        row = row_of(name)
+        row = claim_of(name)
         assert (row.unit, row.at_least, row.aim) == (unit, least, aim)
     for kind in ("bare", "released", "fused", "backward", "network"):
         assert {row.batch for row in ROWS if row.kind == kind} == set(BATCHES)
@@ -72,24 +74,24 @@ def test_the_rows_are_what_must_be_reached() -> None:
 def test_verdicts_need_the_whole_interval(
     name: str, found: tuple[float, float, float], verdict: str
 ) -> None:
-    assert GpuFigure(row_of(name), Interval(*found)).verdict == verdict
+    assert GpuFigure(claim_of(name), Interval(*found)).verdict == verdict
 
 
 def test_a_row_without_a_value_is_not_measured_and_says_why() -> None:
-    one = GpuFigure(row_of("fused/64"), None, "no time")
+    one = GpuFigure(claim_of("fused/64"), None, "no time")
     assert one.as_dict()["verdict"] == "not measured"
     assert one.as_dict()["value"] is None
     assert "not measured (no time)" in str(one)
-    open_ended = GpuFigure(row_of("fused/64"), Interval(2.0, 0.0, float("inf")))
+    open_ended = GpuFigure(claim_of("fused/64"), Interval(2.0, 0.0, float("inf")))
     assert json.loads(json.dumps(open_ended.as_dict(), allow_nan=False))["high"] is None
 
 
 def test_what_the_machine_has_not_is_skipped_and_what_does_not_work_fails() -> None:
-    skipped = GpuFigure(row_of("two"), None, "one GPU", skipped=True)
+    skipped = GpuFigure(claim_of("two"), None, "one GPU", skipped=True)
     assert (skipped.verdict, skipped.failed) == ("skipped", False)
     assert str(skipped).endswith(": skipped (one GPU)")
-    wrong = GpuFigure(row_of("capture"), Interval(0.0, 0.0, 0.0), "bare: refused")
-    assert (wrong.failed, GpuFigure(row_of("two"), None, "late").failed) == (True, True)
+    wrong = GpuFigure(claim_of("capture"), Interval(0.0, 0.0, 0.0), "bare: refused")
+    assert (wrong.failed, GpuFigure(claim_of("two"), None, "late").failed) == (True, True)
     assert str(wrong).endswith(": fails (bare: refused)")
 
 
@@ -138,7 +140,7 @@ def test_what_is_wrong_is_not_timed(tmp_path: Path) -> None:
 
 def test_only_a_whole_run_replaces_the_file(tmp_path: Path) -> None:
     path = tmp_path / "results" / "bench-gpu.json"
-    session = GpuSession("cuda", path, rows=[GpuFigure(row_of("fused/64"), None, "because")])
+    session = GpuSession("cuda", path, rows=[GpuFigure(claim_of("fused/64"), None, "because")])
     partial = session.save()
     assert partial.name == "bench-gpu.partial.json"
     assert not path.exists()
@@ -207,11 +209,11 @@ def make() -> Callable[..., GpuSession]:
 
     def made(path: Path) -> GpuSession:
         rows = [
-            GpuFigure(row_of("bare/s1/64"), Interval(0.85, 0.84, 0.86)),
-            GpuFigure(row_of("first/bare"), Interval(0.7, 0.6, 0.8)),
-            GpuFigure(row_of("fused/64"), None, "it failed"),
-            GpuFigure(row_of("capture"), Interval(1.0, 1.0, 1.0)),
-            GpuFigure(row_of("training/64"), Interval(0.7, 0.69, 0.71)),
+            GpuFigure(claim_of("bare/s1/64"), Interval(0.85, 0.84, 0.86)),
+            GpuFigure(claim_of("first/bare"), Interval(0.7, 0.6, 0.8)),
+            GpuFigure(claim_of("fused/64"), None, "it failed"),
+            GpuFigure(claim_of("capture"), Interval(1.0, 1.0, 1.0)),
+            GpuFigure(claim_of("training/64"), Interval(0.7, 0.69, 0.71)),
         ]
         return GpuSession("cuda", path, copy={"value": 3000.0}, rows=rows, complete=True)
 

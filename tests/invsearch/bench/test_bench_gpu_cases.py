@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from gpu_claims import claim_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ops
 from invsearch.bench.gpu import cases as gpu_cases
-from invsearch.bench.gpu import gpu_compare, gpu_fresh, gpu_networks, gpu_works
-from invsearch.bench.gpu.rows import row_of
+from invsearch.bench.gpu import compare as gpu_compare
+from invsearch.bench.gpu import fresh as gpu_fresh
+from invsearch.bench.gpu import networks as gpu_networks
+from invsearch.bench.gpu import works as gpu_works
 from invsearch.bench.shapes import LayerShape
 from ops.timing.cuda import graphed
 from ops.timing.roofline import copy_kernel
@@ -67,7 +70,7 @@ def test_the_operator_is_held_against_the_copy_by_bytes(
     monkeypatch.setattr(gpu_cases, "_sets", lambda moved, device: 3)
     monkeypatch.setattr(gpu_compare, "COPIED_BYTES", 1 << 16)
     monkeypatch.setattr(gpu_cases, "COPIED_BYTES", 1 << 16)
-    one = gpu_cases.measure_row(row_of("bare/s1/64"), "cpu", AN_INSTANT)
+    one = gpu_cases.measure_row(claim_of("bare/s1/64"), "cpu", AN_INSTANT)
     assert one.found is not None, one.reason
     times = [one.details["measurements"][name]["median_ms"] for name in ("operator", "copy")]
     moved = 3 * one.details["bytes"] / (2 * (1 << 16))
@@ -80,7 +83,7 @@ def test_layers_are_timed_together_and_each_shape_alone(
     name: str, monkeypatch: pytest.MonkeyPatch, small: LayerShape
 ) -> None:
     _use(monkeypatch, small)
-    one = gpu_cases.measure_row(row_of(name), "cpu", AN_INSTANT)
+    one = gpu_cases.measure_row(claim_of(name), "cpu", AN_INSTANT)
     assert one.found is not None, one.reason
     assert set(one.details["measurements"]) == {"fused", "unfused"}
     assert set(one.details["shapes"]) == {"small"}
@@ -95,7 +98,7 @@ def test_networks_are_timed_side_by_side(name: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(gpu_networks, "_compile", lambda network: network)
     images = gpu_networks._images(2, "cpu", torch.float32)
     monkeypatch.setattr(gpu_networks, "_images", lambda *sizes: images)
-    one = gpu_cases.measure_row(row_of(name), "cpu", AN_INSTANT)
+    one = gpu_cases.measure_row(claim_of(name), "cpu", AN_INSTANT)
     assert one.found is not None, one.reason
     assert set(one.details["images_per_s"]) == {"RedNet-50", "ResNet-50"}
     if name.startswith("training"):
@@ -111,30 +114,30 @@ def test_a_wrong_network_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_networks, "_rednet", lambda: torch.nn.Conv2d(3, 2, 1))
     monkeypatch.setattr(gpu_networks, "DTYPE", torch.float32)
     monkeypatch.setattr(gpu_networks, "SIDE", 4)
-    one = gpu_cases.measure_row(row_of("eager/64"), "cpu", AN_INSTANT)
+    one = gpu_cases.measure_row(claim_of("eager/64"), "cpu", AN_INSTANT)
     assert str(one.reason).startswith("DisagreementError: ")
 
 
 def test_first_calls_are_those_of_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_fresh, "FIRST_CALLS", 2)
-    one = gpu_cases.measure_row(row_of("first/bare"), "cpu", 60.0)
+    one = gpu_cases.measure_row(claim_of("first/bare"), "cpu", 60.0)
     assert one.found is not None, one.reason
     assert len(one.details["seconds"]) == 2
-    failed = gpu_cases.measure_row(row_of("first/bare"), "nowhere", 60.0)
+    failed = gpu_cases.measure_row(claim_of("first/bare"), "nowhere", 60.0)
     assert "nowhere" in str(failed.reason)
 
 
 def test_what_works_says_which_part_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = ['{"bare": null, "fused": null}', '{"bare": null, "fused": "ValueError: other bits"}']
     monkeypatch.setattr(gpu_fresh, "_answer", lambda process, seconds: answers.pop(0))
-    right, wrong = (gpu_cases.measure_row(row_of("capture"), "cuda", 60.0) for _ in range(2))
+    right, wrong = (gpu_cases.measure_row(claim_of("capture"), "cuda", 60.0) for _ in range(2))
     assert (right.verdict, right.reason) == ("works", None)
     assert (wrong.verdict, wrong.reason) == ("fails", "fused: ValueError: other bits")
 
 
 def test_with_less_than_two_gpus_two_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    one = gpu_cases.measure_row(row_of("two"), "cuda", 60.0)
+    one = gpu_cases.measure_row(claim_of("two"), "cuda", 60.0)
     assert (one.verdict, one.reason) == ("skipped", "it takes two GPUs, and there are 1")
 
 
@@ -151,7 +154,7 @@ def test_what_is_captured_depends_on_the_input_that_changes() -> None:
 
 @needs_gpu
 def test_kernels_load_within_a_capture() -> None:
-    one = gpu_cases.measure_row(row_of("capture"), "cuda", 120.0)
+    one = gpu_cases.measure_row(claim_of("capture"), "cuda", 120.0)
     assert (one.verdict, one.reason) == ("works", None)
 
 

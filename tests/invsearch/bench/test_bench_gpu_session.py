@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from gpu_claims import claim_of
 
 import ops
-from invsearch.bench import gpu, gpu_cases, gpu_checks
+from invsearch.bench import gpu
+from invsearch.bench.gpu import cases as gpu_cases
+from invsearch.bench.gpu import checks as gpu_checks
 from invsearch.bench.gpu.budget import NEEDS, late, needed, sampling_seconds
-from invsearch.bench.gpu.rows import ROWS, GpuClaim, GpuFigure, row_of
+from invsearch.bench.gpu.rows import ROWS, GpuClaim, GpuFigure
 from invsearch.bench.gpu.session import GpuSession
 from ops.timing import Interval
 
@@ -25,7 +28,11 @@ FAKES = """
 import sys, threading, time
 import ops
 from pathlib import Path
-from invsearch.bench import gpu, gpu_budget, gpu_cases, gpu_checks, gpu_session
+from invsearch.bench import gpu
+from invsearch.bench.gpu import budget as gpu_budget
+from invsearch.bench.gpu import cases as gpu_cases
+from invsearch.bench.gpu import checks as gpu_checks
+from invsearch.bench.gpu import session as gpu_session
 from invsearch.bench.gpu.rows import GpuFigure
 from ops.timing import Interval
 
@@ -80,7 +87,11 @@ class Blocked:
             raise ImportError(f"{name} is blocked")
 
 sys.meta_path.insert(0, Blocked())
-from invsearch.bench import gpu, gpu_cases, gpu_checks, gpu_first_call, gpu_works
+from invsearch.bench import gpu
+from invsearch.bench.gpu import cases as gpu_cases
+from invsearch.bench.gpu import checks as gpu_checks
+from invsearch.bench.gpu import first_call as gpu_first_call
+from invsearch.bench.gpu import works as gpu_works
 assert gpu.main(["--plan"]) == 0
 """
 
@@ -105,16 +116,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[GpuSession, float], None
 def test_every_row_has_its_time_and_none_more_than_there_is() -> None:
     assert set(NEEDS) == {row.kind for row in ROWS}
     assert needed(ROWS) + CHECKS_SECONDS < gpu.SECONDS
-    rows = [row_of("bare/s1/64"), row_of("network/64")]
+    rows = [claim_of("bare/s1/64"), claim_of("network/64")]
     assert sampling_seconds(rows, needed(rows)) == NEEDS["bare"].sampling
     assert sampling_seconds(rows, needed(rows) + 8) == NEEDS["bare"].sampling + 4
     assert sampling_seconds(rows, 0.0) == NEEDS["bare"].sampling
 
 
 def test_a_row_that_has_no_time_left_says_so() -> None:
-    assert late(row_of("network/64"), 75.0) is None
-    assert late(row_of("network/64"), 5.2) == "it takes about 75 s, and 5 s were left"
-    assert late(row_of("bare/s1/64"), -3.0) == "it takes about 6 s, and 0 s were left"
+    assert late(claim_of("network/64"), 75.0) is None
+    assert late(claim_of("network/64"), 5.2) == "it takes about 75 s, and 5 s were left"
+    assert late(claim_of("bare/s1/64"), -3.0) == "it takes about 6 s, and 0 s were left"
 
 
 @pytest.mark.parametrize("before", [CHECKS_SECONDS, 200.0, 400.0, 539.0])
@@ -174,15 +185,15 @@ def test_whatever_a_row_raises_becomes_its_reason(monkeypatch: pytest.MonkeyPatc
         raise ValueError("first line\nsecond line")
 
     monkeypatch.setitem(gpu_cases.CASES, "fused", fails)
-    one = gpu_cases.measure_row(row_of("fused/64"), "cpu", 1.0)
+    one = gpu_cases.measure_row(claim_of("fused/64"), "cpu", 1.0)
     assert one.reason == "ValueError: first line"
     assert gpu_cases.broken("cpu") is None
     assert gpu_cases.broken("no such device") is not None
 
 
 def test_what_was_not_reached_is_in_the_file_and_json_knows_no_nan(tmp_path: Path) -> None:
-    session = GpuSession("cuda", tmp_path / "x.json", [row_of("fused/64"), row_of("capture")])
-    session.rows = [GpuFigure(row_of("fused/64"), None, "why", {"worst": [float("nan"), 1.0]})]
+    session = GpuSession("cuda", tmp_path / "x.json", [claim_of("fused/64"), claim_of("capture")])
+    session.rows = [GpuFigure(claim_of("fused/64"), None, "why", {"worst": [float("nan"), 1.0]})]
     text = session.save().read_text()
     document = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert document["rows"][0]["details"] == {"worst": [None, 1.0]}

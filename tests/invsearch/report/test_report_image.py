@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from synthetic_runs import make_paper
 
+from invsearch.explain import explain_layers
 from invsearch.metrics import Metric
 from invsearch.report.page import render
 from invsearch.report.plot.compared import compared_fronts
 from invsearch.report.shown import PageMaterial
 from invsearch.runs import RunData, Trial
-from invsearch.space import SpaceFile, explain_layers, load_space_file
+from invsearch.space import SpaceFile, load_space_file
 from invsearch.space.architecture import Architecture
 
 SPACES = Path(__file__).parents[3] / "spaces"
