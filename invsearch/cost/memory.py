@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
 
-from invsearch.cost.observe import Observer, evaluating, meta_state
+from invsearch.cost.observe import Observer, evaluating, meta_state, run_on_meta
 from invsearch.cost.task_count import build_task
 from invsearch.models import NetworkSpec, TaskSpec, build
 
@@ -43,7 +43,7 @@ def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int
     ledger = _Ledger(state.values())
     ledger.see(None, (), image)
     with evaluating(network), Observer.of(ledger.see):
-        torch.func.functional_call(network, state, (image,))
+        run_on_meta(network, state, image)
     return ledger.peak
 
 

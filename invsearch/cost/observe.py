@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["Observer", "evaluating", "meta_state", "on_meta"]
+__all__ = ["Observer", "evaluating", "meta_state", "on_meta", "run_on_meta"]
 
 See = Callable[[Any, Sequence[Any], Any], None]
 
@@ -48,9 +48,29 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def meta_state(module: nn.Module) -> dict[str, Tensor]:
-    """A module's parameters and buffers as meta tensors, by name; the module is not moved."""
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    return {name: value.detach().to("meta") for name, value in state.items()}
+    """A module's parameters and buffers as meta tensors, by name; the module is not moved.
+
+    A part that is there under several names has one of them here, and a tensor that several parts
+    share is one meta tensor.
+    """
+    known: dict[int, Tensor] = {}
+    state = {}
+    for prefix, part in module.named_modules():
+        own = {**part._parameters, **part._buffers}
+        for name, value in own.items():
+            if value is not None:
+                shared = known.setdefault(id(value), value.detach().to("meta"))
+                state[f"{prefix}.{name}" if prefix else name] = shared
+    return state
+
+
+def run_on_meta(module: nn.Module, state: dict[str, Tensor], image: Tensor) -> None:
+    """Run a module with a :func:`meta_state` in place of its own tensors, which are put back.
+
+    Torch must not look for further names of a tensor: a part with two would get its meta tensor
+    put back as its own.
+    """
+    torch.func.functional_call(module, state, (image,), tie_weights=False)
 
 
 def on_meta(
@@ -68,4 +88,4 @@ def on_meta(
     """
     image, state = torch.empty(tuple(shape), device="meta"), meta_state(module)
     with evaluating(module), Observer.of(see) if see else nullcontext():
-        torch.func.functional_call(module, state, (image,))
+        run_on_meta(module, state, image)
