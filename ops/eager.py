@@ -7,18 +7,21 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
 
-__all__ = ["hooked", "recorded"]
+__all__ = ["fits", "hooked", "plain", "recorded"]
+
+_PLAIN = (Tensor, nn.Parameter)
 
 
 def recorded(x: Tensor) -> bool:
     """Whether what happens to x is recorded or transformed.
 
-    By a compiler, a tracer, a dispatch mode, a tensor subclass, torch.func or forward-mode
-    derivatives; those of autograd are not meant, they show at the tensors.
+    By a compiler, a tracer, a function or dispatch mode, a tensor subclass, torch.func or
+    forward-mode derivatives; those of autograd are not meant, they show at the tensors.
     """
     return (
         type(x) is not Tensor
         or torch.compiler.is_compiling()
+        or torch._C._len_torch_function_stack() > 0
         or torch._C._get_tracing_state() is not None
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._functorch.maybe_current_level() is not None
@@ -26,8 +29,45 @@ def recorded(x: Tensor) -> bool:
     )
 
 
+def plain(like: Tensor, *tensors: Tensor | None) -> bool:
+    """Whether a kernel may read tensors by their addresses, as it reads `like`.
+
+    Ordinary ones of its type and device, whose numbers lie one after the other. A fake, distributed
+    or offloaded tensor has no address worth reading, and one of another type reads as garbage.
+
+    Args:
+        like: The input, of which the kernel was chosen.
+        *tensors: What else it reads; None is nothing.
+    """
+    for tensor in tensors:
+        if tensor is not None and not (
+            type(tensor) in _PLAIN
+            and tensor.dtype == like.dtype
+            and tensor.device == like.device
+            and tensor.layout is torch.strided
+            and tensor.is_contiguous()
+            and not tensor.is_neg()
+        ):
+            return False
+    return True
+
+
+def fits(like: Tensor, *tensors: Tensor | None) -> bool:
+    """Whether tensors are of the type and on the device of `like`, as an operator asks.
+
+    Under autocast types may differ: it casts what the operator gets.
+    """
+    casts = torch.is_autocast_enabled(like.device.type)
+    return all(
+        tensor is None or (tensor.device == like.device and (casts or tensor.dtype == like.dtype))
+        for tensor in tensors
+    )
+
+
 def hooked(*modules: nn.Module) -> bool:
-    """Whether a hook, of one of the modules or of all, wants to see a module's call."""
+    """Whether somebody wants to see a module's call: a hook, of one of them or of all, or a
+    `forward` that an instance was given in place of its class's.
+    """
     if hooks._has_any_global_hook():
         return True
     for module in modules:
@@ -36,6 +76,7 @@ def hooked(*modules: nn.Module) -> bool:
             or module._forward_pre_hooks
             or module._backward_hooks
             or module._backward_pre_hooks
+            or "forward" in module.__dict__
         ):
             return True
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.eager import hooked, recorded
+from ops.eager import hooked, plain, recorded
 from ops.involution.backends.native import library as native
 
 __all__ = ["normalise"]
@@ -34,7 +34,11 @@ def normalise(
     if _runs_native(x, norm, relu, shortcut):
         return _native(x, norm, shortcut, x if in_place else torch.empty_like(x))
     y = norm(x)
-    result: Tensor = relu(y if shortcut is None else y + shortcut)
+    if shortcut is not None:
+        y = y + shortcut
+    elif hooked(norm):  # who sees the norm's result must not find a ReLU's in it
+        y = y.clone()
+    result: Tensor = relu(y)
     return result
 
 
@@ -52,14 +56,23 @@ def _runs_native(x: Tensor, norm: nn.BatchNorm2d, relu: nn.Module, shortcut: Ten
         and x.shape[1] == norm.num_features
         and x.is_contiguous(memory_format=torch.channels_last)
         and (shortcut is None or _alike(shortcut, x))
+        and plain(x, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        and norm.running_var is not None
+        and norm.bias is not None
+        and norm.running_mean.numel() == norm.running_var.numel() == x.shape[1]
+        and norm.weight.numel() == norm.bias.numel() == x.shape[1]
+        and not x.is_neg()
         and native.missing() is None
     )
 
 
 def _alike(shortcut: Tensor, x: Tensor) -> bool:
     return (
-        shortcut.shape == x.shape
+        type(shortcut) is Tensor
+        and shortcut.shape == x.shape
         and shortcut.dtype == x.dtype
+        and shortcut.device == x.device
+        and not shortcut.is_neg()
         and shortcut.is_contiguous(memory_format=torch.channels_last)
         and not (torch.is_grad_enabled() and shortcut.requires_grad)
     )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ops.eager import recorded
+from ops.eager import hooked, plain, recorded
 
 __all__ = ["Pointwise", "adds_bias_late", "over_pixels"]
 
@@ -50,6 +50,10 @@ class Pointwise(nn.Conv2d):
         dilation = 1 if small else _UNUSED_DILATION
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, dilation)
 
+    def makes_its_own(self) -> bool:
+        """Whether nobody but the caller sees what a call returns, who may then write into it."""
+        return type(self) is Pointwise and not hooked(self)
+
     def _multiplies(self, x: Tensor) -> bool:
         weight = self.weight
         return (
@@ -60,6 +64,7 @@ class Pointwise(nn.Conv2d):
             and x.is_contiguous(memory_format=torch.channels_last)
             and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
             and not torch.is_autocast_enabled("cpu")
+            and plain(x, weight, self.bias)
             and _onednn_product() is not None
         )
 

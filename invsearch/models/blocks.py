@@ -38,6 +38,11 @@ class ResidualBlock(nn.Module):
         return None
 
 
+def _own(conv: nn.Module) -> bool:
+    """Whether what a convolution returns is the block's alone, to be written into."""
+    return isinstance(conv, Pointwise) and conv.makes_its_own()
+
+
 class Bottleneck(ResidualBlock):
     """A residual bottleneck (He et al., CVPR 2016) around any registered operator.
 
@@ -85,9 +90,10 @@ class Bottleneck(ResidualBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))."""
-        y = normalise(self.conv1(x), self.bn1, self.relu1, in_place=True)
+        y = normalise(self.conv1(x), self.bn1, self.relu1, in_place=_own(self.conv1))
         y = normalise(self.operator(y), self.bn2, self.relu2)
-        return normalise(self.conv3(y), self.bn3, self.relu3, self.downsample(x), in_place=True)
+        own, shortcut = _own(self.conv3), self.downsample(x)
+        return normalise(self.conv3(y), self.bn3, self.relu3, shortcut, in_place=own)
 
     def last_norm(self) -> nn.BatchNorm2d:
         return self.bn3

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ops.eager import plain
 from ops.involution import layout
 from ops.involution.backends import TABLE, choose
 from ops.involution.backends.base import Gradients
@@ -79,19 +80,18 @@ def at_once(
     Torch's dispatcher and the checks of shapes that the modules guarantee take three times as long
     as a small kernel. None where the back end is not a CPU's, or something does not fit.
     """
-    weights, scales, moments = span._parameters, norm._parameters, norm._buffers
-    weight, first = weights["weight"], reduce._parameters["weight"]
-    if weight is None or first is None:
+    first, weight, bias = reduce.weight, span.weight, span.bias
+    moments = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    if x.is_neg() or any(moment is None for moment in moments):
         return None
-    if x.dim() != 4 or x.shape[1] != first.shape[1] or x.dtype != weight.dtype:
+    if not plain(x, first, *moments, weight, bias):
         return None
     geometry = _geometry_at(x.shape, weight.shape[0] // kernel_size**2, kernel_size, *window[:3])
     row = choose(window[3], x, geometry)
     if row.fused is None or row.fused.device != "cpu":
         return None
     return row.fused.bottleneck(
-        *(x, first, moments["running_mean"], moments["running_var"]),
-        *(scales["weight"], scales["bias"], weight, weights["bias"], norm.eps, geometry),
+        *(x, first, *moments, weight, bias, norm.eps, geometry),
     )
 
 

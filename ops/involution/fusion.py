@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.eager import hooked, recorded
+from ops.eager import fits, hooked, recorded
 from ops.involution.fused import at_once, bottleneck, fused, runs_fused
 from ops.involution.generators import BottleneckGenerator
 from ops.involution.geometry import Pair
@@ -32,7 +32,32 @@ def parts(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> Par
         return None
     if type(span) is not Pointwise or hooked(generator, reduce, norm, span):
         return None
+    if not _whole(generator, reduce, norm, span, x):
+        return None
     return reduce, norm, span
+
+
+def _whole(
+    generator: BottleneckGenerator,
+    reduce: Pointwise,
+    norm: nn.BatchNorm2d,
+    span: Pointwise,
+    x: Tensor,
+) -> bool:
+    """Whether x and all parts fit each other; what does not, torch's own modules say better."""
+    hidden, channels = reduce.weight.shape[:2]
+    outputs = generator.groups * generator.kernel_size**2
+    statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    return (
+        x.dim() == 4
+        and x.shape[1] == channels
+        and reduce.bias is None
+        and reduce.weight.shape[2:] == span.weight.shape[2:] == (1, 1)
+        and span.weight.shape[:2] == (outputs, hidden)
+        and (span.bias is None or span.bias.shape == (outputs,))
+        and all(one is None or one.shape == (hidden,) for one in statistics)
+        and fits(x, reduce.weight, span.weight, span.bias)
+    )
 
 
 def run(generator: BottleneckGenerator, known: Parts, x: Tensor, window: Window) -> Tensor:
@@ -57,7 +82,9 @@ def _folds(generator: nn.Module, norm: nn.BatchNorm2d, x: Tensor) -> bool:
     """Whether the batch norm is a fixed linear map that nothing is differentiated through."""
     if norm.training or not norm.affine or not norm.track_running_stats:
         return False
-    if torch.is_autocast_enabled(x.device.type) or norm.weight.dtype != x.dtype:
+    if torch.is_autocast_enabled(x.device.type):
+        return False
+    if not fits(x, norm.running_mean, norm.running_var, norm.weight, norm.bias):
         return False
     return not torch.is_grad_enabled() or not (
         x.requires_grad or any(p.requires_grad for p in generator.parameters())
