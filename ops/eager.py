@@ -29,24 +29,22 @@ def recorded(x: Tensor) -> bool:
     )
 
 
-def plain(like: Tensor, *tensors: Tensor | None) -> bool:
-    """Whether a kernel may read tensors by their addresses, as it reads `like`.
+def plain(dtype: torch.dtype, *tensors: Tensor | None) -> bool:
+    """Whether a kernel on a CPU may read tensors by their addresses.
 
-    Ordinary ones of its type and device, whose numbers lie one after the other. A fake, distributed
-    or offloaded tensor has no address worth reading, and one of another type reads as garbage.
+    Ordinary ones of that type whose numbers lie one after the other: a fake, distributed,
+    offloaded or wrapped tensor has no address worth reading. A negated view has gaps.
 
     Args:
-        like: The input, of which the kernel was chosen.
-        *tensors: What else it reads; None is nothing.
+        dtype: Of all of them.
+        *tensors: What the kernel reads; None is nothing.
     """
     for tensor in tensors:
         if tensor is not None and not (
             type(tensor) in _PLAIN
-            and tensor.dtype == like.dtype
-            and tensor.device == like.device
-            and tensor.layout is torch.strided
+            and tensor.is_cpu
+            and tensor.dtype is dtype
             and tensor.is_contiguous()
-            and not tensor.is_neg()
         ):
             return False
     return True

@@ -47,23 +47,30 @@ def _runs_native(x: Tensor, norm: nn.BatchNorm2d, relu: nn.Module, shortcut: Ten
         return False
     if type(norm) is not nn.BatchNorm2d or type(relu) is not nn.ReLU or hooked(norm, relu):
         return False
-    if not norm.affine or norm.running_mean is None or norm.weight.dtype != x.dtype or recorded(x):
+    if recorded(x) or x.is_neg():
         return False
-    if torch.is_grad_enabled() and (x.requires_grad or norm.weight.requires_grad):
+    vectors = _vectors(norm)
+    if torch.is_grad_enabled() and (x.requires_grad or any(v.requires_grad for v in vectors)):
         return False
     return (
         x.dim() == 4
-        and x.shape[1] == norm.num_features
+        and len(vectors) == 4
         and x.is_contiguous(memory_format=torch.channels_last)
         and (shortcut is None or _alike(shortcut, x))
-        and plain(x, norm.running_mean, norm.running_var, norm.weight, norm.bias)
-        and norm.running_var is not None
-        and norm.bias is not None
-        and norm.running_mean.numel() == norm.running_var.numel() == x.shape[1]
-        and norm.weight.numel() == norm.bias.numel() == x.shape[1]
-        and not x.is_neg()
+        and plain(x.dtype, *vectors)
+        and all(len(vector) == x.shape[1] for vector in vectors)
         and native.missing() is None
     )
+
+
+def _vectors(norm: nn.BatchNorm2d) -> list[Tensor]:
+    """Running mean and variance, weight and bias; fewer where the norm has not all of them."""
+    buffers, parameters = norm._buffers, norm._parameters  # an attribute takes five times as long
+    found = (
+        *(buffers.get("running_mean"), buffers.get("running_var")),
+        *(parameters.get("weight"), parameters.get("bias")),
+    )
+    return [vector for vector in found if vector is not None]
 
 
 def _alike(shortcut: Tensor, x: Tensor) -> bool:
@@ -80,8 +87,7 @@ def _alike(shortcut: Tensor, x: Tensor) -> bool:
 
 def _native(x: Tensor, norm: nn.BatchNorm2d, shortcut: Tensor | None, y: Tensor) -> Tensor:
     plan = native.rows(x.dtype, x.numel() // max(1, x.shape[1]), x.shape[1], True)
-    statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    tensors = (x, shortcut, *statistics, y)
+    tensors = (x, shortcut, *_vectors(norm), y)
     pointers = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
     native.call("normalise", plan, *pointers, norm.eps)
     return y

@@ -64,7 +64,7 @@ class Pointwise(nn.Conv2d):
             and x.is_contiguous(memory_format=torch.channels_last)
             and not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
             and not torch.is_autocast_enabled("cpu")
-            and plain(x, weight, self.bias)
+            and plain(x.dtype, weight, self.bias)
             and _onednn_product() is not None
         )
 

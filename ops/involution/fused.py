@@ -80,27 +80,54 @@ def at_once(
     Torch's dispatcher and the checks of shapes that the modules guarantee take three times as long
     as a small kernel. None where the back end is not a CPU's, or something does not fit.
     """
-    first, weight, bias = reduce.weight, span.weight, span.bias
-    moments = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    if x.is_neg() or any(moment is None for moment in moments):
+    weights, scales, moments = span._parameters, norm._parameters, norm._buffers
+    first, weight, bias = reduce._parameters.get("weight"), weights.get("weight"), weights["bias"]
+    vectors = (
+        *(moments.get("running_mean"), moments.get("running_var")),
+        *(scales.get("weight"), scales.get("bias")),
+    )
+    if first is None or weight is None or reduce._parameters["bias"] is not None or x.is_neg():
         return None
-    if not plain(x, first, *moments, weight, bias):
+    if not plain(x.dtype, first, *vectors, weight, bias):
         return None
-    geometry = _geometry_at(x.shape, weight.shape[0] // kernel_size**2, kernel_size, *window[:3])
+    shapes = [None if one is None else one.shape for one in (x, first, weight, bias, *vectors)]
+    geometry = _fitting(*shapes, kernel_size, window[:3])
+    if geometry is None:
+        return None
     row = choose(window[3], x, geometry)
     if row.fused is None or row.fused.device != "cpu":
         return None
     return row.fused.bottleneck(
-        *(x, first, *moments, weight, bias, norm.eps, geometry),
+        *(x, first, *vectors, weight, bias, norm.eps, geometry),
     )
 
 
 @functools.lru_cache(4096)
-def _geometry_at(
-    shape: torch.Size, groups: int, size: int, stride: Pair, padding: Pair, dilation: Pair
-) -> Geometry:
-    weight = torch.empty(groups, size, size, 1, device="meta")
-    return of_span(torch.empty(shape, device="meta"), weight, stride, padding, dilation)
+def _fitting(
+    x: torch.Size,
+    first: torch.Size,
+    weight: torch.Size,
+    bias: torch.Size | None,
+    mean: torch.Size | None,
+    variance: torch.Size | None,
+    gain: torch.Size | None,
+    offset: torch.Size | None,
+    size: int,
+    steps: tuple[Pair, Pair, Pair],
+) -> Geometry | None:
+    """The geometry of a layer's call, or None if its tensors' sizes do not fit each other."""
+    hidden, groups = first[0], weight[0] // size**2
+    fits = (
+        len(x) == 4
+        and first == (hidden, x[1], 1, 1)
+        and weight == (groups * size**2, hidden, 1, 1)
+        and bias in (None, weight[:1])
+        and all(vector == (hidden,) for vector in (mean, variance, gain, offset))
+    )
+    if not fits:
+        return None
+    span = torch.empty(groups, size, size, 1, device="meta")
+    return of_span(torch.empty(x, device="meta"), span, *steps)
 
 
 def _geometry(
@@ -192,7 +219,8 @@ def _bottleneck(
     )
     chosen = choose(backend, x, geometry).fused
     if chosen is not None and chosen.refuses(x, weight, geometry) is None:
-        return chosen.bottleneck(x, reduce, *norm, weight, bias, epsilon, geometry)
+        dense = [None if t is None else t.contiguous() for t in (reduce, *norm, weight, bias)]
+        return chosen.bottleneck(x, *dense, epsilon, geometry)
     return composed_bottleneck(
         *(x, reduce, mean, variance, gain, offset, weight, bias, epsilon),
         *(stride, padding, dilation, backend),

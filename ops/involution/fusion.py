@@ -32,8 +32,6 @@ def parts(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> Par
         return None
     if type(span) is not Pointwise or hooked(generator, reduce, norm, span):
         return None
-    if not _whole(generator, reduce, norm, span, x):
-        return None
     return reduce, norm, span
 
 
@@ -60,14 +58,19 @@ def _whole(
     )
 
 
-def run(generator: BottleneckGenerator, known: Parts, x: Tensor, window: Window) -> Tensor:
-    """y of the layer: wholly fused in eval mode, else from the generator's features on."""
+def run(generator: BottleneckGenerator, known: Parts, x: Tensor, window: Window) -> Tensor | None:
+    """y of the layer: wholly fused in eval mode, else from the generator's features on.
+
+    None where x and the parts do not fit each other.
+    """
     reduce, norm, span = known
     folds = _folds(generator, norm, x)
     if folds and not recorded(x):
         y = at_once(x, reduce, norm, span, generator.kernel_size, window)
         if y is not None:
             return y
+    if not _whole(generator, reduce, norm, span, x):
+        return None
     weight, bias = span.weight, span.bias
     size = generator.kernel_size
     weight = weight.view(-1, size, size, weight.shape[1])
@@ -75,6 +78,8 @@ def run(generator: BottleneckGenerator, known: Parts, x: Tensor, window: Window)
     if not folds:
         return fused(x, generator.features(x), weight, bias, *window)
     statistics = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    if not fits(x, *statistics):
+        return fused(x, generator.features(x), weight, bias, *window)
     return bottleneck(x, reduce.weight, *statistics, weight, bias, norm.eps, *window)
 
 
@@ -83,8 +88,6 @@ def _folds(generator: nn.Module, norm: nn.BatchNorm2d, x: Tensor) -> bool:
     if norm.training or not norm.affine or not norm.track_running_stats:
         return False
     if torch.is_autocast_enabled(x.device.type):
-        return False
-    if not fits(x, norm.running_mean, norm.running_var, norm.weight, norm.bias):
         return False
     return not torch.is_grad_enabled() or not (
         x.requires_grad or any(p.requires_grad for p in generator.parameters())

@@ -62,8 +62,9 @@ class Involution2d(nn.Module):
         generator = self.generator
         if isinstance(generator, BottleneckGenerator):
             parts = fusion.parts(generator, x, self.backend)
-            if parts is not None:
-                return fusion.run(generator, parts, x, self._window())
+            y = None if parts is None else fusion.run(generator, parts, x, self._window())
+            if y is not None:
+                return y
         return self.aggregate(x, generator(x))
 
     def aggregate(self, x: Tensor, kernel: Tensor) -> Tensor:

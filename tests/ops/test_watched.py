@@ -61,6 +61,9 @@ VALID: dict[str, Change] = {
     "parameters assigned": lambda module: module.load_state_dict(
         {name: one.clone() for name, one in layer().state_dict().items()}, assign=True
     ),
+    "a bias of the reduction": lambda module: setattr(
+        module.generator.reduce, "bias", nn.Parameter(torch.ones(8))
+    ),
     "no bias": lambda module: setattr(module.generator.span, "bias", None),
     "no statistics": lambda module: setattr(
         module.generator, "norm", nn.BatchNorm2d(8, track_running_stats=False).eval()

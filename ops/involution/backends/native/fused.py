@@ -69,14 +69,12 @@ def bottleneck(
     epsilon: float,
     geometry: Geometry,
 ) -> Tensor:
-    """y of the whole layer in eval mode."""
-    x, reduce = native.readable(x), reduce.contiguous()
-    weight, bias = weight.contiguous(), _contiguous(bias)
-    norm = [vector.contiguous() for vector in (mean, variance, gain, offset)]
+    """y of the whole layer in eval mode; all but x are contiguous."""
+    x = native.readable(x)
     y = layout.empty_image(geometry.output_shape, x)
     if y.numel():
         steps = native.plan(geometry, x.dtype, x.stride(), y.stride(), hidden=reduce.shape[0])
-        arguments = _pointers(x, reduce, *norm, weight, bias, y)
+        arguments = _pointers(x, reduce, mean, variance, gain, offset, weight, bias, y)
         native.call("bottleneck", steps, *arguments, epsilon)
     return y
 
