@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from invsearch.errors import TrialError
 from invsearch.latency.parts import Part
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
+from ops.timing.fresh_process import ask_fresh_process
 
 __all__ = ["ask", "device_lock", "latency", "metric", "part_latencies"]
 
@@ -150,33 +150,21 @@ def device_lock(device: str) -> Iterator[int]:
 
 
 def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, Any]:
-    threads = str(request["threads"])
-    settings = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
-    settings["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    where, threads = f"latency on {request['device']}", str(request["threads"])
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", _WORKER],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            env={**os.environ, **settings},
+        answer = ask_fresh_process(
+            _WORKER,
+            text=json.dumps(request),
+            environment=dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads),
+            timeout_s=timeout_s,
             pass_fds=(lock,),
-            timeout=timeout_s,
-            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TrialError(f"latency on {request['device']}: not done in {timeout_s:g} s") from error
-    if done.returncode != 0:
-        raise TrialError(f"latency on {request['device']}: {_reason(done)}")
-    reply: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        raise TrialError(f"{where}: not done in {timeout_s:g} s") from error
+    if answer.code:
+        raise TrialError(f"{where}: the measuring process: {answer.reason}")
+    reply: dict[str, Any] = json.loads(answer.line)
     return reply
-
-
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    if done.returncode < 0:
-        return f"the measuring process was ended by signal {-done.returncode}"
-    return lines[-1].strip() if lines else f"the measuring process exited with {done.returncode}"
 
 
 def _origins(operators: Iterable[str]) -> list[dict[str, str]]:

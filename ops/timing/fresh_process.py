@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,12 @@ class Answer:
 
 
 def ask_fresh_process(
-    module: str, *arguments: str, text: str = "", environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    text: str = "",
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Answer:
     """Runs ``python -m module`` with the import path of this process, and waits for it.
 
@@ -37,6 +42,11 @@ def ask_fresh_process(
         *arguments: Its command line.
         text: Its standard input.
         environment: Variables on top of this process's own.
+        timeout_s: Seconds after which it is ended.
+        pass_fds: File descriptors that it inherits, and holds as long as it runs.
+
+    Raises:
+        subprocess.TimeoutExpired: If it took longer.
     """
     path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
     done = subprocess.run(
@@ -45,6 +55,8 @@ def ask_fresh_process(
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+        timeout=timeout_s,
+        pass_fds=tuple(pass_fds),
         check=False,
     )
     if done.returncode == 0:
