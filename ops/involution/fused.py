@@ -3,7 +3,8 @@
 `fused` is an involution over x whose kernel is a 1x1 convolution of features; `fused_backward` has
 its gradients, and `bottleneck` is the paper's whole layer in eval mode. A back end with fused forms
 runs them without a kernel tensor; with any other they are compositions of torch's operators and
-`aggregate`. Derivatives of higher order go through the composition.
+`aggregate`. Derivatives of higher order, forward-mode ones and the transforms of torch.func go
+through the composition.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from ops.eager import plain
 from ops.involution import layout
 from ops.involution.backends import TABLE, choose
 from ops.involution.backends.base import Gradients
 from ops.involution.composition import composed, composed_backward, composed_bottleneck
-from ops.involution.dispatch import Operator, autocast
+from ops.involution.dispatch import Operator, autocast, carries_tangents, transformed
 from ops.involution.geometry import (
     BIAS_AXES,
     FEATURES_AXES,
@@ -295,8 +297,10 @@ _fused_apply: Operator = _Fused.apply
 
 
 def _fused_autograd(keys: torch._C.DispatchKeySet, *arguments: Any) -> Tensor:
+    if forward_ad._current_level >= 0 and carries_tangents(arguments):
+        return composed(*arguments)
     if _needs_gradients(arguments):
-        return _fused_apply(keys, *arguments)
+        return composed(*arguments) if transformed() else _fused_apply(keys, *arguments)
     return _fused_below(keys, *arguments)
 
 
@@ -305,7 +309,7 @@ def _composition_autograd(operator: Any, composition: Any) -> Callable[..., Any]
     below = _below(operator)
 
     def call(keys: torch._C.DispatchKeySet, *arguments: Any) -> Any:
-        if _needs_gradients(arguments):
+        if _needs_gradients(arguments) or carries_tangents(arguments):
             return composition(*arguments)
         return below(keys, *arguments)
 
@@ -318,14 +322,15 @@ def _needs_gradients(arguments: Sequence[Any]) -> bool:
     return any(isinstance(argument, Tensor) and argument.requires_grad for argument in arguments)
 
 
-_KERNELS: tuple[tuple[str, Any, Any, Any, Any], ...] = (
-    ("fused", fused, _fused, _fake_fused, _fused_autograd),
+_KERNELS: tuple[tuple[str, Any, Any, Any, Any, Any], ...] = (
+    ("fused", fused, _fused, _fake_fused, _fused_autograd, composed),
     (
         "fused_backward",
         fused_backward,
         _fused_backward,
         _fake_fused_backward,
         _composition_autograd(fused_backward, composed_backward),
+        composed_backward,
     ),
     (
         "bottleneck",
@@ -333,12 +338,14 @@ _KERNELS: tuple[tuple[str, Any, Any, Any, Any], ...] = (
         _bottleneck,
         _fake_bottleneck,
         _composition_autograd(bottleneck, composed_bottleneck),
+        composed_bottleneck,
     ),
 )
 
-for _name, _operator, _kernel, _fake, _autograd in _KERNELS:
+for _name, _operator, _kernel, _fake, _autograd, _composition in _KERNELS:
     _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
     torch.library.register_fake(f"involution::{_name}", _fake, lib=_LIBRARY)
     _LIBRARY.impl(_name, _autograd, "Autograd", with_keyset=True)
+    _LIBRARY.impl(_name, _composition, "FuncTorchBatched")
     for _key in ("AutocastCPU", "AutocastCUDA", "AutocastXPU", "AutocastMPS"):
         _LIBRARY.impl(_name, autocast(_operator, _key), _key)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ops.involution import layout
 from ops.involution.backends import choose
-from ops.involution.dispatch import Operator, autocast, differentiable
+from ops.involution.dispatch import Operator, autocast, differentiable, mapped
 from ops.involution.geometry import of_aggregate, of_grad_input, of_grad_kernel
 
 __all__ = ["aggregate", "grad_input", "grad_kernel"]
@@ -155,5 +155,6 @@ for _operator, _kernel, _fake, _derivatives in (
     _LIBRARY.impl(_name, _kernel, "CompositeExplicitAutograd")
     torch.library.register_fake(f"involution::{_name}", _fake, lib=_LIBRARY)
     _LIBRARY.impl(_name, differentiable(_operator, _derivatives), "Autograd", with_keyset=True)
+    torch.library.register_vmap(f"involution::{_name}", mapped(_operator), lib=_LIBRARY)
     for _key in ("AutocastCPU", "AutocastCUDA", "AutocastXPU", "AutocastMPS"):
         _LIBRARY.impl(_name, autocast(_operator, _key), _key)
