@@ -16,7 +16,7 @@ from ops.pointwise import Pointwise
 __all__ = ["HEAD", "STEM", "final_convolution", "stem_operator"]
 
 # Of a RedNet stem's involution, as the paper has it.
-_STEM_GROUP_CHANNELS = 16
+_STEM_GROUP_CHANNELS = 16  # the paper's C / G
 _STEM_REDUCTION = 4  # the paper's r
 
 

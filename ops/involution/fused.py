@@ -82,13 +82,17 @@ def at_once(
     Torch's dispatcher and the checks of shapes that the modules guarantee take three times as long
     as a small kernel. None where the back end is not a CPU's, or something does not fit.
     """
+    if not x.is_cpu or x.is_neg():
+        return None
+    # an attribute takes five times as long; a replica of DataParallel has nothing in these
     weights, scales, moments = span._parameters, norm._parameters, norm._buffers
-    first, weight, bias = reduce._parameters.get("weight"), weights.get("weight"), weights["bias"]
+    first = reduce._parameters.get("weight")
+    weight, bias = weights.get("weight"), weights.get("bias")
     vectors = (
         *(moments.get("running_mean"), moments.get("running_var")),
         *(scales.get("weight"), scales.get("bias")),
     )
-    if first is None or weight is None or reduce._parameters["bias"] is not None or x.is_neg():
+    if first is None or weight is None or reduce._parameters.get("bias") is not None:
         return None
     if not plain(x.dtype, first, *vectors, weight, bias):
         return None
@@ -99,9 +103,7 @@ def at_once(
     row = choose(window[3], x, geometry)
     if row.fused is None or row.fused.device != "cpu":
         return None
-    return row.fused.bottleneck(
-        *(x, first, *vectors, weight, bias, norm.eps, geometry),
-    )
+    return row.fused.bottleneck(x, first, *vectors, weight, bias, norm.eps, geometry)
 
 
 @functools.lru_cache(4096)

@@ -171,3 +171,20 @@ def test_a_pointwise_convolution_checks_what_it_multiplies(with_gradients: bool)
     conv.bias = nn.Parameter(conv.bias.double())
     with torch.set_grad_enabled(with_gradients), pytest.raises(RuntimeError):
         conv(x)
+
+
+def replica(module: nn.Module) -> nn.Module:
+    """As torch.nn.parallel.replicate makes them: what were parameters are plain attributes."""
+    made = module._replicate_for_data_parallel()
+    for name, child in module._modules.items():
+        made._modules[name] = None if child is None else replica(child)
+    for name, parameter in module._parameters.items():
+        setattr(made, name, None if parameter is None else parameter.detach().clone())
+    return made
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_replica_of_data_parallel_computes_what_its_original_does(training: bool) -> None:
+    module, x = layer().train(training), image()
+    with torch.no_grad():
+        torch.testing.assert_close(replica(module)(x), module(x), rtol=1e-4, atol=1e-5)

@@ -30,13 +30,14 @@ from invsearch.models import PRESETS
 
 __all__ = ["OUTPUT", "SCHEMA", "Study", "main"]
 
-SCHEMA = 1
+SCHEMA = 1  # of the JSON; rises with every change that readers must know of
 OUTPUT = Path("results/cifar10-gpu.json")
 
 _EVALUATION_SHARE = 0.1
 """Of a training, on top of its steps: seven looks at 5,000 images and one at 10,000."""
 
 _ATTEMPTS = 2
+"""Of a training: again once, eagerly, where a graph or a process failed."""
 _START_SECONDS = 3.0
 """Of a training before its first step, in a process that runs already."""
 

@@ -37,7 +37,7 @@ Kind = Literal[
 ]
 
 BATCHES = (64, 256)  # images: a training and an inference batch of one GPU
-BARE_SHAPES = ("s1", "s2")
+BARE_SHAPES = ("s1", "s2")  # whose kernel tensors are far beyond any cache
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from invsearch.bench.gpu.rows import GpuClaim, GpuFigure
 
 __all__ = ["SCHEMA", "GpuSession", "replace_text"]
 
-SCHEMA = 1
+SCHEMA = 1  # of the JSON; rises with every change that readers must know of
 
 _CLOSING_SECONDS = 3.0
 """Kept from the budget: to free what the last row holds, and to write the file."""
