@@ -8,7 +8,7 @@ to call an operator that is counted, or register one with its closed form.
 
 from __future__ import annotations
 
-__all__ = ["FREE", "FREE_OPERATIONS", "is_free"]
+__all__ = ["FREE", "FREE_OPERATIONS", "in_place_of", "is_free"]
 
 FREE_OPERATIONS: dict[str, str] = {
     "elementwise": """
@@ -66,5 +66,9 @@ FREE: frozenset[str] = frozenset(
 
 def is_free(operation: str) -> bool:
     """Whether an operation, such as ``aten::add`` or in place ``aten::add_``, costs nothing."""
-    inplace = operation.endswith("_") and not operation.endswith("__")
-    return operation in FREE or (inplace and operation[:-1] in FREE)
+    return in_place_of(operation) in FREE
+
+
+def in_place_of(operation: str) -> str:
+    """The operation without the underscore of the one in place: ``aten::add`` of ``aten::add_``."""
+    return operation[:-1] if operation.endswith("_") and not operation.endswith("__") else operation
