@@ -6,11 +6,10 @@ and for those that torch makes of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from invsearch.cost.products import Rule, Shape
+from invsearch.cost.products import Rule, Shape, numel
 
 __all__ = ["FVCORE", "NORMS", "norm_weight"]
 
@@ -40,24 +39,24 @@ def _batch_norm(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     norm of every image by itself.
     """
     own_statistics = next((value for value in inputs if isinstance(value, bool)), False)
-    return math.prod(inputs[0]) * ((4 if own_statistics else 1) + (inputs[1] is not None))
+    return numel(inputs[0]) * ((4 if own_statistics else 1) + (inputs[1] is not None))
 
 
 def _norm(weight: int) -> Rule:
     """5 an element, 4 without weights, for norms that always take their own statistics."""
 
     def macs(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
-        return math.prod(inputs[0]) * (4 + (inputs[weight] is not None))
+        return numel(inputs[0]) * (4 + (inputs[weight] is not None))
 
     return macs
 
 
 def _per_output(macs: int) -> Rule:
-    return lambda inputs, outputs: macs * math.prod(outputs[0])
+    return lambda inputs, outputs: macs * numel(outputs[0])
 
 
 def _per_input(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
-    return math.prod(inputs[0])
+    return numel(inputs[0])
 
 
 _RULES: tuple[tuple[str, Rule], ...] = (

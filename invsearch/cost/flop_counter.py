@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ def flop_counter_macs(module: nn.Module, shape: Sequence[int]) -> Counter[str]:
     return Counter({str(op).replace(".", "::"): count // 2 for op, count in flops.items()})
 
 
-def _formulas() -> Mapping[Any, Callable[..., int]]:
+def _formulas() -> dict[Any, Callable[..., int]]:
     """Formulas of what torch has none for, in place or not."""
     from torch.utils.flop_counter import flop_registry
 

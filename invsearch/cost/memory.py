@@ -29,10 +29,10 @@ def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int
 
     The network runs in eval mode, without gradients, on torch's meta device: nothing is computed,
     and the tensors' sizes and lifetimes are those of a real run in the type of the weights
-    (float32 of a spec), with gradients and fused operators left aside. Alive are the image,
-    and every tensor from the operation that makes it until its last reference is gone. Neither the
-    weights nor workspaces inside a kernel (an ``unfold`` back end's copies) are included, so the
-    number depends on the network alone, not on the machine; its source is ``counted``.
+    (float32 of a spec). Alive are the image, and every tensor from the operation that makes it
+    until its last reference is gone. Neither the weights nor workspaces inside a kernel (an
+    ``unfold`` back end's copies) are included, so the number depends on the network alone, not on
+    the machine; its source is ``counted``.
 
     Args:
         network: A network's spec, or a module that takes one image tensor.

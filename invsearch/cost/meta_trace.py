@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from invsearch.cost.counter import Counter
 from invsearch.cost.elements import FVCORE
-from invsearch.cost.observe import Call
+from invsearch.cost.observe import Call, elements
 
 __all__ = ["FvcoreCounter", "meta_macs"]
 
@@ -39,9 +39,10 @@ class FvcoreCounter(Counter):
     def element(self, call: Call, name: str) -> int | None:
         return FVCORE[name](call.inputs, call.outputs) if name in FVCORE else None
 
-    def function(self, name: str, arguments: Sequence[Any], keywords: Any, output: Any) -> int:
+    def function(
+        self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], output: Any
+    ) -> int:
         """Adaptive average pooling: to one pixel torch runs it as a mean."""
-        if name != "adaptive_avg_pool2d":
-            return 0
-        image = arguments[0] if arguments else keywords["input"]
-        return int(image.numel())
+        image: Any = arguments[0] if arguments else keywords.get("input")
+        area = name == "interpolate" and keywords.get("mode") == "area" and image.dim() == 4
+        return elements(image) if area or name == "adaptive_avg_pool2d" else 0

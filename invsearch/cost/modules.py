@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ from torch.nn.modules.conv import _ConvNd
 import ops
 from invsearch.cost.counter import Counter
 from invsearch.cost.elements import NORMS, norm_weight
-from invsearch.cost.observe import Call
+from invsearch.cost.observe import Call, elements
+from invsearch.cost.products import numel
 
 __all__ = ["module_macs"]
 
@@ -107,7 +107,7 @@ class _PaperCounter(Counter):
             return None
         inputs = call.inputs
         plain = self._layer_depth > 0 and norm_weight(name, inputs) is None
-        return (1 if plain else 2) * math.prod(inputs[0])
+        return (1 if plain else 2) * numel(inputs[0])
 
     def function(
         self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], output: Any
@@ -120,16 +120,16 @@ class _PaperCounter(Counter):
 def _bias(arguments: Sequence[Any], keywords: Mapping[str, Any], output: Tensor) -> int:
     """1 per output where there is one; all these functions take (x, weight, bias)."""
     bias = arguments[2] if len(arguments) > 2 else keywords.get("bias")
-    return 0 if bias is None else output.numel()
+    return 0 if bias is None else elements(output)
 
 
 def _per_output(arguments: Sequence[Any], keywords: Mapping[str, Any], output: Tensor) -> int:
-    return output.numel()
+    return elements(output)
 
 
 def _per_input(arguments: Sequence[Any], keywords: Mapping[str, Any], output: Any) -> int:
     image: Tensor = arguments[0] if arguments else keywords["input"]
-    return image.numel()
+    return elements(image)
 
 
 _FUNCTIONS: tuple[tuple[str, _Extra], ...] = (

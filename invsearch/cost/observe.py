@@ -12,7 +12,19 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["Call", "Observer", "evaluating", "image_for", "meta_state", "on_meta", "run_on_meta"]
+from invsearch.cost.refusal import refuse_scripted
+
+__all__ = [
+    "Call",
+    "Observer",
+    "elements",
+    "evaluating",
+    "image_for",
+    "meta_state",
+    "on_meta",
+    "operation_name",
+    "run_on_meta",
+]
 
 _COMPOSITE = "CompositeImplicitAutograd"
 
@@ -56,6 +68,13 @@ def operation_name(operation: Any) -> str:
     return str(operation) if schema is None else str(schema.name)
 
 
+def elements(tensor: Tensor) -> int:
+    """How many numbers a tensor has; within ``vmap``, those of all that it stands for."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor.numel()
+
+
 class Observer(TorchDispatchMode):
     """Calls ``see`` after each torch operation, while active.
 
@@ -96,7 +115,11 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     That is eval mode, without gradients and without torch's fused path of attention layers, whose
     operations cost what those do that it stands for. An embedding reads a floating-point image as
     indices.
+
+    Raises:
+        CheckError: If a part is scripted: nobody can watch what it does.
     """
+    refuse_scripted(module)
     modes = [(part, part.training) for part in module.modules()]
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as restored:

@@ -8,7 +8,7 @@ masks are none, and zeros that pad a convolution count like pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 
 from invsearch.cost.einsum import einsum_macs
 
-__all__ = ["PRODUCTS", "Rule", "Shape"]
+__all__ = ["PRODUCTS", "Rule", "Shape", "numel"]
 
 Shape = tuple[int, ...]
 Rule = Callable[[Sequence[Any], Sequence[Shape]], int]
@@ -26,6 +26,11 @@ Its inputs come in the order of the operation's schema: a tensor as its shape, w
 list as a list, anything else as it is, and None for what is unknown or left out. Its outputs are
 the shapes of the tensors that it returns.
 """
+
+
+def numel(shape: Iterable[int]) -> int:
+    """How many numbers a tensor of that shape has."""
+    return math.prod(shape)
 
 
 def _product(first: int) -> Rule:
@@ -42,13 +47,13 @@ def _matmul(left: Shape, right: Shape) -> int:
     rows = left if len(left) > 1 else (1, *left)
     columns = right if len(right) > 1 else (*right, 1)
     batch = torch.broadcast_shapes(rows[:-2], columns[:-2])
-    return math.prod(batch) * rows[-2] * rows[-1] * columns[-1]
+    return numel(batch) * rows[-2] * rows[-1] * columns[-1]
 
 
 def _linear(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     """x (..., I) and weight (O, I), or (I) for a single output."""
     x, weight = inputs[:2]
-    return math.prod(x) * math.prod(weight[:-1])
+    return numel(x) * numel(weight[:-1])
 
 
 def _convolution(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
@@ -57,13 +62,12 @@ def _convolution(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     transposed = len(inputs) > 6 and inputs[6] is True  # elsewhere the sixth is a number of groups
     image = x if transposed else outputs[0]
     batch, pixels = (image[:1], image[2:]) if len(image) == len(weight) else ((), image[1:])
-    return math.prod(batch) * math.prod(pixels) * math.prod(weight)
+    return numel(batch) * numel(pixels) * numel(weight)
 
 
 def _conv_tbc(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     """x (T, B, I) and weight (K, I, O)."""
-    time, batch, _ = outputs[0]
-    return time * batch * math.prod(inputs[1])
+    return numel(outputs[0][:2]) * numel(inputs[1])
 
 
 def _recurrent(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
@@ -73,8 +77,8 @@ def _recurrent(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     the inputs has the weights of all layers and directions, biases and projections among them.
     """
     weights = [value for value in inputs if isinstance(value, list)][-1]
-    matrices = sum(math.prod(weight) for weight in weights if len(weight) == 2)
-    return math.prod(inputs[0][:-1]) * matrices
+    matrices = sum(numel(weight) for weight in weights if len(weight) == 2)
+    return numel(inputs[0][:-1]) * matrices
 
 
 def _attention(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
@@ -84,30 +88,30 @@ def _attention(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     """
     query, key, value = inputs[:3]
     batches = zip_longest(*(shape[-3::-1] for shape in (query, key, value)), fillvalue=1)
-    batch = math.prod(max(sizes) for sizes in batches)
-    return batch * query[-2] * key[-2] * (key[-1] + value[-1])
+    batch = numel(max(sizes) for sizes in batches)
+    return numel((batch, query[-2], key[-2], key[-1] + value[-1]))
 
 
 def _tensordot(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     """A summed dimension that is 1 on one side is summed on the other before the product."""
     left, right, dims_left, dims_right = inputs[:4]
     pairs = [(i % len(left), j % len(right)) for i, j in zip(dims_left, dims_right, strict=True)]
-    summed = math.prod(min(left[i], right[j]) for i, j in pairs)
+    summed = numel(min(left[i], right[j]) for i, j in pairs)
     rows = (n for i, n in enumerate(left) if i not in [pair[0] for pair in pairs])
     columns = (n for j, n in enumerate(right) if j not in [pair[1] for pair in pairs])
-    return math.prod(rows) * summed * math.prod(columns)
+    return numel(rows) * summed * numel(columns)
 
 
 def _inner(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     """Over the last dimension of both; with a number it is elementwise."""
     left, right = inputs[:2]
-    return math.prod(left) * math.prod(right[:-1]) if left and right else 0
+    return numel(left) * numel(right[:-1]) if left and right else 0
 
 
 def _bilinear(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     """x (..., I), y (..., J) and weight (O, I, J): I * J terms an output."""
     x, _, weight = inputs[:3]
-    return math.prod(x[:-1]) * math.prod(weight)
+    return numel(x[:-1]) * numel(weight)
 
 
 def _trilinear(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
@@ -116,7 +120,7 @@ def _trilinear(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:
     for shape, expanded in zip(factors, inputs[3:6], strict=True):
         for dimension in sorted(expanded):
             shape.insert(dimension, 1)
-    return math.prod(max(sizes) for sizes in zip(*factors, strict=True))
+    return numel(max(sizes) for sizes in zip(*factors, strict=True))
 
 
 def _einsum(inputs: Sequence[Any], outputs: Sequence[Shape]) -> int:

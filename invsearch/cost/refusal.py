@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
+from torch import nn
+
 from invsearch.errors import CheckError
 
-__all__ = ["refuse", "refuse_meta"]
+__all__ = ["refuse", "refuse_meta", "refuse_scripted"]
 
 
 def refuse(unknown: Iterable[tuple[str, str]]) -> None:
@@ -24,3 +27,13 @@ def refuse_meta(operation: str, module: str, error: Exception) -> None:
         f"counting failed, {operation} in {module or 'the model'} has no kernel for torch's meta "
         "device: give it one by torch.library.register_fake"
     ) from error
+
+
+def refuse_scripted(module: nn.Module) -> None:
+    """Raise a CheckError if a part of a module is scripted: nobody can watch what it does."""
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise CheckError(
+                f"counting failed, {name or 'the model'} is scripted (TorchScript) and cannot be "
+                "watched: count the module that it was made from"
+            )
