@@ -12,7 +12,7 @@ from torch.utils.flop_counter import flop_registry
 
 from invsearch.cost.free import in_place_of, is_free
 from invsearch.cost.observe import Call, Observer, on_meta, operation_name
-from invsearch.cost.refusal import refuse, refuse_meta, refuse_scripted
+from invsearch.cost.refusal import refuse, refuse_meta, refuse_unwatchable
 from invsearch.cost.rules import rules
 
 __all__ = ["Counter"]
@@ -41,7 +41,7 @@ class Counter:
         Raises:
             CheckError: If something that costs is not counted; names it and the part it is in.
         """
-        refuse_scripted(self._module)  # before hooks are put there, which it does not take
+        refuse_unwatchable(self._module)  # before hooks are put there, which it does not take
         observer = Observer.of(self._see)
         with ExitStack() as watching:
             for name, part in self._module.named_modules():

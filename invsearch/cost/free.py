@@ -53,15 +53,15 @@ FREE_OPERATIONS: dict[str, str] = {
         full_like gather hstack index index_add index_fill index_put index_select lift lift_fresh
         lift_fresh_copy linspace _local_scalar_dense masked_scatter masked_select meshgrid mH
         moveaxis movedim mT narrow new_empty new_empty_strided new_full new_ones new_zeros nonzero
-        normal numpy_T one_hot ones ones_like pad permute pixel_shuffle pixel_unshuffle rand
-        rand_like randint randint_like randn randn_like randperm ravel reflection_pad1d
-        reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d
-        replication_pad2d replication_pad3d reshape _reshape_alias resolve_conj resolve_neg roll
-        rot90 scalar_tensor scatter scatter_add scatter_reduce searchsorted select select_scatter
-        slice slice_scatter sort split split_with_sizes squeeze stack swapaxes swapdims t take
-        take_along_dim tensor_split tile to _to_copy topk transpose type_as unbind unflatten uniform
-        unique unique2 unsafe_chunk unsafe_split unsafe_split_with_sizes _unsafe_view unsqueeze view
-        view_as vstack zero zeros zeros_like
+        normal numpy_T one_hot ones ones_like _pack_padded_sequence pad _pad_packed_sequence permute
+        pixel_shuffle pixel_unshuffle rand rand_like randint randint_like randn randn_like randperm
+        ravel reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave
+        replication_pad1d replication_pad2d replication_pad3d reshape _reshape_alias resolve_conj
+        resolve_neg roll rot90 scalar_tensor scatter scatter_add scatter_reduce searchsorted select
+        select_scatter slice slice_scatter sort split split_with_sizes squeeze stack swapaxes
+        swapdims t take take_along_dim tensor_split tile to _to_copy topk transpose type_as unbind
+        unflatten uniform unique unique2 unsafe_chunk unsafe_split unsafe_split_with_sizes
+        _unsafe_view unsqueeze view view_as vstack zero zeros zeros_like
         """,
     "normalising by length": """
         cosine_similarity _fused_rms_norm pairwise_distance rms_norm _weight_norm

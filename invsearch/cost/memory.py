@@ -17,7 +17,9 @@ from invsearch.cost.observe import (
     image_for,
     meta_state,
     run_on_meta,
+    unwrapped,
 )
+from invsearch.cost.refusal import refuse_unwatchable
 from invsearch.cost.task_count import build_task
 from invsearch.models import NetworkSpec, TaskSpec, build
 
@@ -43,10 +45,13 @@ def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int
 
     Raises:
         InputError: If an operator of the spec cannot have its width.
+        CheckError: If a part of the module is scripted or lazy.
     """
     if isinstance(network, NetworkSpec | TaskSpec):
         with torch.device("meta"):
             network = build(network) if isinstance(network, NetworkSpec) else build_task(network)
+    network = unwrapped(network)
+    refuse_unwatchable(network)
     state, image = meta_state(network), image_for(network, shape, "meta")
     ledger = _Ledger(state.values())
     ledger.hold(image)

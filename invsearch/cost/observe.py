@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-
-from invsearch.cost.refusal import refuse_scripted
+from torch.utils._pytree import tree_leaves, tree_map
 
 __all__ = [
     "Call",
@@ -24,8 +22,10 @@ __all__ = [
     "on_meta",
     "operation_name",
     "run_on_meta",
+    "unwrapped",
 ]
 
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 _COMPOSITE = "CompositeImplicitAutograd"
 
 
@@ -102,7 +102,14 @@ class Observer(TorchDispatchMode):
             with self:
                 return func.decompose(*args, **kwargs)
         self.running = func
-        output = func(*args, **kwargs)
+        try:
+            output = func(*args, **kwargs)
+        except RuntimeError:
+            if not _is_mixed((args, kwargs)):
+                raise
+            # a tensor that is neither parameter nor buffer is still where it was made
+            args, kwargs = tree_map(_to_meta, (args, kwargs))
+            output = func(*args, **kwargs)
         self.running = None
         self.see(Call(func, args, kwargs, output))
         return output
@@ -115,11 +122,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     That is eval mode, without gradients and without torch's fused path of attention layers, whose
     operations cost what those do that it stands for. An embedding reads a floating-point image as
     indices.
-
-    Raises:
-        CheckError: If a part is scripted: nobody can watch what it does.
     """
-    refuse_scripted(module)
     modes = [(part, part.training) for part in module.modules()]
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as restored:
@@ -135,6 +138,12 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         finally:
             for part, training in modes:
                 part.training = training
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module in a wrapper for several devices or processes, which adds nothing to its cost."""
+    inside: nn.Module = module.module if isinstance(module, _WRAPPERS) else module
+    return inside
 
 
 def image_for(
@@ -191,6 +200,7 @@ def on_meta(
         shape: Input shape (B, C, H, W).
         observer: Sees each operation.
     """
+    module = unwrapped(module)
     image, state = image_for(module, shape, "meta"), meta_state(module)
     with evaluating(module), observer or nullcontext():
         run_on_meta(module, state, image)
@@ -201,6 +211,16 @@ def _is_composite(operation: Any) -> bool:
         return False
     has: bool = torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), _COMPOSITE)
     return has
+
+
+def _is_mixed(arguments: Any) -> bool:
+    """Whether some of the tensors are on the meta device, and some are not."""
+    places = {leaf.is_meta for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)}
+    return len(places) > 1
+
+
+def _to_meta(value: Any) -> Any:
+    return value.to("meta") if isinstance(value, Tensor) and not value.is_meta else value
 
 
 def _as_indices(part: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from invsearch.errors import CheckError
 
-__all__ = ["refuse", "refuse_meta", "refuse_scripted"]
+__all__ = ["refuse", "refuse_meta", "refuse_unwatchable", "refuse_without_values"]
 
 
 def refuse(unknown: Iterable[tuple[str, str]]) -> None:
@@ -29,11 +30,34 @@ def refuse_meta(operation: str, module: str, error: Exception) -> None:
     ) from error
 
 
-def refuse_scripted(module: nn.Module) -> None:
-    """Raise a CheckError if a part of a module is scripted: nobody can watch what it does."""
+def refuse_unwatchable(module: nn.Module) -> None:
+    """Raise a CheckError if a part is scripted, which nobody can watch, or lazy.
+
+    A lazy part that runs is no longer lazy, and counting leaves a module as it was.
+    """
     for name, part in module.named_modules():
+        where = name or "the model"
         if isinstance(part, torch.jit.ScriptModule):
             raise CheckError(
-                f"counting failed, {name or 'the model'} is scripted (TorchScript) and cannot be "
-                "watched: count the module that it was made from"
+                f"counting failed, {where} is scripted (TorchScript) and cannot be watched: count "
+                "the module that it was made from"
             )
+        if any(isinstance(weight, UninitializedTensorMixin) for weight in _own(part)):
+            raise CheckError(
+                f"counting failed, {where} is lazy and has no weights yet: run it once first"
+            )
+
+
+def refuse_without_values(module: nn.Module) -> None:
+    """Raise a CheckError if a part is on torch's meta device, where it cannot be traced."""
+    for name, part in module.named_modules():
+        if any(weight.is_meta for weight in _own(part)):
+            raise CheckError(
+                f"counting failed, the weights of {name or 'the model'} are on the meta device and "
+                "have no values to trace: count it by invsearch.cost.meta_macs"
+            )
+
+
+def _own(part: nn.Module) -> Iterator[Tensor]:
+    yield from part.parameters(recurse=False)
+    yield from part.buffers(recurse=False)

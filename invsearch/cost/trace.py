@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,13 @@ from invsearch.cost.elements import FVCORE
 from invsearch.cost.free import is_free
 from invsearch.cost.observe import evaluating, image_for
 from invsearch.cost.products import Rule
-from invsearch.cost.refusal import refuse
+from invsearch.cost.refusal import refuse, refuse_unwatchable, refuse_without_values
 from invsearch.cost.rules import rules
 
 if TYPE_CHECKING:
     from fvcore.nn import FlopCountAnalysis
 
 __all__ = ["trace_macs"]
-
-_BRANCHES = ("prim::If", "prim::Loop")
-"""What scripted code is traced to; fvcore does not look inside and calls it free."""
 
 
 def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
@@ -46,9 +42,14 @@ def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
     Raises:
         CheckError: If an operation is neither counted nor on the free list of ``cost/free.py``.
     """
+    refuse_unwatchable(module)
+    refuse_without_values(module)
     with evaluating(module), _with_dead_code(module):
         analysis = _analyse(module, shape)
-    unknown = {name: _uncounted(analysis, name) for name, _ in module.named_modules()}
+    unknown = {
+        name: sorted(op for op in analysis.unsupported_ops(name) if not is_free(op))
+        for name, _ in module.named_modules()
+    }
     if unknown[""]:
         refuse((op, _innermost(op, unknown)) for op in unknown[""])
     return int(analysis.total())
@@ -58,6 +59,8 @@ def _analyse(module: nn.Module, shape: Sequence[int]) -> FlopCountAnalysis:
     with warnings.catch_warnings():
         # fvcore traces with TorchScript, deprecated since torch 2.11 and still working
         warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
+        # which kernel torch takes is nothing to who counts
+        warnings.filterwarnings("ignore", "LSTM with projections", UserWarning)
         from fvcore.nn import FlopCountAnalysis
 
         logger = logging.getLogger("fvcore.nn.jit_analysis")
@@ -68,8 +71,6 @@ def _analyse(module: nn.Module, shape: Sequence[int]) -> FlopCountAnalysis:
             analysis.clear_op_handles()
             for name, rule in {**FVCORE, **rules()}.items():
                 analysis.set_op_handle(name, _jit_handle(rule), f"{name}_", _jit_handle(rule))
-            for name in _BRANCHES:
-                analysis.set_op_handle(name, _jit_branch(name))
             analysis.total()
         finally:
             logger.setLevel(level)
@@ -86,8 +87,10 @@ def _with_dead_code(module: nn.Module) -> Iterator[None]:
 
     def keep(module: nn.Module, inputs: Any, output: Any) -> None:
         graph = torch._C._get_tracing_state().graph()
-        unused = [value for node in graph.nodes() for value in node.outputs() if not value.uses()]
-        graph.appendNode(graph.create("prim::Print", unused, 0))
+        for node in list(_nodes(graph)):
+            unused = [value for value in node.outputs() if not value.uses()]
+            if unused:
+                graph.create("prim::Print", unused, 0).insertAfter(node)
 
     hook = module.register_forward_hook(keep)
     try:
@@ -96,10 +99,12 @@ def _with_dead_code(module: nn.Module) -> Iterator[None]:
         hook.remove()
 
 
-def _uncounted(analysis: FlopCountAnalysis, part: str) -> list[str]:
-    """Operations in a part that cost something and that no rule counts."""
-    branches = [name for name in analysis.by_operator(part) if name in _BRANCHES]
-    return sorted([*branches, *(op for op in analysis.unsupported_ops(part) if not is_free(op))])
+def _nodes(block: Any) -> Iterator[Any]:
+    """Of a graph under construction; every part that ran has a block in it."""
+    for node in block.nodes():
+        yield node
+        for inner in node.blocks():
+            yield from _nodes(inner)
 
 
 def _jit_handle(rule: Rule) -> Callable[[list[Any], list[Any]], int]:
@@ -108,10 +113,6 @@ def _jit_handle(rule: Rule) -> Callable[[list[Any], list[Any]], int]:
         return rule([_argument(value) for value in inputs], shapes)
 
     return count
-
-
-def _jit_branch(name: str) -> Callable[[list[Any], list[Any]], Counter[str]]:
-    return lambda inputs, outputs: Counter({name: 1})
 
 
 def _argument(value: Any) -> Any:
