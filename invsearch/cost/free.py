@@ -23,8 +23,9 @@ FREE_OPERATIONS: dict[str, str] = {
         logaddexp2 logical_and logical_not logical_or logical_xor logit lt masked_fill maximum
         minimum mish mul multiply nan_to_num native_dropout ne neg negative not not_equal or __or__
         outer pow prelu _prelu_kernel reciprocal relu relu6 remainder round rrelu rrelu_with_noise
-        rsqrt rsub selu sgn sigmoid sign silu sin sinc sinh softplus softshrink sqrt square
-        sub subtract tan tanh threshold tril triu true_divide trunc where xlogy xor __xor__
+        rsqrt rsub selu sgn sigmoid sign silu sin sinc sinh softplus softshrink sqrt square sub
+        subtract tan tanh _thnn_fused_gru_cell _thnn_fused_lstm_cell threshold tril triu true_divide
+        trunc where xlogy xor __xor__
         """,
     "reduction": """
         all amax amin aminmax any argmax argmin count_nonzero cummax cummin cumprod cumsum

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from invsearch.errors import CheckError
 
-__all__ = ["refuse", "refuse_meta", "refuse_unwatchable", "refuse_without_values"]
+__all__ = ["refuse", "refuse_meta", "refuse_untraceable", "refuse_unwatchable"]
 
 
 def refuse(unknown: Iterable[tuple[str, str]]) -> None:
@@ -42,19 +42,25 @@ def refuse_unwatchable(module: nn.Module) -> None:
                 f"counting failed, {where} is scripted (TorchScript) and cannot be watched: count "
                 "the module that it was made from"
             )
-        if any(isinstance(weight, UninitializedTensorMixin) for weight in _own(part)):
+        if any(is_lazy(weight) for weight in _own(part)):
             raise CheckError(
                 f"counting failed, {where} is lazy and has no weights yet: run it once first"
             )
 
 
-def refuse_without_values(module: nn.Module) -> None:
-    """Raise a CheckError if a part is on torch's meta device, where it cannot be traced."""
+def refuse_untraceable(module: nn.Module) -> None:
+    """Raise a CheckError if a part has weights without values, or such as are no tensors."""
     for name, part in module.named_modules():
         if any(weight.is_meta for weight in _own(part)):
             raise CheckError(
                 f"counting failed, the weights of {name or 'the model'} are on the meta device and "
                 "have no values to trace: count it by invsearch.cost.meta_macs"
+            )
+    for key, value in module.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise CheckError(
+                f"counting failed, {key} is a {type(value).__name__} and no tensor, as quantised "
+                "weights are: count the module before it is quantised"
             )
 
 

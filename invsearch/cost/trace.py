@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from invsearch.cost.elements import FVCORE
 from invsearch.cost.free import is_free
 from invsearch.cost.observe import evaluating, image_for
 from invsearch.cost.products import Rule
-from invsearch.cost.refusal import refuse, refuse_unwatchable, refuse_without_values
+from invsearch.cost.refusal import refuse, refuse_untraceable, refuse_unwatchable
 from invsearch.cost.rules import rules
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
         CheckError: If an operation is neither counted nor on the free list of ``cost/free.py``.
     """
     refuse_unwatchable(module)
-    refuse_without_values(module)
+    refuse_untraceable(module)
     with evaluating(module), _with_dead_code(module):
         analysis = _analyse(module, shape)
     unknown = {
@@ -58,7 +58,7 @@ def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
 def _analyse(module: nn.Module, shape: Sequence[int]) -> FlopCountAnalysis:
     with warnings.catch_warnings():
         # fvcore traces with TorchScript, deprecated since torch 2.11 and still working
-        warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit", Warning)
         # which kernel torch takes is nothing to who counts
         warnings.filterwarnings("ignore", "LSTM with projections", UserWarning)
         from fvcore.nn import FlopCountAnalysis
@@ -82,15 +82,17 @@ def _with_dead_code(module: nn.Module) -> Iterator[None]:
     """Keep what is computed and not used in the trace of a module.
 
     The tracer throws away what no output depends on. A ``print`` of it, which it must not throw
-    away and which is never carried out, keeps it.
+    away and which is never carried out, keeps it. So the output itself is not needed, and may be
+    something that cannot be traced.
     """
 
-    def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Tensor:
         graph = torch._C._get_tracing_state().graph()
         for node in list(_nodes(graph)):
             unused = [value for value in node.outputs() if not value.uses()]
             if unused:
                 graph.create("prim::Print", unused, 0).insertAfter(node)
+        return inputs[0]
 
     hook = module.register_forward_hook(keep)
     try:

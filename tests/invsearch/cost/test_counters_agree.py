@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -115,7 +116,7 @@ def test_what_nothing_counts_is_refused_by_name(name: str, counter: Callable[...
 
 @pytest.mark.parametrize("counter", [*COUNTERS, peak_memory])
 def test_scripted_parts_are_refused(counter: Callable[..., int]) -> None:
-    with pytest.warns(DeprecationWarning, match="torch.jit"):
+    with pytest.warns((DeprecationWarning, FutureWarning), match="torch.jit"):
         scripted = torch.jit.script(nn.Conv2d(3, 3, 1))
     with pytest.raises(CheckError, match="1 is scripted"):
         counter(nn.Sequential(nn.Conv2d(3, 3, 1), scripted), (2, 3, 8, 8))
@@ -129,11 +130,40 @@ def test_lazy_parts_are_refused_and_stay_lazy(counter: Callable[..., int]) -> No
     assert isinstance(module[0], nn.LazyConv2d)
 
 
-def test_a_trace_needs_values() -> None:
+def test_a_trace_needs_weights_with_values() -> None:
     with torch.device("meta"):
         module = nn.Sequential(nn.Conv2d(3, 4, 1))
     with pytest.raises(CheckError, match="weights of 0 are on the meta device.*meta_macs"):
         trace_macs(module, (2, 3, 8, 8))
+    module = nn.Sequential(Packed())
+    with pytest.raises(CheckError, match="0._extra_state is a dict and no tensor"):
+        trace_macs(module, (2, 3, 8, 8))
+
+
+class Packed(nn.Module):
+    """Weights that are no tensors, as torch's quantised layers have them."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"scale": 1}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@dataclass
+class Detections:
+    """Neither a tensor nor a collection of torch's."""
+
+    boxes: Tensor
+    label: str
+
+
+@pytest.mark.parametrize("counter", COUNTERS)
+def test_a_module_may_return_whatever_it_likes(counter: Callable[..., int]) -> None:
+    linear = nn.Linear(6, 4, bias=False)
+    for output in (lambda y: Detections(y, "cat"), lambda y: {"a": [y, None, 3]}, lambda y: None):
+        module = With(lambda x, f, output=output: output(f(x)), linear)
+        assert counter(module, (2, 5, 6)) == 10 * 24
 
 
 @pytest.mark.parametrize(
