@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
 
-__all__ = ["fits", "hooked", "plain", "recorded"]
+__all__ = ["fits", "hooked", "plain", "profiled", "recorded"]
 
 _PLAIN = (Tensor, nn.Parameter)
 
@@ -27,6 +27,12 @@ def recorded(x: Tensor) -> bool:
         or torch._C._functorch.maybe_current_level() is not None
         or forward_ad._current_level >= 0
     )
+
+
+def profiled() -> bool:
+    """Whether a profiler is on, which sees what the dispatcher runs and what says its name."""
+    enabled: bool = torch._C._autograd._profiler_enabled()
+    return enabled
 
 
 def plain(dtype: torch.dtype, *tensors: Tensor | None) -> bool:

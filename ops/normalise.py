@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
-from ops.eager import hooked, plain, recorded
+from ops.eager import hooked, plain, profiled, recorded
 from ops.involution.backends.native import library as native
 
 __all__ = ["normalise"]
@@ -89,5 +90,9 @@ def _native(x: Tensor, norm: nn.BatchNorm2d, shortcut: Tensor | None, y: Tensor)
     plan = native.rows(x.dtype, x.numel() // max(1, x.shape[1]), x.shape[1], True)
     tensors = (x, shortcut, *_vectors(norm), y)
     pointers = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
-    native.call("normalise", plan, *pointers, norm.eps)
+    if profiled():
+        with record_function("involution::normalise"):
+            native.call("normalise", plan, *pointers, norm.eps)
+    else:
+        native.call("normalise", plan, *pointers, norm.eps)
     return y

@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from torch import nn
 
+from ops.flops import Handle, Shape, publish
 from ops.hyperparameter import Hyperparameter, Refusal, nearest_hint, positive_int
 
 __all__ = [
     "Handle",
     "OpSpec",
+    "Shape",
     "UnknownOperatorError",
     "get",
     "names",
@@ -26,11 +28,8 @@ __all__ = [
 ENTRY_POINT_GROUP = "invsearch.ops"
 
 Convention = Literal["fvcore", "paper"]
-Shape = tuple[int, ...]
 Build = Callable[..., nn.Module]
 Count = Callable[..., int]
-Handle = Callable[[Sequence[Shape | None], Sequence[Shape]], int]
-"""Multiply-adds of one traced call, from the shapes of its inputs (None: no tensor) and outputs."""
 
 
 class UnknownOperatorError(KeyError):
@@ -53,6 +52,7 @@ class OpSpec:
         backends: Names of the implementations that can run it, fastest first.
         trace_handles: Multiply-adds of each custom torch operator its forward pass calls, by
             qualified name such as `involution::aggregate`, for counters that work by tracing.
+            Torch's `FlopCounterMode` has them too.
     """
 
     name: str
@@ -243,6 +243,7 @@ def register(
             backends=tuple(backends),
             trace_handles=MappingProxyType(dict(trace_handles or {})),
         )
+        publish(_OPERATORS[name].trace_handles)
         return build
 
     return decorate

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
 
-from invsearch.cost.observe import Observer, evaluating, meta_state, run_on_meta
+from invsearch.cost.observe import (
+    Call,
+    Observer,
+    evaluating,
+    image_for,
+    meta_state,
+    run_on_meta,
+    unwrapped,
+)
+from invsearch.cost.refusal import refuse_unwatchable
 from invsearch.cost.task_count import build_task
 from invsearch.models import NetworkSpec, TaskSpec, build
 
@@ -21,10 +30,11 @@ def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int
     """Count the bytes of activations alive at once during one inference.
 
     The network runs in eval mode, without gradients, on torch's meta device: nothing is computed,
-    and the tensors' sizes and lifetimes are those of a real run in float32. Alive are the image,
-    and every tensor from the operation that makes it until its last reference is gone. Neither the
-    weights nor workspaces inside a kernel (an ``unfold`` back end's copies) are included, so the
-    number depends on the network alone, not on the machine; its source is ``counted``.
+    and the tensors' sizes and lifetimes are those of a real run in the type of the weights
+    (float32 of a spec). Alive are the image, and every tensor from the operation that makes it
+    until its last reference is gone. Neither the weights nor workspaces inside a kernel (an
+    ``unfold`` back end's copies) are included, so the number depends on the network alone, not on
+    the machine; its source is ``counted``.
 
     Args:
         network: A network's spec, or a module that takes one image tensor.
@@ -35,13 +45,16 @@ def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int
 
     Raises:
         InputError: If an operator of the spec cannot have its width.
+        CheckError: If a part of the module is scripted or lazy.
     """
     if isinstance(network, NetworkSpec | TaskSpec):
         with torch.device("meta"):
             network = build(network) if isinstance(network, NetworkSpec) else build_task(network)
-    state, image = meta_state(network), torch.empty(tuple(shape), device="meta")
+    network = unwrapped(network)
+    refuse_unwatchable(network)
+    state, image = meta_state(network), image_for(network, shape, "meta")
     ledger = _Ledger(state.values())
-    ledger.see(None, (), image)
+    ledger.hold(image)
     with evaluating(network), Observer.of(ledger.see):
         run_on_meta(network, state, image)
     return ledger.peak
@@ -55,10 +68,13 @@ class _Ledger:
         self._weights = {weight.untyped_storage()._cdata for weight in weights}
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
 
-    def see(self, operation: Any, arguments: Sequence[Any], output: Any) -> None:
+    def see(self, call: Call) -> None:
+        """After each operation; what it returned may be what is left of what it was given."""
+        # the saved statistics of a batch norm, which a real run in eval mode leaves empty
+        self.hold(call.output[0] if "batch_norm" in call.name else call.output)
+
+    def hold(self, output: Any) -> None:
         self._alive = {key: kept for key, kept in self._alive.items() if not kept[0].expired()}
-        if operation is not None and "batch_norm" in operation._schema.name:
-            output = output[0]  # the saved statistics, which a real run in eval mode leaves empty
         for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor):
                 self._add(leaf.untyped_storage())

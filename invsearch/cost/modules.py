@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.utils.flop_counter import flop_registry
+from torch.nn.modules.conv import _ConvNd
 
 import ops
-from invsearch.cost.free import is_free
-from invsearch.cost.observe import on_meta
-from invsearch.cost.trace import Handle, refuse, trace_handles
+from invsearch.cost.counter import Counter
+from invsearch.cost.elements import NORMS, norm_weight
+from invsearch.cost.observe import Call, elements
+from invsearch.cost.products import numel
 
 __all__ = ["module_macs"]
 
-_RELU = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU)
-_POOL = (
+_LAYERS: tuple[type[nn.Module], ...] = (
+    _ConvNd,
+    nn.Linear,
+    _BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
     nn.modules.pooling._MaxPoolNd,
     nn.modules.pooling._AvgPoolNd,
     nn.modules.pooling._AdaptiveMaxPoolNd,
     nn.modules.pooling._AdaptiveAvgPoolNd,
-)
-_NORM = (_BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.GroupNorm, nn.LayerNorm)
-_COUNTED: tuple[type[nn.Module], ...] = (
-    _ConvNd,
-    nn.Linear,
     nn.Upsample,
-    *_RELU,
-    *_POOL,
-    *_NORM,
+    ops.Involution2d,  # its generator calls functions where the released code has modules
 )
-_GENERATOR_RELU, _GENERATOR_POOL = "aten::relu", "aten::avg_pool2d"
-_FUNCTIONAL_NORM = frozenset(
-    f"aten::{name}"
-    for name in (
-        "native_batch_norm",
-        "_native_batch_norm_legit",
-        "_native_batch_norm_legit_no_training",
-        "native_group_norm",
-        "native_layer_norm",
-    )
-)
+"""What the paper's counter knows as a layer; so are subclasses, whatever their forward does."""
+
+_Extra = Callable[[Sequence[Any], Mapping[str, Any], Tensor], int]
 
 
 def module_macs(
@@ -57,12 +50,13 @@ def module_macs(
 ) -> int:
     """Multiply-adds of one forward pass, as the paper's tables count them.
 
-    Layers that are modules: convolution and linear multiply-adds plus 1 per output for a bias,
-    batch norm 2 per element, ReLU 1 per output, pooling 1 per input element, upsampling 1 per
-    output. Functional ReLU, pooling and interpolation count 0, but in an involution's generator,
-    where the released code has modules. Outside of such layers, functional norms count like
-    modules; functional convolutions, matrix products and registered operators' custom operations
-    (the aggregation: K * K * C * H * W) count their multiply-adds.
+    Counted is what runs, whatever a layer's class is called. Everywhere: convolutions, linear maps,
+    matrix products and registered operators' custom operations (the aggregation: K * K * C * H * W)
+    by their multiply-adds, norms 2 per element. Within layers, which are modules for convolution,
+    linear, norm, ReLU, pooling and upsampling, and within involutions, whose generator in the
+    released code has such modules: also 1 per output for a bias, 1 per output of a ReLU, 1 per
+    input element of a pooling, 1 per output of an upsampling, and norms without weights 1 per
+    element. Functional ReLU, pooling and interpolation outside of layers count 0.
 
     Args:
         module: Any module that takes one image tensor. It runs on the meta device, in eval mode;
@@ -85,84 +79,75 @@ def module_macs(
             return False
         return counts is None or counts(name, part)
 
-    counter = _ModuleCounter(module, counted)
-    try:
-        on_meta(module, shape, see=counter.see)
-    finally:
-        counter.remove()
-    if counter.unknown:
-        refuse(dict.fromkeys(counter.unknown))
-    return counter.total
+    return _PaperCounter(module, counted).run(shape)
 
 
-class _ModuleCounter:
-    """Adds up modules by hooks, and what runs outside of them by dispatch."""
+class _PaperCounter(Counter):
+    """Counts in the convention ``paper``."""
 
     def __init__(self, module: nn.Module, counted: Callable[[str, nn.Module], bool]) -> None:
-        self.total = 0
-        self.unknown: list[tuple[str, str]] = []
-        self._handles = trace_handles()
-        self._silent = 0  # depth inside modules whose operations are already accounted for
-        self._generating = 0  # depth inside involutions
-        self._path: list[str] = []
-        self._hooks: list[Any] = []
-        for name, part in module.named_modules():
-            self._watch(name, part, counted(name, part))
+        super().__init__(module)
+        self._counted = {name: counted(name, part) for name, part in module.named_modules()}
+        self._uncounted_depth = 0  # inside how many submodules that are left out
+        self._layer_depth = 0
 
-    def remove(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
+    def enter(self, name: str, part: nn.Module) -> None:
+        self._uncounted_depth += not self._counted[name]
+        self._layer_depth += isinstance(part, _LAYERS)
 
-    def _watch(self, name: str, part: nn.Module, counted: bool) -> None:
-        silent = not counted or isinstance(part, _COUNTED)
-        generating = isinstance(part, ops.Involution2d)
+    def leave(self, name: str, part: nn.Module) -> None:
+        self._uncounted_depth -= not self._counted[name]
+        self._layer_depth -= isinstance(part, _LAYERS)
 
-        def enter(part: nn.Module, inputs: Any) -> None:
-            self._path.append(name)
-            self._silent += silent
-            self._generating += generating
+    def ignores(self) -> bool:
+        return self._uncounted_depth > 0
 
-        def leave(part: nn.Module, inputs: Any, output: Any) -> None:
-            self._path.pop()
-            self._silent -= silent
-            self._generating -= generating
-            if counted and silent and not self._silent:
-                self.total += _layer_macs(part, inputs[0], output)
+    def element(self, call: Call, name: str) -> int | None:
+        if name not in NORMS:
+            return None
+        inputs = call.inputs
+        plain = self._layer_depth > 0 and norm_weight(name, inputs) is None
+        return (1 if plain else 2) * numel(inputs[0])
 
-        self._hooks += [part.register_forward_pre_hook(enter), part.register_forward_hook(leave)]
-
-    def see(self, operation: Any, args: Sequence[Any], output: Any) -> None:
-        """Count an operation that runs outside of the modules that are counted as such."""
-        if self._silent:
-            return
-        name: str = operation._schema.name
-        if self._generating and name == _GENERATOR_RELU:
-            self.total += output.numel()
-        elif self._generating and name == _GENERATOR_POOL:
-            self.total += args[0].numel()
-        elif name in _FUNCTIONAL_NORM:
-            self.total += 2 * args[0].numel()
-        elif name in self._handles:
-            self.total += _custom_macs(self._handles[name], args, output)
-        elif operation._overloadpacket in flop_registry:
-            self.total += flop_registry[operation._overloadpacket](*args, out_val=output) // 2
-        elif not is_free(name):
-            self.unknown.append((name, self._path[-1] if self._path else ""))
+    def function(
+        self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any], output: Any
+    ) -> int:
+        if not self._layer_depth or name not in _EXTRAS:
+            return 0
+        return _EXTRAS[name](arguments, keywords, output)
 
 
-def _layer_macs(layer: nn.Module, x: Tensor, y: Tensor) -> int:
-    if isinstance(layer, _ConvNd):
-        pixels = x if isinstance(layer, _ConvTransposeNd) else y
-        positions = pixels.shape[0] * math.prod(pixels.shape[2:])
-        return positions * layer.weight.numel() + (0 if layer.bias is None else y.numel())
-    if isinstance(layer, nn.Linear):
-        return y.numel() * layer.in_features + (0 if layer.bias is None else y.numel())
-    if isinstance(layer, _NORM):
-        return (1 if getattr(layer, "weight", None) is None else 2) * x.numel()
-    return x.numel() if isinstance(layer, _POOL) else y.numel()
+def _bias(arguments: Sequence[Any], keywords: Mapping[str, Any], output: Tensor) -> int:
+    """1 per output where there is one; all these functions take (x, weight, bias)."""
+    bias = arguments[2] if len(arguments) > 2 else keywords.get("bias")
+    return 0 if bias is None else elements(output)
 
 
-def _custom_macs(handle: Handle, args: Any, output: Any) -> int:
-    outputs = [output] if isinstance(output, torch.Tensor) else list(output)
-    inputs = [tuple(a.shape) if isinstance(a, torch.Tensor) else None for a in args]
-    return handle(inputs, [tuple(y.shape) for y in outputs])
+def _per_output(arguments: Sequence[Any], keywords: Mapping[str, Any], output: Tensor) -> int:
+    return elements(output)
+
+
+def _per_input(arguments: Sequence[Any], keywords: Mapping[str, Any], output: Any) -> int:
+    image: Tensor = arguments[0] if arguments else keywords["input"]
+    return elements(image)
+
+
+_FUNCTIONS: tuple[tuple[str, _Extra], ...] = (
+    ("linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d", _bias),
+    ("relu relu_ relu6 hardtanh hardtanh_ leaky_relu leaky_relu_ prelu elu elu_", _per_output),
+    ("interpolate", _per_output),
+    (
+        " ".join(
+            f"{kind}_pool{dimensions}d{suffix}"
+            for kind in ("max", "avg", "adaptive_max", "adaptive_avg")
+            for dimensions in (1, 2, 3)
+            for suffix in ("", "_with_indices")
+        ),
+        _per_input,
+    ),
+)
+
+_EXTRAS: Mapping[str, _Extra] = {
+    name: extra for names, extra in _FUNCTIONS for name in names.split()
+}
+"""What is counted within layers beside products and norms, by the function that is called."""

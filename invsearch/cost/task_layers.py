@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from invsearch.cost.closed_form import FLOAT_BYTES, LayerCost, layers
 from invsearch.cost.meta_trace import meta_macs
 from invsearch.cost.modules import module_macs
-from invsearch.cost.observe import on_meta
+from invsearch.cost.observe import Call, Observer, on_meta
 from invsearch.cost.task_count import build_task, searched_shape, task_count
 from invsearch.models.network import NetworkSpec
 from invsearch.models.task import TaskSpec
@@ -111,13 +111,13 @@ def _calls(module: nn.Module, shape: Shape, interpolated: list[int]) -> _Calls:
 
         return part.register_forward_hook(see)
 
-    def see_interpolation(operation: Any, args: Any, output: Tensor) -> None:
-        if "upsample" in operation._schema.name:
-            interpolated.append(FLOAT_BYTES * (args[0].numel() + output.numel()))
+    def see_interpolation(call: Call) -> None:
+        if "upsample" in call.name:
+            interpolated.append(FLOAT_BYTES * (call.arguments[0].numel() + call.output.numel()))
 
     hooks = [watch(name, part) for name, part in _units(module)]
     try:
-        on_meta(module, shape, see=see_interpolation)
+        on_meta(module, shape, observer=Observer.of(see_interpolation))
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,45 +1,39 @@
-"""Count by tracing a built module: fvcore's convention, and torch's FlopCounterMode to check it."""
+"""Count a built module by fvcore's trace of it."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-import ops
+from invsearch.cost.elements import FVCORE
 from invsearch.cost.free import is_free
-from invsearch.cost.observe import evaluating, on_meta
-from invsearch.errors import CheckError
+from invsearch.cost.observe import evaluating, image_for
+from invsearch.cost.products import Rule
+from invsearch.cost.refusal import refuse, refuse_untraceable, refuse_unwatchable
+from invsearch.cost.rules import rules
 
 if TYPE_CHECKING:
     from fvcore.nn import FlopCountAnalysis
 
-__all__ = [
-    "flop_counter_macs",
-    "refuse",
-    "trace_handles",
-    "trace_macs",
-]
-
-Shape = tuple[int, ...]
-Handle = Callable[[Sequence[Shape | None], Sequence[Shape]], int]
+__all__ = ["trace_macs"]
 
 
 def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
-    """Multiply-adds of one forward pass, by fvcore's handles and those of registered operators.
+    """Multiply-adds of one forward pass, by fvcore's trace and the rules of this package.
 
     The module is counted in eval mode and its modes are restored. Convolutions, linear layers and
-    matrix products count their multiply-adds without biases, batch norm 2 per element, adaptive
-    average pooling 1 per input element.
+    matrix products count their multiply-adds without biases, recurrent layers and attention those
+    of their matrix products, batch norm 2 per element, adaptive average pooling 1 per input
+    element. What is computed counts, whether its result is used or not; types do not matter.
 
     Args:
-        module: Any module on the CPU that takes one image tensor; the trace runs it.
+        module: Any module that takes one image tensor; the trace runs it, where its weights are.
         shape: Input shape (B, C, H, W).
 
     Returns:
@@ -48,7 +42,9 @@ def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
     Raises:
         CheckError: If an operation is neither counted nor on the free list of ``cost/free.py``.
     """
-    with evaluating(module):
+    refuse_unwatchable(module)
+    refuse_untraceable(module)
+    with evaluating(module), _with_dead_code(module):
         analysis = _analyse(module, shape)
     unknown = {
         name: sorted(op for op in analysis.unsupported_ops(name) if not is_free(op))
@@ -59,87 +55,76 @@ def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
     return int(analysis.total())
 
 
-def flop_counter_macs(module: nn.Module, shape: Sequence[int]) -> Counter[str]:
-    """Multiply-adds by operation according to ``FlopCounterMode``, without computing anything.
-
-    It knows convolutions and matrix products, and here the registered operators' custom ones; batch
-    norm and pooling are not in it. A cross-check of :func:`trace_macs`.
-
-    Args:
-        module: Any module that takes one image tensor.
-        shape: Input shape (B, C, H, W).
-
-    Returns:
-        Multiply-adds by qualified operation, such as ``aten::convolution``.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    mapping = {_packet(name): _formula(handle) for name, handle in trace_handles().items()}
-    with FlopCounterMode(display=False, custom_mapping=mapping) as mode:
-        on_meta(module, shape)
-    flops = mode.get_flop_counts().get("Global", {})
-    return Counter({str(op).replace(".", "::"): count // 2 for op, count in flops.items()})
-
-
-def trace_handles() -> Mapping[str, Handle]:
-    """Handles of the custom operations of every operator that can be loaded."""
-    handles: dict[str, Handle] = {}
-    for name in ops.names():
-        with suppress(ImportError):  # a broken plugin is reported when it is asked for
-            handles.update(ops.get(name).trace_handles)
-    return handles
-
-
-def refuse(unknown: Iterable[tuple[str, str]]) -> None:
-    """Raise the CheckError for ``(operation, module name)`` pairs that nothing counts."""
-    found = "; ".join(f"{op} in {module or 'the model'}" for op, module in unknown)
-    raise CheckError(
-        f"counting failed, nothing counts {found}: register the operator with its closed form and "
-        "trace_handles, or write it with operations that are counted"
-    )
-
-
 def _analyse(module: nn.Module, shape: Sequence[int]) -> FlopCountAnalysis:
     with warnings.catch_warnings():
         # fvcore traces with TorchScript, deprecated since torch 2.11 and still working
-        warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit", Warning)
+        # which kernel torch takes is nothing to who counts
+        warnings.filterwarnings("ignore", "LSTM with projections", UserWarning)
         from fvcore.nn import FlopCountAnalysis
 
         logger = logging.getLogger("fvcore.nn.jit_analysis")
         level = logger.level
         logger.setLevel(logging.ERROR)
         try:
-            analysis = FlopCountAnalysis(module, torch.zeros(tuple(shape)))
-            for name, handle in trace_handles().items():
-                analysis.set_op_handle(name, _jit_handle(handle))
+            analysis = FlopCountAnalysis(module, image_for(module, shape))
+            analysis.clear_op_handles()
+            for name, rule in {**FVCORE, **rules()}.items():
+                analysis.set_op_handle(name, _jit_handle(rule), f"{name}_", _jit_handle(rule))
             analysis.total()
         finally:
             logger.setLevel(level)
     return analysis
 
 
-def _jit_handle(handle: Handle) -> Callable[[list[Any], list[Any]], int]:
-    def count(inputs: list[Any], outputs: list[Any]) -> int:
-        from fvcore.nn.jit_handles import get_shape
+@contextmanager
+def _with_dead_code(module: nn.Module) -> Iterator[None]:
+    """Keep what is computed and not used in the trace of a module.
 
-        shapes = [None if s is None else tuple(s) for s in map(get_shape, inputs)]
-        return handle(shapes, [tuple(get_shape(value)) for value in outputs])
+    The tracer throws away what no output depends on. A ``print`` of it, which it must not throw
+    away and which is never carried out, keeps it. So the output itself is not needed, and may be
+    something that cannot be traced.
+    """
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Tensor:
+        graph = torch._C._get_tracing_state().graph()
+        for node in list(_nodes(graph)):
+            unused = [value for value in node.outputs() if not value.uses()]
+            if unused:
+                graph.create("prim::Print", unused, 0).insertAfter(node)
+        return inputs[0]
+
+    hook = module.register_forward_hook(keep)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _nodes(block: Any) -> Iterator[Any]:
+    """Of a graph under construction; every part that ran has a block in it."""
+    for node in block.nodes():
+        yield node
+        for inner in node.blocks():
+            yield from _nodes(inner)
+
+
+def _jit_handle(rule: Rule) -> Callable[[list[Any], list[Any]], int]:
+    def count(inputs: list[Any], outputs: list[Any]) -> int:
+        shapes = [shape for shape in map(_argument, outputs) if isinstance(shape, tuple)]
+        return rule([_argument(value) for value in inputs], shapes)
 
     return count
 
 
-def _formula(handle: Handle) -> Callable[..., int]:
-    def flops(*shapes: Any, out_shape: Any, **_: Any) -> int:
-        inputs = [tuple(s) if isinstance(s, torch.Size) else None for s in shapes]
-        outputs = [out_shape] if isinstance(out_shape, torch.Size) else list(out_shape)
-        return 2 * handle(inputs, [tuple(s) for s in outputs])
-
-    return flops
-
-
-def _packet(name: str) -> Any:
-    namespace, operation = name.split("::")
-    return getattr(getattr(torch.ops, namespace), operation)
+def _argument(value: Any) -> Any:
+    """A value of a trace as rules take it: shape, list or constant, None where it is not known."""
+    if value.isCompleteTensor():
+        return tuple(value.type().sizes())
+    node = value.node()
+    if node.kind() == "prim::ListConstruct":
+        return [_argument(one) for one in node.inputs()]
+    return value.toIValue() if node.kind() == "prim::Constant" else None
 
 
 def _innermost(operation: str, unknown: Mapping[str, Sequence[str]]) -> str:

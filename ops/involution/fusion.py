@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.eager import fits, hooked, recorded
+from ops.eager import fits, hooked, profiled, recorded
 from ops.involution.fused import at_once, bottleneck, fused, runs_fused
 from ops.involution.generators import BottleneckGenerator
 from ops.involution.geometry import Pair
@@ -65,7 +65,7 @@ def run(generator: BottleneckGenerator, known: Parts, x: Tensor, window: Window)
     """
     reduce, norm, span = known
     folds = _folds(generator, norm, x)
-    if folds and not recorded(x):
+    if folds and not recorded(x) and not profiled():
         y = at_once(x, reduce, norm, span, generator.kernel_size, window)
         if y is not None:
             return y
