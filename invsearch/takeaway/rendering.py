@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from invsearch.metrics import KNOWN_METRICS, Metric
+from invsearch.metrics import KNOWN_METRICS, Metric, base_metric
 from invsearch.report.text import counted_noun, display, fidelity, interval
 from invsearch.takeaway.evaluate import Evaluated
 from invsearch.takeaway.export import Exported
@@ -99,4 +99,5 @@ def metric_table(metrics: Mapping[str, Metric], title: str = "") -> Table:
 
 def _order(name: str) -> tuple[int, str]:
     known = list(KNOWN_METRICS)
-    return (known.index(name) if name in known else len(known), name)
+    base, _ = base_metric(name)
+    return (known.index(base) if base in known else len(known), name)
