@@ -51,6 +51,7 @@ class TabledLatency:
         target: Where and how networks are timed.
         images: (B, H, W) of the input.
         say: Tells the user what is measured.
+        advance: Hears how many blocks and networks are measured, and of how many.
 
     Raises:
         InputError: If the file was measured on another machine or under other conditions.
@@ -64,10 +65,12 @@ class TabledLatency:
         target: Target,
         images: tuple[int, int, int],
         say: Say,
+        advance: Callable[[int, int], object] = lambda done, of: None,
     ) -> None:
         self._path, self._space, self._spec, self._say = path, space, spec, say
         self._target, self._images = target, images
         self._known: dict[str, Part] = {}
+        self._advance = advance
         self._conditions = conditions(target, images)
         self.table = self._read() or LatencyTable(self._conditions, str(describe()["id"]))
 
@@ -114,6 +117,7 @@ class TabledLatency:
             names = [part.name for part in group]
             self.table.entries |= zip(names, latencies, strict=True)
             self._write()
+            self._tell()
 
     def _latencies(self, group: Sequence[Part]) -> list[Metric]:
         """Of each part, measured among others even where few are left."""
@@ -161,6 +165,13 @@ class TabledLatency:
         total = self.table.sum_ms(spec)
         self.table.calibrate([CalibrationNetwork(architecture.to_json(), total, measured)])
         self._write()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say how far it is; of the parts, those that were found by drawing."""
+        done = sum(name in self.table.entries for name in self._known) + len(self.table.networks)
+        networks = int(min(_NETWORKS, self._space.size()))
+        self._advance(done, len(self._known) + networks)
 
     def _write(self) -> None:
         write_atomic(self._path, dump_json(self.table.to_json(), indent=1) + "\n")
@@ -176,8 +187,8 @@ class TabledLatency:
         changed = differences(table.under, self._conditions)
         if changed:
             raise InputError(
-                f"{self._path} was measured under other conditions ({changed}): resume where it was"
-                " measured, or choose another folder with --out"
+                f"{self._path} was measured under other conditions ({changed}): go on where it was"
+                " measured, or choose another place with --out or -o"
             )
         return table
 
