@@ -37,7 +37,6 @@ def check_sections(document: Document, sections: Sections) -> None:
                 (key,), f"{key!r} has no effect with {kind!r}: it goes with {partner!r}", key=True
             )
     _check_rungs(document, sections)
-    _check_latency(document, sections)
 
 
 def _check_latency(document: Document, sections: Sections) -> None:
@@ -113,6 +112,7 @@ def check_metrics(document: Document, sections: Sections) -> None:
                 ("objectives", name),
                 f"objectives.{name} must be {info.direction!r}, not {direction!r}",
             )
+    _check_latency(document, sections)
 
 
 def _unevaluated(sections: Sections, name: str) -> str | None:
