@@ -94,6 +94,11 @@ class Provider(ABC):
         self.setting = setting
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether some of it is done on other machines, which takes a cluster."""
+        return False
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of ``metrics`` those that it gives here, with the target's name where there is one."""
         return self.metrics

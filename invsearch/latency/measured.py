@@ -23,7 +23,7 @@ from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from ops.timing.fresh_process import ask_fresh_process
 
-__all__ = ["ask", "device_lock", "latency", "metric", "part_latencies"]
+__all__ = ["ask", "device_lock", "latency", "metric", "origins", "part_latencies"]
 
 _WORKER = "invsearch.latency.worker"
 _HERE = Target()
@@ -69,6 +69,7 @@ def ask(
     *,
     layers: bool = False,
     energy: bool = False,
+    operators: list[dict[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Return the fresh process's reply about a network.
 
@@ -82,6 +83,7 @@ def ask(
         timeout_s: Seconds after which a measurement is given up; waiting for the lock is free.
         layers: Whether each layer is timed too.
         energy: Whether the device's energy counter is read, over further seconds.
+        operators: Where its operators come from, by :func:`origins`; None to find it here.
 
     Returns:
         ``median_ms``, ``low_ms``, ``high_ms`` and ``detail``; ``peak_memory_bytes``; ``energy``;
@@ -90,12 +92,11 @@ def ask(
     Raises:
         TrialError: As :func:`latency`, and if every measurement was disturbed.
     """
-    names = {block.operator for stage in spec.stages for block in stage.blocks}
     request = {
         "spec": spec.to_json(),
         "shape": list(shape),
         "target": target.to_json(),
-        "operators": _origins(names),
+        "operators": origins(spec) if operators is None else operators,
         "layers": layers,
         "energy_window": _ENERGY_WINDOW_S if energy else 0.0,
     }
@@ -186,6 +187,11 @@ def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, A
         raise TrialError(f"{where}: the measuring process: {answer.reason}")
     reply: dict[str, Any] = json.loads(answer.line)
     return reply
+
+
+def origins(spec: NetworkSpec) -> list[dict[str, str]]:
+    """Where a network's operators come from that `ops` itself does not register."""
+    return _origins({block.operator for stage in spec.stages for block in stage.blocks})
 
 
 def _origins(operators: Iterable[str]) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from invsearch.latency.runtimes import Runtime
 from invsearch.latency.target import Target
 from invsearch.metrics import MEASURED_ON_TARGETS
 from invsearch.plugins import RUNTIMES
+from invsearch.space import OnTarget
 
 if TYPE_CHECKING:
     from invsearch.provider import Setting
@@ -42,6 +43,11 @@ class Place:
         return Target.of(self.section, undisturbed=bool(self.suffix))
 
     @property
+    def resource(self) -> str | None:
+        """Of the Ray node that has the device; None for the driver's machine."""
+        return self.section.resource if isinstance(self.section, OnTarget) else None
+
+    @property
     def latency(self) -> str:
         """The name of its latency."""
         return f"latency_ms{self.suffix}"
@@ -61,6 +67,10 @@ class Place:
         if isinstance(self.section.table, str):
             others = sorted({*self.wanted} - {"latency_ms"})
             return f"the file of a table tells latency, not {', '.join(others)}" if others else None
+        if self.resource is not None:
+            if self.section.table:
+                return "blocks are measured on the driver's machine: measure the table on the node"
+            return None  # the node that measures says what is missing there
         target = self.target
         runtime = RUNTIMES.get(target.runtime, Runtime)
         if self.section.table and not runtime.parts:

@@ -12,6 +12,7 @@ from invsearch.errors import InputError, TrialError
 from invsearch.latency.carried import check_carried, read_table
 from invsearch.latency.measured import ask, metric
 from invsearch.latency.place import Place, places
+from invsearch.latency.remote import ask_on_node
 from invsearch.latency.space_parts import distinct_parts
 from invsearch.latency.table import LatencyTable
 from invsearch.latency.tabled import TabledLatency
@@ -110,11 +111,15 @@ class Tabled(_Timed):
 
 
 class Measured(_Timed):
-    """Measured in a fresh process on the driver's machine, the prediction kept beside it."""
+    """Measured in a fresh process where the device is, the prediction kept beside it."""
 
     metrics: ClassVar[tuple[str, ...]] = MEASURED_ON_TARGETS
     source: ClassVar[Source] = "measured"
     when: ClassVar[When] = "alone"
+
+    @property
+    def elsewhere(self) -> bool:
+        return any(place.resource is not None for place in self.places)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,7 +141,11 @@ class Measured(_Timed):
         spec = self.setting.spec(architecture)
         batch, *size = place.images(self.setting.resolution)
         shape = (batch, spec.in_channels, *size)
-        figures = ask(spec, shape, place.target, energy="energy_mj" in place.wanted)
+        energy, resource = "energy_mj" in place.wanted, place.resource
+        if resource is None:
+            figures = ask(spec, shape, place.target, energy=energy)
+        else:
+            figures = ask_on_node(resource, spec, shape, place.target, energy=energy)
         found = {}
         for base in place.wanted:
             name = f"{base}{place.suffix}"

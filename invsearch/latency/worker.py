@@ -54,6 +54,9 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
 
     shape, target = tuple(request["shape"]), Target.from_json(request["target"])
     runtime = RUNTIMES.get(target.runtime, Runtime)
+    problem = runtime.problem(target.device, target.dtype)
+    if problem is not None:
+        raise SystemExit(problem)
     peak = PeakMemory(torch.device(target.device))
     network, how = placed(build(NetworkSpec.from_json(request["spec"])), target)
     x = random_input(shape, torch.device(target.device), how.dtype, how.memory_format)

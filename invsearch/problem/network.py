@@ -57,7 +57,7 @@ class NetworkProblem(Problem):
 
     @property
     def needs_workers(self) -> bool:
-        return any(provider.works for provider in self.providers)
+        return any(one.works or one.elsewhere for one in self.providers)
 
     @property
     def measures(self) -> bool:
