@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast, get_args
 
 from invsearch.value import PLAIN, NumberFormat
 
-__all__ = ["KNOWN_METRICS", "Direction", "Fidelity", "Metric", "MetricInfo", "Source"]
+__all__ = [
+    "KNOWN_METRICS", "MEASURED_ON_TARGETS", "Direction", "Fidelity", "Metric", "MetricInfo",
+    "Source", "base_metric", "metric_info",
+]  # fmt: skip
 
 Source = Literal[
     "counted", "measured", "trained", "supernet", "proxy", "predicted", "published", "table",
@@ -50,7 +53,7 @@ class MetricInfo:
 
 
 _COUNT, _PERCENT = NumberFormat("scaled"), NumberFormat("percent")
-_NOT_READ = "no energy meter can be read yet"
+_NOT_READ = "no energy meter is read here: a target of latency.targets has one, as energy_mj@NAME"
 
 KNOWN_METRICS: dict[str, MetricInfo] = {
     "params": MetricInfo("minimize", "parameters", "counted", "parameters", _COUNT),
@@ -76,6 +79,34 @@ KNOWN_METRICS: dict[str, MetricInfo] = {
         NumberFormat("plain", "nats"),
     ),
 }  # fmt: skip
+
+MEASURED_ON_TARGETS = ("latency_ms", "peak_memory_bytes", "energy_mj")
+"""What a target of ``latency.targets`` gives, under names such as ``latency_ms@a100``."""
+
+_AT = "@"
+
+
+def base_metric(name: str) -> tuple[str, str]:
+    """A metric's own name and its target's: ``latency_ms@a100`` -> (``latency_ms``, ``a100``)."""
+    base, _, target = name.partition(_AT)
+    return base, target
+
+
+def metric_info(name: str) -> MetricInfo | None:
+    """What is known about a metric, on a target or not; None for a name that means nothing here."""
+    base, target = base_metric(name)
+    info = KNOWN_METRICS.get(base)
+    if info is None or not target:
+        return KNOWN_METRICS.get(name)
+    if base not in MEASURED_ON_TARGETS:
+        return None
+    return replace(
+        info,
+        kind="measured",
+        label=f"{info.label} on {target}",
+        short=f"{info.short} on {target}",
+        refused="",
+    )
 
 
 @dataclass(frozen=True)

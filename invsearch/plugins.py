@@ -22,6 +22,7 @@ __all__ = [
     "DATASETS",
     "EXECUTORS",
     "PROVIDERS",
+    "RUNTIMES",
     "STRATEGIES",
     "PluginError",
     "Table",
@@ -198,6 +199,16 @@ DATASETS = Table(
     {
         "digits": "invsearch.data.digits:DIGITS",
         "cifar10": "invsearch.data.cifar10:CIFAR10",
+    },
+)
+
+RUNTIMES = Table(
+    "runtime",
+    "invsearch.runtimes",
+    {
+        "torch": "invsearch.latency.runtimes:TORCH",
+        "compiled": "invsearch.latency.runtimes:COMPILED",
+        "cuda_graph": "invsearch.latency.runtimes:CUDA_GRAPH",
     },
 )
 

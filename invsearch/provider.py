@@ -12,7 +12,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from invsearch.metrics import KNOWN_METRICS, Metric, MetricInfo, Source
+from invsearch.metrics import (
+    KNOWN_METRICS,
+    Metric,
+    MetricInfo,
+    Source,
+    base_metric,
+    metric_info,
+)
 from invsearch.plugins import PROVIDERS, PluginError
 
 if TYPE_CHECKING:
@@ -62,7 +69,8 @@ class Setting:
 
     def wants(self, kind: str) -> bool:
         """Whether a metric of that kind is wanted; see :class:`invsearch.metrics.MetricInfo`."""
-        return any(KNOWN_METRICS[name].kind == kind for name in self.wanted)
+        infos = [metric_info(name) for name in self.wanted]
+        return any(info is not None and info.kind == kind for info in infos)
 
 
 class Provider(ABC):
@@ -84,6 +92,16 @@ class Provider(ABC):
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether some of it is done on other machines, which takes a cluster."""
+        return False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of ``metrics`` those that it gives here, with the target's name where there is one."""
+        return self.metrics
 
     @classmethod
     @abstractmethod
@@ -142,7 +160,8 @@ def providers(wanted: Collection[str] = ()) -> list[type[Provider]]:
         PluginError: If a third party's is no provider, or says otherwise of a metric of ours.
     """
     ours = [_provider(name) for name in PROVIDERS.ours()]
-    if {*wanted} <= {metric for provider in ours for metric in provider.metrics}:
+    asked = {base_metric(name)[0] for name in wanted}
+    if asked <= {metric for provider in ours for metric in provider.metrics}:
         return ours
     return ours + [_provider(name) for name in PROVIDERS if name not in PROVIDERS.ours()]
 
@@ -159,6 +178,6 @@ def _provider(name: str) -> type[Provider]:
 
 def learn_metrics(name: str) -> bool:
     """Whether a metric of that name is known, third parties' included."""
-    if name not in KNOWN_METRICS:
+    if metric_info(name) is None:
         providers([name])
-    return name in KNOWN_METRICS
+    return metric_info(name) is not None

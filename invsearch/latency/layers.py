@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import ops
 from invsearch.latency.measured import ask, metric
+from invsearch.latency.target import Target
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec
 
@@ -69,7 +70,7 @@ def layer_latency(
     Raises:
         TrialError: If the process fails or takes too long, with the last line it wrote.
     """
-    reply = ask(spec, shape, device, threads, timeout_s, layers=True)
+    reply = ask(spec, shape, Target(device, threads), timeout_s, layers=True)
     layers = {name: metric(figures) for name, figures in reply["layers"].items()}
     return LayerLatencies(metric(reply), layers)
 

@@ -16,14 +16,18 @@ from typing import Any
 
 import ops
 from invsearch.errors import TrialError
+from invsearch.latency.lane import undisturbed
 from invsearch.latency.parts import Part
+from invsearch.latency.target import Target
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from ops.timing.fresh_process import ask_fresh_process
 
-__all__ = ["ask", "device_lock", "latency", "metric", "part_latencies"]
+__all__ = ["ask", "device_lock", "latency", "metric", "origins", "part_latencies"]
 
 _WORKER = "invsearch.latency.worker"
+_HERE = Target()
+_ENERGY_WINDOW_S = 2.0  # twenty updates of a counter that some GPUs update every 100 ms
 
 
 def latency(
@@ -54,42 +58,61 @@ def latency(
     Raises:
         TrialError: If the process fails or takes too long, with the last line it wrote.
     """
-    return metric(ask(spec, shape, device, threads, timeout_s))
+    return metric(ask(spec, shape, Target(device, threads), timeout_s))
 
 
 def ask(
     spec: NetworkSpec,
     shape: Sequence[int],
-    device: str,
-    threads: int,
-    timeout_s: float,
+    target: Target,
+    timeout_s: float = 600.0,
     *,
     layers: bool = False,
+    energy: bool = False,
+    operators: list[dict[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Return the fresh process's reply about a network, with ``layers`` about each of its layers.
+    """Return the fresh process's reply about a network.
+
+    Where the target wants it undisturbed, a disturbed measurement is taken again, after a wait that
+    doubles; those that were rejected are kept in the reply's ``detail``.
+
+    Args:
+        spec: The network.
+        shape: Input shape (B, C, H, W).
+        target: Where and how it runs.
+        timeout_s: Seconds after which a measurement is given up; waiting for the lock is free.
+        layers: Whether each layer is timed too.
+        energy: Whether the device's energy counter is read, over further seconds.
+        operators: Where its operators come from, by :func:`origins`; None to find it here.
+
+    Returns:
+        ``median_ms``, ``low_ms``, ``high_ms`` and ``detail``; ``peak_memory_bytes``; ``energy``;
+        ``layers`` by name.
 
     Raises:
-        TrialError: As :func:`latency`.
+        TrialError: As :func:`latency`, and if every measurement was disturbed.
     """
-    names = {block.operator for stage in spec.stages for block in stage.blocks}
     request = {
         "spec": spec.to_json(),
         "shape": list(shape),
-        "device": device,
-        "threads": threads,
-        "operators": _origins(names),
+        "target": target.to_json(),
+        "operators": origins(spec) if operators is None else operators,
         "layers": layers,
+        "energy_window": _ENERGY_WINDOW_S if energy else 0.0,
     }
-    with device_lock(device) as lock:
-        return _ask(request, lock, timeout_s)
+
+    def measure() -> dict[str, Any]:
+        with device_lock(target.device) as lock:
+            return _ask(request, lock, timeout_s)
+
+    return undisturbed(measure, target.device) if target.undisturbed else measure()
 
 
 def part_latencies(
     parts: Sequence[Part],
     *,
     batch_size: int = 1,
-    device: str = "cpu",
-    threads: int = 1,
+    target: Target = _HERE,
     timeout_s: float = 600.0,
 ) -> list[Metric]:
     """Measure parts of networks, each alone, in one fresh process as :func:`latency` does.
@@ -97,8 +120,7 @@ def part_latencies(
     Args:
         parts: What to measure.
         batch_size: Images in the input.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ...
-        threads: CPU threads of the process.
+        target: Where and how they run.
         timeout_s: Seconds for all of them; waiting for the lock is free.
 
     Returns:
@@ -110,18 +132,17 @@ def part_latencies(
     request = {
         "parts": [part.to_json() for part in parts],
         "batch_size": batch_size,
-        "device": device,
-        "threads": threads,
+        "target": target.to_json(),
         "operators": _origins({part.block.operator for part in parts if part.block}),
     }
-    with device_lock(device) as lock:
+    with device_lock(target.device) as lock:
         return [metric(figures) for figures in _ask(request, lock, timeout_s)["parts"]]
 
 
-def metric(figures: Mapping[str, Any]) -> Metric:
+def metric(figures: Mapping[str, Any], name: str = "latency_ms") -> Metric:
     """``latency_ms`` from what the process replied of the network or of a layer."""
     return Metric(
-        "latency_ms",
+        name,
         figures["median_ms"],
         "measured",
         low=figures["low_ms"],
@@ -150,7 +171,8 @@ def device_lock(device: str) -> Iterator[int]:
 
 
 def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, Any]:
-    where, threads = f"latency on {request['device']}", str(request["threads"])
+    target = request["target"]
+    where, threads = f"latency on {target['device']}", str(target["threads"])
     try:
         answer = ask_fresh_process(
             _WORKER,
@@ -165,6 +187,11 @@ def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, A
         raise TrialError(f"{where}: the measuring process: {answer.reason}")
     reply: dict[str, Any] = json.loads(answer.line)
     return reply
+
+
+def origins(spec: NetworkSpec) -> list[dict[str, str]]:
+    """Where a network's operators come from that `ops` itself does not register."""
+    return _origins({block.operator for stage in spec.stages for block in stage.blocks})
 
 
 def _origins(operators: Iterable[str]) -> list[dict[str, str]]:

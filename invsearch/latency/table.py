@@ -18,6 +18,9 @@ __all__ = ["SCHEMA", "CalibrationNetwork", "LatencyTable", "MissingPartsError"]
 SCHEMA = 1  # of the file; one of another number is measured anew
 KIND = "latency_table"
 
+_BEFORE_TARGETS = {"dtype": "fp32", "runtime": "torch"}
+"""What tables were measured under when they did not say it yet."""
+
 
 class MissingPartsError(LookupError):
     """A network has parts that were not measured: ``parts``."""
@@ -48,8 +51,8 @@ class LatencyTable:
 
     Attributes:
         conditions: What a latency depends on beside the network: ``device``, ``batch_size``,
-            ``threads``, ``resolution`` ([height, width] of the images), ``memory_format``, and
-            facts about the machine.
+            ``threads``, ``resolution`` ([height, width] of the images), ``dtype``,
+            ``memory_format``, ``runtime``, and facts about the machine.
         environment: Id of the environment that it was measured in.
         entries: ``latency_ms`` of each part, measured, by the part's name.
         networks: Whole networks, which the predictions are fitted to; fixed once there.
@@ -59,6 +62,11 @@ class LatencyTable:
     environment: str = ""
     entries: dict[str, Metric] = field(default_factory=dict)
     networks: list[CalibrationNetwork] = field(default_factory=list)
+
+    @property
+    def under(self) -> dict[str, Any]:
+        """The conditions, with what tables of former versions left unsaid."""
+        return {**_BEFORE_TARGETS, **self.conditions}
 
     @cached_property
     def calibration(self) -> Calibration:

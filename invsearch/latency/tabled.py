@@ -5,32 +5,30 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invsearch.errors import InputError, TrialError
-from invsearch.latency.measured import latency, part_latencies
-from invsearch.latency.parts import Part, network_parts
+from invsearch.latency.differences import differences
+from invsearch.latency.measured import ask, metric, part_latencies
+from invsearch.latency.parts import Part
+from invsearch.latency.space_parts import distinct_parts
 from invsearch.latency.table import CalibrationNetwork, LatencyTable, MissingPartsError
+from invsearch.latency.target import Target
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from invsearch.runs import describe
 from invsearch.runs.files import dump_json, write_atomic
 from invsearch.space import Architecture, Space
 
-if TYPE_CHECKING:
-    from invsearch.space.schema import Latency
+__all__ = ["TabledLatency", "conditions", "in_words"]
 
-__all__ = ["TabledLatency", "conditions"]
-
-_MOST_PARTS = 2_000  # at 0.15 s each, five minutes under the device's lock
 _TOGETHER = 48  # 0.15 s a part: about 7 s in one process, and lost at most by a kill
 _COMPANY = 16  # parts at least take turns, so that they find caches as in a network
 _NETWORKS = 8  # a ratio and a constant, with six degrees of freedom left for the spread
 _DRAWN = 256  # architectures among which those networks are chosen, by their sums
-_ENUMERABLE = 4_096  # architectures of which each is walked over
-_MOST_DRAWN = 65_536  # by then a new part is rarer than one in 32,768 networks
 _AGAIN = 2  # further measurements where another process took the time
 _MACHINE = ("cpu_model", "cpu_capability", "logical_cores", "torch", "gpu")
 
@@ -50,9 +48,10 @@ class TabledLatency:
         path: The file.
         space: What is searched.
         spec: The network of an architecture.
-        settings: How latency is measured.
-        resolution: (height, width) of the images.
+        target: Where and how networks are timed.
+        images: (B, H, W) of the input.
         say: Tells the user what is measured.
+        advance: Hears how many blocks and networks are measured, and of how many.
 
     Raises:
         InputError: If the file was measured on another machine or under other conditions.
@@ -63,14 +62,16 @@ class TabledLatency:
         path: Path,
         space: Space,
         spec: Callable[[Mapping[str, Any]], NetworkSpec],
-        settings: Latency,
-        resolution: tuple[int, int],
+        target: Target,
+        images: tuple[int, int, int],
         say: Say,
+        advance: Callable[[int, int], object] = lambda done, of: None,
     ) -> None:
         self._path, self._space, self._spec, self._say = path, space, spec, say
-        self._settings, self._size = settings, resolution
+        self._target, self._images = target, images
         self._known: dict[str, Part] = {}
-        self._conditions = conditions(settings, resolution)
+        self._advance = advance
+        self._conditions = conditions(target, images)
         self.table = self._read() or LatencyTable(self._conditions, str(describe()["id"]))
 
     def predict(self, spec: NetworkSpec) -> Metric:
@@ -91,12 +92,12 @@ class TabledLatency:
         Raises:
             InputError: If the space has too many distinct parts, or one cannot be measured.
         """
-        self._known = self._distinct()
+        self._known = distinct_parts(self._space, self._spec, self._images[1:])
         missing = [part for name, part in self._known.items() if name not in self.table.entries]
         if missing:
             self._say(
                 f"latency table: {len(missing)} distinct blocks to measure on"
-                f" {self._settings.device}, then up to {_NETWORKS} whole networks"
+                f" {self._target.device}, then up to {_NETWORKS} whole networks"
             )
             self._measure(missing)
         wanted, before = min(_NETWORKS, self._space.size()), len(self.table.networks)
@@ -105,32 +106,7 @@ class TabledLatency:
                 if not self._holds(architecture):
                     self._measure_network(architecture)
         if missing or len(self.table.networks) > before:
-            self._say(f"latency table: {_in_words(self.table)}")
-
-    def _distinct(self) -> dict[str, Part]:
-        """The parts that the space's networks have, by name."""
-        found: dict[str, Part] = {}
-        for architecture in self._until_known(found):
-            for part in network_parts(self._spec(architecture), *self._size):
-                found[part.name] = part
-            if len(found) > _MOST_PARTS:
-                raise InputError(
-                    f"latency.table: the space has more than {_MOST_PARTS:,} distinct blocks, too"
-                    " many to measure each: narrow the space, or leave out latency.table"
-                )
-        return found
-
-    def _until_known(self, found: Mapping[str, Part]) -> Iterator[Architecture]:
-        """Every architecture of a small space; else drawn ones, until they bring nothing new."""
-        if self._space.size() <= _ENUMERABLE:
-            yield from self._space.enumerate()
-            return
-        rng, count, before = random.Random(0), 1_024, -1
-        while len(found) > before and count <= _MOST_DRAWN:
-            before = len(found)
-            for _ in range(count):
-                yield self._space.sample(rng)
-            count *= 2
+            self._say(f"latency table: {in_words(self.table)}")
 
     def _measure(self, parts: Sequence[Part]) -> None:
         order = list(parts)
@@ -141,21 +117,16 @@ class TabledLatency:
             names = [part.name for part in group]
             self.table.entries |= zip(names, latencies, strict=True)
             self._write()
+            self._tell()
 
     def _latencies(self, group: Sequence[Part]) -> list[Metric]:
         """Of each part, measured among others even where few are left."""
         names = {part.name for part in group}
         others = [part for name, part in self._known.items() if name not in names]
         together = [*group, *others[: max(0, _COMPANY - len(group))]]
-        settings = self._settings
 
         def measure() -> list[Metric]:
-            return part_latencies(
-                together,
-                batch_size=settings.batch_size,
-                device=settings.device,
-                threads=settings.threads,
-            )
+            return part_latencies(together, batch_size=self._images[0], target=self._target)
 
         try:
             return _undisturbed(measure)[: len(group)]
@@ -180,12 +151,11 @@ class TabledLatency:
         return any(network.architecture == wanted for network in self.table.networks)
 
     def _measure_network(self, architecture: Architecture) -> None:
-        spec, settings = self._spec(architecture), self._settings
+        spec, (batch, *size) = self._spec(architecture), self._images
+        target = replace(self._target, undisturbed=False)  # here the faster of several is kept
 
         def measure() -> list[Metric]:
-            shape = (settings.batch_size, spec.in_channels, *self._size)
-            device, threads = settings.device, settings.threads
-            return [latency(spec, shape=shape, device=device, threads=threads)]
+            return [metric(ask(spec, (batch, spec.in_channels, *size), target))]
 
         try:
             (measured,) = _undisturbed(measure)
@@ -195,6 +165,13 @@ class TabledLatency:
         total = self.table.sum_ms(spec)
         self.table.calibrate([CalibrationNetwork(architecture.to_json(), total, measured)])
         self._write()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say how far it is; of the parts, those that were found by drawing."""
+        done = sum(name in self.table.entries for name in self._known) + len(self.table.networks)
+        networks = int(min(_NETWORKS, self._space.size()))
+        self._advance(done, len(self._known) + networks)
 
     def _write(self) -> None:
         write_atomic(self._path, dump_json(self.table.to_json(), indent=1) + "\n")
@@ -207,34 +184,27 @@ class TabledLatency:
         except (OSError, ValueError) as error:
             self._say(f"{self._path} {error}: its blocks are measured anew")
             return None
-        changed = _differences(table.conditions, self._conditions)
+        changed = differences(table.under, self._conditions)
         if changed:
             raise InputError(
-                f"{self._path} was measured under other conditions ({changed}): resume where it was"
-                " measured, or choose another folder with --out"
+                f"{self._path} was measured under other conditions ({changed}): go on where it was"
+                " measured, or choose another place with --out or -o"
             )
         return table
 
 
-def conditions(settings: Latency, resolution: tuple[int, int]) -> dict[str, Any]:
+def conditions(target: Target, images: tuple[int, int, int]) -> dict[str, Any]:
     """What a latency measured here and now depends on beside the network, as plain data.
 
     Args:
-        settings: How latency is measured.
-        resolution: (height, width) of the images.
+        target: Where and how networks are timed.
+        images: (B, H, W) of the input.
     """
     machine = describe()["machine"]
     facts = {key: machine.get(key) for key in _MACHINE}
-    if settings.device == "cpu":
+    if target.device == "cpu":
         del facts["gpu"]
-    return {
-        "device": settings.device,
-        "batch_size": settings.batch_size,
-        "threads": settings.threads,
-        "resolution": list(resolution),
-        "memory_format": "channels_last",
-        **facts,
-    }
+    return {**target.conditions(images[0], images[1:]), **facts}
 
 
 def _undisturbed(measure: Callable[[], list[Metric]]) -> list[Metric]:
@@ -251,12 +221,7 @@ def _undisturbed(measure: Callable[[], list[Metric]]) -> list[Metric]:
     return found
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    changed = [key for key in {**here, **there} if there.get(key) != here.get(key)]
-    return ", ".join(f"{key} {there.get(key)!r}, here {here.get(key)!r}" for key in changed)
-
-
-def _in_words(table: LatencyTable) -> str:
+def in_words(table: LatencyTable) -> str:
     fit = table.calibration
     if not fit.count:
         return "no whole network could be measured: predictions are plain sums"

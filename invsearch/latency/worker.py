@@ -9,10 +9,12 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from invsearch.latency.target import Target
     from ops import Measurement
 
 __all__ = ["main"]
@@ -29,7 +31,7 @@ def main() -> None:
 def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
-    torch.set_num_threads(request["threads"])
+    torch.set_num_threads(request["target"]["threads"])
     for origin in request["operators"]:
         _register(origin)
     if "parts" in request:
@@ -39,30 +41,57 @@ def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     import torch
-    from torch.nn.utils import convert_conv2d_weight_memory_format
 
     import ops
     from invsearch.latency.layers import time_layers
+    from invsearch.latency.peak_memory import PeakMemory
+    from invsearch.latency.placing import placed
+    from invsearch.latency.runtimes import Runtime
+    from invsearch.latency.target import Target
     from invsearch.models import NetworkSpec, build
+    from invsearch.plugins import RUNTIMES
+    from ops.timing.measure import random_input
 
-    shape, device = tuple(request["shape"]), request["device"]
-    network = build(NetworkSpec.from_json(request["spec"])).eval().to(device)
-    convert_conv2d_weight_memory_format(network, torch.channels_last)
-    result = ops.measure(network, shape, device, memory_format=torch.channels_last)
-    reply = _reply(result, request)
+    shape, target = tuple(request["shape"]), Target.from_json(request["target"])
+    runtime = RUNTIMES.get(target.runtime, Runtime)
+    problem = runtime.problem(target.device, target.dtype)
+    if problem is not None:
+        raise SystemExit(problem)
+    peak = PeakMemory(torch.device(target.device))
+    network, how = placed(build(NetworkSpec.from_json(request["spec"])), target)
+    x = random_input(shape, torch.device(target.device), how.dtype, how.memory_format)
+    peak.begin()
+    with torch.inference_mode():
+        network(x)
+    memory = peak.end()
+    began = _now()
+    result = ops.measure(
+        runtime.prepare(network, x),
+        shape,
+        target.device,
+        dtype=how.dtype,
+        memory_format=how.memory_format,
+        cuda_graph=runtime.cuda_graph,
+        energy_window=request["energy_window"],
+    )
+    reply = _reply(result, target) | {"peak_memory_bytes": memory}
+    reply["detail"] |= {"began": began, "ended": _now()}
+    reply["energy"] = result.conditions["energy"]
     if request["layers"]:
-        timed = time_layers(network, shape, device)
-        reply["layers"] = {name: _figures(result) for name, result in timed}
+        timed = time_layers(network, shape, target.device)
+        reply["layers"] = {name: _figures(result, target) for name, result in timed}
     return reply
 
 
 def _time_parts(request: Mapping[str, Any]) -> dict[str, Any]:
     from invsearch.latency.part_timing import time_parts
     from invsearch.latency.parts import Part
+    from invsearch.latency.target import Target
 
+    target = Target.from_json(request["target"])
     parts = [Part.from_json(data) for data in request["parts"]]
-    timed = time_parts(parts, request["batch_size"], request["device"])
-    return {"parts": [_figures(result) for result in timed]}
+    timed = time_parts(parts, request["batch_size"], target)
+    return {"parts": [_figures(result, target) for result in timed]}
 
 
 def _register(origin: Mapping[str, str]) -> None:
@@ -91,18 +120,21 @@ def _load_file(name: str, file: str) -> None:
     found.loader.exec_module(module)
 
 
-def _reply(result: Measurement, request: Mapping[str, Any]) -> dict[str, Any]:
-    figures = _figures(result)
+def _reply(result: Measurement, target: Target) -> dict[str, Any]:
+    figures = _figures(result, target)
     figures["detail"] |= {
-        "device": request["device"],
+        "device": target.device,
+        "dtype": target.dtype,
+        "runtime": target.runtime,
         "threads": result.threads,
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "affinity": _affinity(),
         "environment": result.environment,
     }
     return figures
 
 
-def _figures(result: Measurement) -> dict[str, Any]:
+def _figures(result: Measurement, target: Target) -> dict[str, Any]:
     low, high = result.interval_ms
     return {
         "median_ms": result.median_ms,
@@ -110,13 +142,22 @@ def _figures(result: Measurement) -> dict[str, Any]:
         "high_ms": high,
         "detail": {
             "shape": list(result.shape or ()),
-            "memory_format": "channels_last",
+            "memory_format": target.memory_format,
             "samples": len(result.samples),
             "calls_per_sample": result.calls_per_sample,
             "missed": result.missed,
             "flags": list(result.flags),
         },
     }
+
+
+def _affinity() -> list[int] | None:
+    """The cores that this process may run on, where the system tells."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 if __name__ == "__main__":

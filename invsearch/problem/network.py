@@ -57,11 +57,11 @@ class NetworkProblem(Problem):
 
     @property
     def needs_workers(self) -> bool:
-        return any(provider.works for provider in self.providers)
+        return any(one.works or one.elsewhere for one in self.providers)
 
     @property
     def measures(self) -> bool:
-        return self.setting.wants("measured")
+        return bool(self._at("alone"))
 
     def spec(self, architecture: Mapping[str, Any]) -> NetworkSpec:
         """The network that an architecture of the space stands for, a task's backbone included."""
@@ -73,18 +73,18 @@ class NetworkProblem(Problem):
 
     def sources(self) -> dict[str, str]:
         """By metric that a provider gives, the source of the value that a trial ends with."""
-        return {name: one.source for one in self.providers for name in one.metrics}
+        return {name: one.source for one in self.providers for name in one.names}
 
     def known(self, architecture: Architecture) -> dict[str, Metric]:
         return self._given("before", architecture, {})
 
     def measure(self, architecture: Architecture) -> dict[str, Metric]:
-        names = {name for one in self._at("alone") for name in one.metrics}
+        names = {name for one in self._at("alone") for name in one.names}
         if not names:
             return {}
         earlier: dict[str, Metric] = {}
         for provider in self._at("before"):
-            if names & set(provider.metrics):
+            if names & set(provider.names):
                 earlier |= provider.give(architecture, earlier)
         return self._given("alone", architecture, earlier)
 

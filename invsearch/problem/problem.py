@@ -118,7 +118,11 @@ class Problem(ABC):
 
 
 def _doubt(metric: Metric) -> tuple[float, float]:
-    """The ends between which a bound is not broken for sure: of a prediction its interval's."""
-    if metric.source != "predicted" or metric.low is None or metric.high is None:
+    """The ends between which a bound is not broken for sure: of a prediction its interval's.
+
+    A prediction that nothing measures later, of a device that is elsewhere, is taken at its value.
+    """
+    unsure = metric.source == "predicted" and not metric.detail.get("final")
+    if not unsure or metric.low is None or metric.high is None:
         return metric.value, metric.value
     return metric.low, metric.high

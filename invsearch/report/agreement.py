@@ -10,20 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.metrics import Metric
+from invsearch.metrics import Metric, base_metric
 from invsearch.runs import RunData, RunFolder, Trial
 
 __all__ = [
+    "LATENCY",
     "Agreement",
     "LatencyPair",
     "agreement",
+    "latencies",
     "latency_table",
     "predictions",
 ]
 
 Array = NDArray[np.float64]
 
-_NAME = "latency_ms"
+LATENCY = "latency_ms"
 _ENOUGH = 3  # trials: two are in the right order by chance half of the time
 
 
@@ -62,23 +64,24 @@ class Agreement:
 
 
 def predictions(
-    trials: Sequence[Trial], table: Mapping[str, Any] | None = None
+    trials: Sequence[Trial], table: Mapping[str, Any] | None = None, name: str = LATENCY
 ) -> list[LatencyPair]:
     """Return every measured trial whose latency was predicted before.
 
     Args:
         trials: Of the run.
         table: Its ``latency_table.json``, which says what the predictions were fitted to.
+        name: The latency, of a target or not.
     """
     fitted = {_key(one["architecture"]) for one in (table or {}).get("networks", ())}
     found = []
     for trial in trials:
-        measured = trial.metrics.get(_NAME)
+        measured = trial.metrics.get(name)
         if measured is None or measured.source != "measured":
             continue
         told = measured.detail.get("predicted")
         if told is not None:
-            predicted = Metric(_NAME, told["value"], "predicted", told["low"], told["high"])
+            predicted = Metric(name, told["value"], "predicted", told["low"], told["high"])
             known = _key(trial.architecture.to_json()) in fitted
             found.append(LatencyPair(trial.number, predicted, measured, known))
     return found
@@ -121,10 +124,18 @@ def _ranks(values: Array) -> Array:
     return np.asarray((ends - (counts - 1) / 2)[places])
 
 
-def latency_table(run: RunData) -> Mapping[str, Any]:
-    """Return the run's latency table; empty where there is none that can be read."""
+def latencies(trials: Sequence[Trial]) -> list[str]:
+    """Return the names of every latency that trials have, of targets too, in order."""
+    found = {name for trial in trials for name in trial.metrics if base_metric(name)[0] == LATENCY}
+    return sorted(found)
+
+
+def latency_table(run: RunData, name: str = LATENCY) -> Mapping[str, Any]:
+    """Return the run's table of that latency; empty where there is none that can be read."""
+    path = RunFolder(run.path).latency_table_path
+    file = path.with_name(f"{path.stem}{name.removeprefix(LATENCY)}{path.suffix}")
     try:
-        data = json.loads(RunFolder(run.path).latency_table_path.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     whole = isinstance(data, dict) and {"networks", "calibration", "entries"} <= data.keys()

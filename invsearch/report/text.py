@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from invsearch.metrics import KNOWN_METRICS, Direction, Fidelity, Metric, MetricInfo
+from invsearch.metrics import Direction, Fidelity, Metric, MetricInfo, metric_info
 from invsearch.runs.trial import Trial
 from invsearch.value import PLAIN, NumberFormat, compact, number, number_span
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 def _info(metric: str, *, known: bool) -> MetricInfo | None:
-    return KNOWN_METRICS.get(metric) if known else None
+    return metric_info(metric) if known else None
 
 
 def label(metric: str, *, known: bool) -> str:

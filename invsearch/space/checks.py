@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from invsearch.errors import nearest
-from invsearch.metrics import KNOWN_METRICS
+from invsearch.metrics import KNOWN_METRICS, MEASURED_ON_TARGETS, base_metric, metric_info
 from invsearch.provider import learn_metrics
 from invsearch.space.schema import Sections
 from invsearch.space.space import Space
@@ -37,12 +37,30 @@ def check_sections(document: Document, sections: Sections) -> None:
                 (key,), f"{key!r} has no effect with {kind!r}: it goes with {partner!r}", key=True
             )
     _check_rungs(document, sections)
-    if sections.latency and sections.latency.table and "latency_ms" not in _asked(sections):
+
+
+def _check_latency(document: Document, sections: Sections) -> None:
+    """Refuse what nothing reads: a table without its metric, a target that no metric names."""
+    if sections.latency is None:
+        return
+    asked = _asked(sections)
+    if sections.latency.table and "latency_ms" not in asked:
         raise document.error(
             ("latency", "table"),
             "latency.table has no effect: latency_ms is neither an objective nor a constraint",
             key=True,
         )
+    for name, target in sections.latency.targets.items():
+        metrics = [f"{base}@{name}" for base in MEASURED_ON_TARGETS]
+        wanted = metrics[:1] if target.table else metrics
+        if not asked & {*wanted}:
+            what = f"latency.targets.{name}" + (".table" if target.table else "")
+            raise document.error(
+                ("latency", "targets", name),
+                f"{what} has no effect: {' or '.join(wanted)} is neither an objective nor a"
+                " constraint",
+                key=True,
+            )
 
 
 def _asked(sections: Sections) -> set[str]:
@@ -70,7 +88,8 @@ def _trains(sections: Sections) -> bool:
 def needs(sections: Sections, kind: str) -> bool:
     """Whether an objective or a constraint is a known metric of this kind."""
     names = [*sections.objectives, *sections.constraints]
-    return any(KNOWN_METRICS[name].kind == kind for name in names if name in KNOWN_METRICS)
+    infos = [metric_info(name) for name in names]
+    return any(info is not None and info.kind == kind for info in infos)
 
 
 def check_metrics(document: Document, sections: Sections) -> None:
@@ -87,12 +106,13 @@ def check_metrics(document: Document, sections: Sections) -> None:
             if reason is not None:
                 raise document.error((section, name), f"{section}.{name}: {reason}", key=True)
     for name, direction in sections.objectives.items():
-        info = KNOWN_METRICS[name]
-        if info.kind == "accuracy" and direction != info.direction:
+        info = metric_info(name)
+        if info and info.kind == "accuracy" and direction != info.direction:
             raise document.error(
                 ("objectives", name),
                 f"objectives.{name} must be {info.direction!r}, not {direction!r}",
             )
+    _check_latency(document, sections)
 
 
 def _unevaluated(sections: Sections, name: str) -> str | None:
@@ -100,7 +120,13 @@ def _unevaluated(sections: Sections, name: str) -> str | None:
     if not learn_metrics(name):
         known = [known for known, info in KNOWN_METRICS.items() if not info.refused]
         return f"nothing evaluates it{nearest(name, known)}; allowed: {', '.join(known)}"
-    asked = KNOWN_METRICS[name]
+    target = base_metric(name)[1]
+    targets = sections.latency.targets if sections.latency else {}
+    if target and name not in KNOWN_METRICS and target not in targets:
+        there = f"; there are: {', '.join(targets)}" if targets else ""
+        return f"latency.targets has no {target!r}{nearest(target, targets)}{there}"
+    asked = metric_info(name)
+    assert asked is not None
     if asked.refused:
         return f"nothing evaluates it: {asked.refused}"
     if asked.kind == "accuracy" and not _trains(sections) and not asked.published:
@@ -136,7 +162,8 @@ def _check_task(document: Document, sections: Sections) -> None:
     """Detectors and segmenters are counted, and neither timed nor trained by a search."""
     for section in ("objectives", "constraints"):
         for name in getattr(sections, section):
-            if KNOWN_METRICS[name].kind != "counted":
+            info = metric_info(name)
+            if info is None or info.kind != "counted":
                 raise document.error(
                     (section, name),
                     f"{section}.{name}: nothing evaluates it for a task; allowed: "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from invsearch.errors import InputError, nearest
 from invsearch.metrics import Direction
@@ -26,12 +26,15 @@ from invsearch.space.schema import (
     Model,
     Search,
     Sections,
+    Timing,
 )
 from invsearch.space.space import Space
 from invsearch.space.validation import validate
 from invsearch.space.yaml_file import Document, dump, parse
 
 __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
+
+TimingT = TypeVar("TimingT", bound=Timing)
 
 _SLUG_LENGTH = 60  # well under the 255 bytes of a file name, with room for suffixes
 
@@ -201,7 +204,7 @@ def _build(document: Document, path: Path, text: str) -> SpaceFile:
     accuracy = _accuracy(document, sections, folder)
     space = _space(document, sections)
     check_space(document, sections, space)
-    latency = sections.latency or (Latency() if needs(sections, "measured") else None)
+    latency = _latency(sections, folder)
     return SpaceFile(
         name=sections.name,
         objectives=dict(sections.objectives),
@@ -249,6 +252,21 @@ def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy 
     except InputError as error:
         raise document.error(("accuracy", "dataset"), str(error)) from error
     return accuracy.model_copy(update={"dataset": dataset})
+
+
+def _latency(sections: Sections, folder: Path) -> Latency | None:
+    """The section, with the files of tables found beside the space file."""
+    latency = sections.latency or (Latency() if needs(sections, "measured") else None)
+    if latency is None:
+        return None
+    targets = {name: _beside(target, folder) for name, target in latency.targets.items()}
+    return _beside(latency, folder).model_copy(update={"targets": targets})
+
+
+def _beside(timing: TimingT, folder: Path) -> TimingT:
+    if not isinstance(timing.table, str):
+        return timing
+    return timing.model_copy(update={"table": str(folder / timing.table)})
 
 
 def _space(document: Document, sections: Sections) -> Space:

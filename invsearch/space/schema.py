@@ -17,7 +17,7 @@ from pydantic import (
 
 from invsearch.errors import nearest
 from invsearch.metrics import Direction
-from invsearch.plugins import STRATEGIES
+from invsearch.plugins import RUNTIMES, STRATEGIES
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -27,9 +27,11 @@ __all__ = [
     "Entry",
     "Latency",
     "Model",
+    "OnTarget",
     "Proxy",
     "Search",
     "Sections",
+    "Timing",
 ]
 
 
@@ -75,6 +77,19 @@ def _reference(value: str) -> str:
 def _device(value: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
         raise ValueError(f"must be cpu, cuda or cuda:N, not {show(value)}")
+    return value
+
+
+def _runtime(value: Any) -> Any:
+    if value not in RUNTIMES:
+        hint = nearest(value, RUNTIMES)
+        raise ValueError(f"cannot be {show(value)}{hint}; allowed: {RUNTIMES}")
+    return value
+
+
+def _target_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", value):
+        raise ValueError(f"must be letters, digits, '.', '-' and '_', not {show(value)}")
     return value
 
 
@@ -175,8 +190,8 @@ class Accuracy(_Section):
     baselines: bool = Field(default=True, description="Train the families' known networks too.")
 
 
-class Latency(_Section):
-    """How latency is measured."""
+class Timing(_Section):
+    """How networks are run where they are timed: the number is of this and of nothing else."""
 
     device: Annotated[str, AfterValidator(_device)] = Field(
         default="cpu", description="cpu, cuda, cuda:N"
@@ -184,10 +199,51 @@ class Latency(_Section):
     batch_size: Whole = Field(default=1, ge=1)
     threads: Whole = Field(default=1, ge=1)
     resolution: Whole | None = Field(default=None, ge=1, description="null: the model's.")
-    table: bool = Field(
-        default=False,
-        description="Measure every distinct block first, and predict each candidate's latency.",
+    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    runtime: Annotated[str, BeforeValidator(_runtime)] = Field(
+        default="torch", description=f"What runs the network: {RUNTIMES}."
     )
+    table: bool | Annotated[str, Field(min_length=1)] = Field(
+        default=False,
+        description="Measure every distinct block first, and predict each candidate's latency;"
+        " or the file of a table that was measured on the device.",
+    )
+    undisturbed: bool | None = Field(
+        default=None,
+        description="Whether a disturbed measurement is rejected and taken again;"
+        " null: on targets alone.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compiled(cls, data: Any) -> Any:
+        """Read ``compile: true`` as the runtime of that name."""
+        if not isinstance(data, dict) or "compile" not in data:
+            return data
+        rest = {key: value for key, value in data.items() if key != "compile"}
+        if not isinstance(data["compile"], bool):
+            raise ValueError(f"compile must be true or false, not {show(data['compile'])}")
+        if "runtime" in rest and data["compile"]:
+            raise ValueError("compile and runtime say the same: keep runtime")
+        return {**rest, "runtime": "compiled"} if data["compile"] else rest
+
+
+class OnTarget(Timing):
+    """One target of a search: a device, and how networks are run there."""
+
+    resource: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Of the Ray node that has the device, such as accelerator_type:A100;"
+        " null: the driver's machine.",
+    )
+
+
+class Latency(Timing):
+    """How latency is measured: ``latency_ms`` by this, ``latency_ms@NAME`` by a target."""
+
+    targets: dict[Annotated[str, AfterValidator(_target_name)], OnTarget] = {}
 
 
 class Search(_Section):

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from invsearch.metrics import KNOWN_METRICS, Metric
+from invsearch.metrics import KNOWN_METRICS, Metric, base_metric
 from invsearch.report.text import counted_noun, display, fidelity, interval
+from invsearch.takeaway.device_table import ReadTable, TablePair, compare_tables
 from invsearch.takeaway.evaluate import Evaluated
 from invsearch.takeaway.export import Exported
 from invsearch.takeaway.remeasure import Remeasured
 from invsearch.takeaway.train import TrainedTrial
 
-__all__ = ["metric_table", "print_evaluated", "print_exported", "print_measured", "print_trained"]
+__all__ = [
+    "metric_table", "print_evaluated", "print_exported", "print_measured", "print_tables",
+    "print_trained",
+]  # fmt: skip
 
+_TABLE_COLUMNS = (
+    "file", "device", "machine", "runs", "blocks", "networks", "off by", "x the first",
+)  # fmt: skip
 _PIPED_WIDTH = 132  # columns of a table that goes to a file
 
 
@@ -33,6 +42,42 @@ def print_measured(found: Remeasured, name: str) -> None:
     mean = display("latency_ms", found.recorded.value, known=True)
     ends = interval(found.recorded, known=True)
     _line(console, f"added to the run: the mean of {found.recorded.n} is {mean} ({ends})")
+
+
+def print_tables(read: Sequence[ReadTable]) -> None:
+    """Print what latency tables hold, and how the others compare with the first."""
+    shown = Table(title="latency tables", title_justify="left")
+    for column in _TABLE_COLUMNS:
+        shown.add_column(column)
+    for one in read:
+        pair = compare_tables(read[0].table, one.table)
+        shown.add_row(*_table_row(one), "" if one is read[0] else _compared(pair))
+    _console().print(shown)
+
+
+def _table_row(one: ReadTable) -> tuple[str, ...]:
+    under, table = one.table.under, one.table
+    fit = table.calibration
+    runs = (
+        f"{under['dtype']}, {under['runtime']}, {under['batch_size']} x "
+        f"{'x'.join(map(str, under['resolution']))}, {under['threads']} threads"
+    )
+    return (
+        escape(str(one.path)),
+        str(under["device"]),
+        escape(str(under.get("gpu") or under.get("cpu_model") or "unknown")),
+        runs,
+        str(len(table.entries)),
+        str(fit.count),
+        "" if math.isnan(fit.spread) else f"{fit.spread:.1%}",
+    )
+
+
+def _compared(pair: TablePair) -> str:
+    if pair.ratio is None:
+        return "no block in common"
+    rank = "" if pair.rank_correlation is None else f", Spearman {pair.rank_correlation:.3f}"
+    return f"{pair.ratio:.3g} over {counted_noun(pair.shared, 'block')}{rank}"
 
 
 def print_trained(trained: TrainedTrial) -> None:
@@ -99,4 +144,5 @@ def metric_table(metrics: Mapping[str, Metric], title: str = "") -> Table:
 
 def _order(name: str) -> tuple[int, str]:
     known = list(KNOWN_METRICS)
-    return (known.index(name) if name in known else len(known), name)
+    base, _ = base_metric(name)
+    return (known.index(base) if base in known else len(known), name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from invsearch.data import resolve_dataset
 from invsearch.errors import InputError
-from invsearch.metrics import KNOWN_METRICS, Metric
+from invsearch.metrics import Metric, metric_info
 from invsearch.runs import Replicate, Trial, describe
 from invsearch.runs.lines import read_lines
 from invsearch.search.seeds import replicate_seed
@@ -254,5 +254,5 @@ def _recorded_seeds(picked: Pick) -> Iterable[int]:
         line.seed
         for line in lines
         if line.number == picked.trial.number
-        and any(KNOWN_METRICS[name].kind == "accuracy" for name in line.metrics)
+        and any(info and info.kind == "accuracy" for info in map(metric_info, line.metrics))
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from invsearch.metrics import Metric
+from invsearch.metrics import Metric, base_metric
 from invsearch.report.text import axis_title, plot_text, short
 from invsearch.runs import RunData, Trial
 from invsearch.value import rounded
@@ -170,7 +170,8 @@ def pairs(run: RunData) -> list[tuple[Axis, Axis]]:
 
 def _ordered(run: RunData, first: str, second: str) -> tuple[Axis, Axis]:
     def rank(name: str) -> int:
-        return _COSTS.index(name) if run.outline.model and name in _COSTS else len(_COSTS)
+        base, _ = base_metric(name)
+        return _COSTS.index(base) if run.outline.model and base in _COSTS else len(_COSTS)
 
     x, y = (first, second) if rank(first) < rank(second) else (second, first)
     return Axis(run, x), Axis(run, y)

@@ -7,30 +7,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from invsearch.metrics import Metric
-from invsearch.report.agreement import LatencyPair, agreement, latency_table, predictions
+from invsearch.report.agreement import LATENCY, LatencyPair, agreement, latency_table, predictions
 from invsearch.report.plot.figure import Figure, Trace, heading
-from invsearch.report.text import counted_noun, display, interval
+from invsearch.report.text import counted_noun, display, interval, short
 from invsearch.runs import RunData
 from invsearch.value import rounded, significant
 
 __all__ = ["latency_figure"]
 
-_NAME = "latency_ms"
 _SPAN = 8  # times the smallest: beyond, errors of some percent at the low end are below a mark
 
 
-def latency_figure(run: RunData, index: int) -> Figure | None:
+def latency_figure(run: RunData, index: int, name: str = LATENCY) -> Figure | None:
     """Return predicted against measured latency, None where nothing was predicted.
 
     Args:
         run: The run.
         index: Its place on the page.
+        name: The latency, of a target or not.
     """
-    table = latency_table(run)
-    points = predictions(run.trials, table)
+    table = latency_table(run, name)
+    points = predictions(run.trials, table, name)
     if not points:
         return None
-    figure = Figure(title="Latency: predicted against measured", height=460, selectable=True)
+    what = short(name, known=True)
+    title = f"{what[0].upper()}{what[1:]}: predicted against measured"
+    figure = Figure(title=title, height=460, selectable=True)
     diagonal = _diagonal(points)
     figure.add_together("measured as predicted", "line", "muted", [diagonal], dash="dash")
     groups = (("trial", False, "front"), ("trial that the fit used", True, "other"))
@@ -103,7 +105,7 @@ def _hover(point: LatencyPair) -> str:
     lines = [f"<b>trial {point.trial}</b>"]
     for one in (point.predicted, point.measured):
         ends = interval(one, known=True)
-        lines.append(f"{one.source} {display(_NAME, one.value, known=True)}")
+        lines.append(f"{one.source} {display(one.name, one.value, known=True)}")
         lines[-1] += f" ({ends})" if ends else ""
     return "<br>".join(lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invsearch.report.agreement import predictions
+from invsearch.report.agreement import latencies, predictions
 from invsearch.report.blocks import Figures, NetworkLayers, PageBlock, Prose, Section
 from invsearch.report.layers import QUANTITIES, layer_costs
 from invsearch.report.plot.latency import latency_figure
@@ -21,9 +21,10 @@ def section(shown: ShownRun) -> Section | None:
         figure = layers_figure(shown.index, layers["images"])
         named = [(f"{shown.id}-layers0", figure)]
         blocks.append(NetworkLayers(shown.index, QUANTITIES, named))
-    timed = latency_figure(run, shown.index)
-    if timed:
-        blocks.append(Figures([(f"{shown.id}-latency0", timed)], beside=False))
+    for place, name in enumerate(latencies(run.trials)):
+        timed = latency_figure(run, shown.index, name)
+        if timed:
+            blocks.append(Figures([(f"{shown.id}-latency{place}", timed)], beside=False))
     remark = latency_remark(run)
     if remark:
         blocks.append(Prose(remark, "hint"))
@@ -32,8 +33,15 @@ def section(shown: ShownRun) -> Section | None:
 
 def latency_remark(run: RunData) -> str:
     """Return why there is no such figure where one might be looked for; empty where not."""
-    timed = any("latency_ms" in trial.metrics for trial in run.trials)
-    if not run.outline.model or not timed or predictions(run.trials):
+    names = latencies(run.trials)
+    sources = {
+        trial.metrics[name].source
+        for trial in run.trials
+        for name in names
+        if name in trial.metrics
+    }
+    predicted = any(predictions(run.trials, name=name) for name in names)
+    if not run.outline.model or "measured" not in sources or predicted:
         return ""
     return (
         "Latency was measured and never predicted. With latency: {table: true} in the space file a"

@@ -233,7 +233,10 @@ class _Builder:
             if found.reason is not None and not rule.names:
                 raise self._constant_error(found.reason)
             if found.reason is not None:
-                yield existing(self.layout, narrowed(rule, found))
+                needed = existing(self.layout, narrowed(rule, found))
+                if not needed.names:  # whatever varies, the constants alone break it
+                    raise self._constant_error(found.reason)
+                yield needed
         for (name, value), reason in bad.items():
             if (name, value) not in good:
                 slot = self.varying[name]

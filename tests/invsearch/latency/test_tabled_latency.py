@@ -20,6 +20,7 @@ from invsearch.errors import InputError
 from invsearch.latency.parts import network_parts
 from invsearch.latency.table import CalibrationNetwork, LatencyTable
 from invsearch.latency.tabled import conditions
+from invsearch.latency.target import Target
 from invsearch.metrics import Metric
 from invsearch.problem.network import NetworkProblem
 from invsearch.report.plot.latency import latency_figure
@@ -52,7 +53,8 @@ def made_up(problem: NetworkProblem) -> LatencyTable:
     """A complete table, as if measured here: every block takes a millisecond, every network too."""
     settings = problem.file.latency
     assert settings is not None
-    table = LatencyTable(conditions(settings, SIZE), "here")
+    target = Target.of(settings, undisturbed=False)
+    table = LatencyTable(conditions(target, (1, *SIZE)), "here")
     rng = random.Random(0)
     drawn = [problem.space.sample(rng) for _ in range(300)]
     for architecture in drawn:

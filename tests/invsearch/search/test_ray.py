@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -40,7 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     start += ["--object-store-memory=100000000", "--disable-usage-stats"]
     common = ["--node-ip-address=127.0.0.1"]
     head = ["--head", f"--port={port}", "--include-dashboard=false", *common]
-    worker = [f"--address=127.0.0.1:{port}", *common]
+    worker = [f"--address=127.0.0.1:{port}", '--resources={"far": 1}', *common]
     nodes: list[subprocess.Popen[bytes]] = []
     try:
         for arguments in (head, worker):
@@ -197,3 +198,45 @@ def test_module_that_no_worker_can_import_is_refused(
     assert result.returncode == 2
     assert "not on a worker" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def latency_space(folder: Path, resource: str) -> Path:
+    path = folder / "far.yaml"
+    path.write_text(
+        "name: far\n"
+        "objectives: {latency_ms@far: minimize, latency_ms@near: minimize}\n"
+        "model: {family: rednet, depth: 26, width: 0.125, resolution: 16, num_classes: 10}\n"
+        "space: {kernel_size: {choice: [3, 5]}, group_channels: 8}\n"
+        f"latency: {{targets: {{far: {{resource: {resource}, undisturbed: false}},"
+        " near: {undisturbed: false}}}\n"
+    )
+    return path
+
+
+def test_latency_is_measured_on_the_node_that_has_the_device(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    """Near on the driver's machine, far by a task on the other node, and never both at a time."""
+    path = latency_space(tmp_path, "far")
+    passed(invsearch(tmp_path, "run", path, "--out", "run", **cluster))
+    spans, nodes = [], set()
+    for line in trial_lines(tmp_path / "run"):
+        assert line["state"] == "complete"
+        for name, metric in line["metrics"].items():
+            if "@" in name:
+                detail = metric["detail"]
+                spans.append((detail["began"], detail["ended"]))
+                nodes.add((name, detail.get("node_id")))
+    assert len(nodes) == 2
+    assert dict(nodes)["latency_ms@far"]
+    assert dict(nodes)["latency_ms@near"] is None
+    spans.sort()
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+
+
+def test_a_resource_that_no_node_has_is_one_line(tmp_path: Path, cluster: dict[str, str]) -> None:
+    path = latency_space(tmp_path, "moon")
+    done = invsearch(tmp_path, "run", path, "--out", "run", **cluster)
+    assert done.returncode == 2
+    assert "no node of the Ray cluster has the resource 'moon'" in done.stderr
+    assert "Traceback" not in done.stderr
