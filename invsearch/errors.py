@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 __all__ = [
@@ -47,7 +48,26 @@ class TrialError(InvsearchError):
 
 
 def nearest(value: object, allowed: Iterable[object]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the closest allowed name, or an empty string."""
-    names = [str(name) for name in allowed]
-    close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.6)
+    """Return ``" (did you mean 'x'?)"`` for the closest that is allowed, or an empty string.
+
+    Names are compared by their letters, numbers by their difference: a number in quotes is told the
+    number.
+    """
+    known = list(allowed)
+    number = _number(value)
+    numbers = [one for one in known if isinstance(one, int | float) and not isinstance(one, bool)]
+    if number is not None and numbers:
+        return f" (did you mean {min(numbers, key=lambda one: abs(one - number))!r}?)"
+    close = difflib.get_close_matches(str(value), list(map(str, known)), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _number(value: object) -> float | None:
+    """What a value says as a number; None where it says none that is finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -46,7 +46,8 @@ class SelfAttention2d(Involution2d):
         dilation: int = 1,
         backend: str | None = None,
     ) -> None:
-        reason = _problem(channels, {"head_channels": head_channels})
+        reason = positive_int(channels) and f"channels = {channels!r} {positive_int(channels)}"
+        reason = reason or _problem(channels, {"head_channels": head_channels})
         if reason is not None:
             raise ValueError(f"SelfAttention2d: {reason}")
         super().__init__(

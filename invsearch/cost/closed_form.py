@@ -52,7 +52,7 @@ class LayerCost:
     Attributes:
         name: Where the layer is, such as ``stage1.block2.conv1``.
         operator: What it is: a registered operator, ``max_pool``, ``global_average_pool``,
-            ``linear`` or ``add`` (the end of a block).
+            ``global_max_pool``, ``linear`` or ``add`` (the end of a block).
         params: Its trainable parameters.
         macs_fvcore: Multiply-adds of one image by the convention ``fvcore``.
         macs_paper: The same by the convention ``paper``; 0 for the linear head, which the paper's
@@ -232,6 +232,7 @@ _COSTS: Mapping[str, Callable[[LayerSpec], _Cost]] = {
     "operator": _operator,
     "max_pool": _max_pool,
     "global_average_pool": _global_average_pool,
+    "global_max_pool": _max_pool,
     "add": _add,
     "linear": _linear,
 }

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from invsearch.errors import InputError, nearest
-from invsearch.models.ends import final_convolution
-from invsearch.models.families import FAMILIES
-from invsearch.models.initialise import initialise
+from invsearch.errors import InputError
+from invsearch.models.arguments import checked, shown
+from invsearch.models.ends import classifier, final_convolution
+from invsearch.models.ends import global_pool as _pool
+from invsearch.models.initialise import initialise, initialise_linear
 from invsearch.models.network import NetworkSpec, Place
-from invsearch.models.resolve import network_spec
+from invsearch.models.resolve import known_family, network_spec
 
 if TYPE_CHECKING:
     from invsearch.space.architecture import Value
@@ -26,10 +27,13 @@ _ANY_SIZE = (1, 1)  # modules do not depend on the size of the images
 
 
 class Network(nn.Module):
-    """A network: stem, stages, global average pool, linear head.
+    """A network: stem, stages, global pool, linear head.
 
     Args:
         spec: What to build.
+
+    Attributes:
+        spec: What it is now; :meth:`reset_classifier` changes it.
 
     Raises:
         InputError: If an operator cannot have the width of its block.
@@ -46,17 +50,70 @@ class Network(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
         channels = spec.stages[-1].out_channels
         self.final = final_convolution(channels, spec.final_channels)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Linear(spec.final_channels or channels, spec.num_classes)
+        self.pool = _pool(spec.global_pool)
+        self.head = classifier(spec.num_features, spec.num_classes)
         initialise(self)
 
+    @property
+    def num_classes(self) -> int:
+        """Width of the linear head; 0 where there is none."""
+        return self.spec.num_classes
+
+    @property
+    def num_features(self) -> int:
+        """Channels of :meth:`forward_features`, and width of the vector that the head takes."""
+        return self.spec.num_features
+
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) -> logits (B, num_classes)."""
+        """Images (B, C, H, W) -> logits (B, num_classes).
+
+        Without classes the pooled features (B, num_features); without pooling too the last feature
+        map.
+        """
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> the last feature map (B, num_features, h, w)."""
         x = self.stem(images)
         for stage in self.stages:
             x = stage(x)
-        logits: Tensor = self.head(self.pool(self.final(x)).flatten(1))
-        return logits
+        features: Tensor = self.final(x)
+        return features
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """What :meth:`forward` makes of the last feature map.
+
+        Args:
+            x: (B, num_features, h, w).
+            pre_logits: Whether to stop before the linear head, at (B, num_features).
+        """
+        pooled = self.pool(x)
+        if self.spec.global_pool:
+            pooled = pooled.flatten(1)
+        result: Tensor = pooled if pre_logits else self.head(pooled)
+        return result
+
+    def get_classifier(self) -> nn.Module:
+        """The linear head; an ``nn.Identity`` where there is none."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Give the network a new head, freshly initialised, in place.
+
+        Args:
+            num_classes: Its width; 0 takes the head away.
+            global_pool: ``avg``, ``max``, or empty for none (with no head alone); None keeps it.
+
+        Raises:
+            InputError: If one of them is impossible; the network is then as it was.
+        """
+        pool = self.spec.global_pool if global_pool is None else global_pool
+        spec = replace(self.spec, num_classes=num_classes, global_pool=pool)
+        head = classifier(spec.num_features, spec.num_classes)
+        initialise_linear(head)
+        like = next(self.parameters())
+        self.spec, self.pool = spec, _pool(spec.global_pool).train(self.training)
+        self.head = head.to(like.device, like.dtype).train(self.training)
 
     def layers(self) -> Iterator[tuple[str, nn.Module]]:
         """What each row of :func:`invsearch.cost.layers` runs, by its name."""
@@ -66,7 +123,8 @@ class Network(nn.Module):
 
     def _at(self, place: Place) -> nn.Module:
         if place.part.kind == "head":
-            return nn.Sequential(self.final, self.pool, nn.Flatten(1), self.head)
+            flatten = nn.Flatten(1) if self.spec.global_pool else nn.Identity()
+            return nn.Sequential(self.final, self.pool, flatten, self.head)
         if place.part.kind == "stem":
             return self.stem
         stage = self.stages[place.stage - 1]
@@ -89,6 +147,7 @@ def rednet(
     num_classes: int = 1000,
     stem_kernel_size: int = 7,
     in_channels: int = 3,
+    global_pool: str = "avg",
     width: float = 1.0,
     stages: Sequence[StageSettings] | None = None,
     **settings: Value,
@@ -97,10 +156,11 @@ def rednet(
 
     Args:
         depth: 26, 38, 50, 101 or 152; None if every entry of ``stages`` gives its ``blocks``.
-        num_classes: Width of the linear head.
+        num_classes: Width of the linear head; 0: none, the output is the pooled features.
         stem_kernel_size: Kernel size of the stem's involution: 7 counts as the paper's tables do,
             3 is what the released classification code builds.
         in_channels: Channels of the images.
+        global_pool: ``avg``, ``max``, or empty: the last feature map as it is (with no classes).
         width: Multiplier of every width.
         stages: One mapping for each of the four stages: ``blocks``, ``operator``, any
             hyperparameter, and ``blockN.operator`` and so on for single blocks.
@@ -117,6 +177,7 @@ def rednet(
         num_classes=num_classes,
         stem_kernel_size=stem_kernel_size,
         in_channels=in_channels,
+        global_pool=global_pool,
         width=width,
         stages=stages,
         **settings,
@@ -130,6 +191,7 @@ def resnet(
     num_classes: int = 1000,
     deep_stem: bool = False,
     in_channels: int = 3,
+    global_pool: str = "avg",
     width: float = 1.0,
     stages: Sequence[StageSettings] | None = None,
     **settings: Value,
@@ -138,9 +200,10 @@ def resnet(
 
     Args:
         depth: 26, 38 (with RedNet's block counts), 50, 101 or 152; None as for :func:`rednet`.
-        num_classes: Width of the linear head.
+        num_classes: Width of the linear head; 0: none, the output is the pooled features.
         deep_stem: Three 3x3 convolutions (32, 32, 64) in place of the 7x7.
         in_channels: Channels of the images.
+        global_pool: ``avg``, ``max``, or empty: the last feature map as it is (with no classes).
         width: Multiplier of every width.
         stages: As for :func:`rednet`.
         **settings: ``operator`` and hyperparameters for every block.
@@ -156,6 +219,7 @@ def resnet(
         num_classes=num_classes,
         deep_stem=deep_stem,
         in_channels=in_channels,
+        global_pool=global_pool,
         width=width,
         stages=stages,
         **settings,
@@ -182,6 +246,7 @@ def resnet_spec(
 ) -> NetworkSpec:
     """The spec of :func:`resnet`, which see for the arguments."""
     spec = family_spec("resnet", depth, stages=stages, **settings)
+    deep_stem = checked("deep_stem", deep_stem)
     return replace(spec, stem=replace(spec.stem, kind="deep")) if deep_stem else spec
 
 
@@ -197,21 +262,24 @@ def family_spec(
     Raises:
         InputError: If a name or a value is unknown or impossible.
     """
-    if family not in FAMILIES:
-        raise InputError(
-            f"family {family!r} is unknown: choose from {sorted(FAMILIES)}"
-            f"{nearest(family, FAMILIES)}"
-        )
-    return network_spec({"family": family, **settings}, _parameters(family, depth, stages))
+    number = len(known_family(family).stages)
+    return network_spec({"family": family, **settings}, _parameters(number, depth, stages))
 
 
 def _parameters(
-    family: str, depth: int | None, stages: Sequence[StageSettings] | None
+    number: int, depth: int | None, stages: Sequence[StageSettings] | None
 ) -> dict[str, Value]:
-    number = len(FAMILIES[family].stages)
-    if stages is not None and len(stages) != number:
-        raise InputError(f"stages has {len(stages)} entries: give one for each of the {number}")
+    if stages is not None:
+        if not _are_settings(stages):
+            raise InputError(f"stages is {shown(stages)}: give {number} mappings, one a stage")
+        if len(stages) != number:
+            raise InputError(f"stages has {len(stages)} entries: give one for each of the {number}")
     parameters: dict[str, Value] = {"depth": "custom" if depth is None else depth}
     for place, stage in enumerate(stages or (), start=1):
         parameters.update({f"stage{place}.{name}": value for name, value in stage.items()})
     return parameters
+
+
+def _are_settings(stages: object) -> bool:
+    listed = isinstance(stages, Sequence) and not isinstance(stages, str | bytes)
+    return listed and all(isinstance(stage, Mapping) for stage in stages)

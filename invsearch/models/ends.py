@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from torch import nn
 
@@ -13,7 +14,7 @@ from invsearch.models.form import Form, LayerSpec
 from invsearch.models.network import BlockSpec, Part, StemSpec
 from ops.pointwise import Pointwise
 
-__all__ = ["HEAD", "STEM", "final_convolution", "stem_operator"]
+__all__ = ["HEAD", "STEM", "classifier", "final_convolution", "global_pool", "stem_operator"]
 
 # Of a RedNet stem's involution, as the paper has it.
 _STEM_GROUP_CHANNELS = 16  # the paper's C / G
@@ -110,7 +111,7 @@ class _StemForm(Form):
 
 
 class _HeadForm(Form):
-    """A 1x1 convolution where there is one, the global average pool, the linear layer."""
+    """A 1x1 convolution, the global pool and the linear layer, where there are such."""
 
     name = "head"
 
@@ -119,23 +120,49 @@ class _HeadForm(Form):
         if part.inner_channels:
             yield LayerSpec("final", "convolution", channels, part.inner_channels, part.size)
             channels = part.inner_channels
-        yield LayerSpec(
-            "pool", "global_average_pool", channels, channels, part.size, activation=False
-        )
-        yield LayerSpec("head", "linear", channels, part.out_channels, (1, 1), activation=False)
+        kind = _POOLS[part.pool].kind
+        if kind is not None:
+            yield LayerSpec("pool", kind, channels, channels, part.size, activation=False)
+        if part.out_channels:
+            yield LayerSpec("head", "linear", channels, part.out_channels, (1, 1), activation=False)
 
     def build(self, part: Part) -> nn.Sequential:
         final = final_convolution(part.in_channels, part.inner_channels)
         channels = part.inner_channels or part.in_channels
-        pool, linear = nn.AdaptiveAvgPool2d(1), nn.Linear(channels, part.out_channels)
-        return nn.Sequential(final, pool, nn.Flatten(1), linear)
+        flatten = nn.Flatten(1) if part.pool else nn.Identity()
+        linear = classifier(channels, part.out_channels)
+        return nn.Sequential(final, global_pool(part.pool), flatten, linear)
 
     def modules(self, part: Part, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         assert isinstance(module, nn.Sequential)
-        if part.inner_channels:
-            yield "final", module[0]
-        yield "pool", module[1]
-        yield "head", module[3]
+        built = {"final": module[0], "pool": module[1], "head": module[3]}
+        for layer in self.layers(part):
+            yield layer.name, built[layer.name]
+
+
+class _Pool(NamedTuple):
+    """A global pool: what builds it, and the kind of layer that it is counted as."""
+
+    build: Callable[[], nn.Module]
+    kind: Literal["global_average_pool", "global_max_pool"] | None
+
+
+_POOLS: Mapping[str, _Pool] = {
+    "avg": _Pool(lambda: nn.AdaptiveAvgPool2d(1), "global_average_pool"),
+    "max": _Pool(lambda: nn.AdaptiveMaxPool2d(1), "global_max_pool"),
+    "": _Pool(nn.Identity, None),
+}
+"""By the names of :data:`GLOBAL_POOLS <invsearch.models.arguments.GLOBAL_POOLS>`."""
+
+
+def global_pool(name: str) -> nn.Module:
+    """What reduces (B, C, H, W) to (B, C, 1, 1), or leaves it."""
+    return _POOLS[name].build()
+
+
+def classifier(channels: int, classes: int) -> nn.Module:
+    """The linear head, or nothing for no classes."""
+    return nn.Linear(channels, classes) if classes else nn.Identity()
 
 
 STEM: Form = _StemForm()

@@ -40,7 +40,15 @@ class LayerSpec:
     """
 
     name: str
-    kind: Literal["convolution", "operator", "max_pool", "add", "global_average_pool", "linear"]
+    kind: Literal[
+        "convolution",
+        "operator",
+        "max_pool",
+        "add",
+        "global_average_pool",
+        "global_max_pool",
+        "linear",
+    ]
     in_channels: int
     out_channels: int
     size: tuple[int, int]
@@ -52,7 +60,7 @@ class LayerSpec:
     @property
     def output_size(self) -> tuple[int, int]:
         """(height, width) of the output."""
-        if self.kind in ("global_average_pool", "linear"):
+        if self.kind in ("global_average_pool", "global_max_pool", "linear"):
             return 1, 1
         height, width = self.size
         return -(-height // self.stride), -(-width // self.stride)

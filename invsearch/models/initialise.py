@@ -9,7 +9,7 @@ from torch import nn
 import ops
 from invsearch.models.blocks import ResidualBlock
 
-__all__ = ["initialise"]
+__all__ = ["initialise", "initialise_linear"]
 
 _HEAD_DEVIATION = 0.01  # of the linear layer's weights, as in the released code
 
@@ -24,12 +24,18 @@ def initialise(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module not in foreign:
             _kaiming(module)
-        elif isinstance(module, nn.Linear) and module not in foreign:
-            nn.init.normal_(module.weight, std=_HEAD_DEVIATION)
-            nn.init.zeros_(module.bias)
+        elif module not in foreign:
+            initialise_linear(module)
     for norm in (block.last_norm() for block in blocks):
         if norm is not None:
             nn.init.zeros_(norm.weight)
+
+
+def initialise_linear(head: nn.Module) -> None:
+    """The released code's weights of a linear head; any other module keeps its own."""
+    if isinstance(head, nn.Linear):
+        nn.init.normal_(head.weight, std=_HEAD_DEVIATION)
+        nn.init.zeros_(head.bias)
 
 
 def _is_foreign(operator: nn.Module) -> bool:

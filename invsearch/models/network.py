@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from invsearch.errors import InputError
+from invsearch.models.arguments import checked
 from invsearch.models.form import block_form, form
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class Part:
         size: (height, width) of the input.
         block: A block's operator.
         stem: A stem's settings.
+        pool: A head's global pooling, as :class:`NetworkSpec` has it.
     """
 
     kind: str
@@ -100,6 +103,7 @@ class Part:
     size: tuple[int, int]
     block: BlockSpec | None = None
     stem: StemSpec | None = None
+    pool: str = "avg"
 
     @property
     def form(self) -> Form:
@@ -125,7 +129,8 @@ class Part:
             settings = ", ".join(f"{name}={value}" for name, value in vars(self.stem).items())
             return f"stem({settings}), on {size}"
         through = f"through {self.inner_channels}, " if self.inner_channels else ""
-        return f"head, {self.out_channels} classes, {through}on {size}"
+        pool = "" if self.pool == "avg" else f"{self.pool or 'no'} pool, "
+        return f"head, {self.out_channels} classes, {through}{pool}on {size}"
 
     def to_json(self) -> dict[str, Any]:
         """The part as plain data."""
@@ -196,14 +201,18 @@ class Entrance(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A whole network: stem, stages, global average pool, linear head.
+    """A whole network: stem, stages, global pool, linear head.
 
     Attributes:
         stem: What comes before the first stage.
         stages: In order.
-        num_classes: Width of the linear head.
+        num_classes: Width of the linear head; 0: no head, the output is what the pool leaves.
         in_channels: Channels of the images.
         final_channels: Channels of a 1x1 convolution between the last stage and the pool; 0: none.
+        global_pool: ``avg``, ``max``, or empty for none, which goes with no head alone.
+
+    Raises:
+        InputError: If one of these that a user gives cannot be.
     """
 
     stem: StemSpec
@@ -211,6 +220,24 @@ class NetworkSpec:
     num_classes: int = 1000
     in_channels: int = 3
     final_channels: int = 0
+    global_pool: str = "avg"
+
+    def __post_init__(self) -> None:
+        for name in ("num_classes", "in_channels", "global_pool"):
+            given = getattr(self, name)
+            value = checked(name, given)
+            if value is not given:  # numpy's numbers become Python's
+                object.__setattr__(self, name, value)
+        if self.num_classes and not self.global_pool:
+            raise InputError(
+                f"num_classes is {self.num_classes} and global_pool is '': a linear head takes no "
+                "feature map; give num_classes=0, or global_pool='avg'"
+            )
+
+    @property
+    def num_features(self) -> int:
+        """Channels of the last feature map, and of what the global pool makes of it."""
+        return self.final_channels or self.stages[-1].out_channels
 
     def walk(self, height: int, width: int) -> Iterator[Place]:
         """Go through the network in the order of the forward pass: the one walk there is.
@@ -256,7 +283,8 @@ class NetworkSpec:
     def head_place(self, size: tuple[int, int]) -> Place:
         """The head behind a last stage whose output has this (height, width)."""
         channels = self.stages[-1].out_channels
-        return _head_place(channels, self.final_channels, self.num_classes, size)
+        ends = self.final_channels, self.num_classes, self.global_pool
+        return _head_place(channels, ends, size)
 
     def to_json(self) -> dict[str, Any]:
         """The network as plain JSON-able data."""
@@ -281,8 +309,9 @@ def _stem_place(stem: StemSpec, in_channels: int, size: tuple[int, int]) -> Plac
 
 
 @lru_cache(maxsize=1024)  # one for each width of a last stage and size of image
-def _head_place(channels: int, final: int, classes: int, size: tuple[int, int]) -> Place:
-    return Place("head", 0, 0, Part("head", channels, final, classes, 1, size))
+def _head_place(channels: int, ends: tuple[int, int, str], size: tuple[int, int]) -> Place:
+    final, classes, pool = ends
+    return Place("head", 0, 0, Part("head", channels, final, classes, 1, size, pool=pool))
 
 
 @lru_cache(maxsize=65536)  # distinct stages of a large search: some kilobytes each

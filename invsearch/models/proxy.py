@@ -7,11 +7,15 @@ from functools import lru_cache
 
 import ops
 from invsearch.errors import InputError
+from invsearch.models.arguments import checked
 from invsearch.models.families.family import scaled_width
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec
+from ops.hyperparameter import Hyperparameter, positive_int
 
 __all__ = ["proxy_spec"]
 
+_STEM_STRIDE = Hyperparameter(1, check=positive_int)
+_POOL = Hyperparameter(False, allowed=(False, True))
 _MULTIPLE = 4  # half of a network's own: at a quarter of the width 8 would round too coarsely
 
 
@@ -42,13 +46,15 @@ def proxy_spec(
         The network to train.
 
     Raises:
-        InputError: If an operator cannot have the channels of a proxy, with the reason.
+        InputError: If an argument is impossible, or an operator cannot have the channels of a
+            proxy, with the reason.
     """
+    width = checked("width", width)
     stem = replace(
         spec.stem,
         channels=scaled_width(spec.stem.channels, width, _MULTIPLE),
-        stride=stem_stride,
-        pool=pool and spec.stem.pool,
+        stride=checked("stem_stride", stem_stride, _STEM_STRIDE),
+        pool=checked("pool", pool, _POOL) and spec.stem.pool,
     )
     stages = tuple(replace(s, width=scaled_width(s.width, width, _MULTIPLE)) for s in spec.stages)
     final = scaled_width(spec.final_channels, width, _MULTIPLE) if spec.final_channels else 0

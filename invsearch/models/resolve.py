@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import ops
 from invsearch.errors import InputError, nearest
+from invsearch.models.arguments import ARGUMENTS, plain, require, shown
 from invsearch.models.families import FAMILIES, Family
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec
+from ops.hyperparameter import Hyperparameter, positive_int
 
 if TYPE_CHECKING:
     from invsearch.space.architecture import Value
 
-    _Items = tuple[tuple[str, Value], ...]
+    _Items = tuple[tuple[str, Value, type], ...]
+    """Names and values, with types since a cache would take True and 1.0 for 1."""
 
-__all__ = ["family_settings", "network_spec", "skeleton"]
+__all__ = ["family_settings", "known_family", "network_spec", "skeleton"]
 
+_CUSTOM = "custom"  # the depth of a network whose stages each give their blocks
 _NETWORK = frozenset({"family", "depth", "width", "task", "neck", "head"})
-_CONSTANT = frozenset({"num_classes", "in_channels", "resolution", "operators"})
+_UNREAD = frozenset({"resolution", "operators"})  # of a space's model; they change no network
+_CONSTANT = frozenset({"num_classes", "in_channels", "global_pool", *_UNREAD})
 _STAGE_NAME = re.compile(r"stage([1-9]\d*)\.(?:block([1-9]\d*)\.)?(\w+)")
+
+_BLOCKS = Hyperparameter(1, check=positive_int)
 
 _Scope = tuple[int, int]
 """(stage, block), from 1; (0, 0) is the network, (stage, 0) the stage."""
@@ -49,18 +56,20 @@ def network_spec(model: Mapping[str, Any], parameters: Mapping[str, Value]) -> N
     Raises:
         InputError: If a name or value is unknown, or the number of blocks is not given.
     """
-    parameters = dict(parameters)  # an Architecture looks each name up from the front
+    parameters = _plain(parameters)  # an Architecture looks each name up from the front
+    model = _plain({name: model[name] for name in model if name not in _UNREAD})
     values = {**model, **parameters}
-    family = _family(values.get("family", "rednet"))
+    family = known_family(values.get("family", "rednet"))
+    _require_depth(family, values.get("depth", _CUSTOM))
     number_of_stages = len(family.stages)
-    scopes: dict[_Scope, list[tuple[str, Value]]] = {}
+    scopes: dict[_Scope, list[tuple[str, Value, type]]] = {}
     for name, value in values.items():
         place, key = _scope(name, number_of_stages)
         if key:
-            scopes.setdefault(place, []).append((key, value))
+            scopes.setdefault(place, []).append((key, value, type(value)))
     at = {place: tuple(items) for place, items in scopes.items()}
-    own = tuple([(name, values[name]) for name in family.settings if name in values])
-    bare = skeleton(family.name, values.get("width", 1.0), own)
+    own = tuple([(n, values[n], type(values[n])) for n in family.settings if n in values])
+    bare = skeleton(family.name, values.get("width", ARGUMENTS["width"].default), own)
     network = at.get((0, 0), ())
     stages = []
     for number in range(1, number_of_stages + 1):
@@ -71,9 +80,10 @@ def network_spec(model: Mapping[str, Any], parameters: Mapping[str, Value]) -> N
     return NetworkSpec(
         bare.stem,
         tuple(stages),
-        values.get("num_classes", 1000),
-        values.get("in_channels", 3),
+        values.get("num_classes", ARGUMENTS["num_classes"].default),
+        values.get("in_channels", ARGUMENTS["in_channels"].default),
         bare.final_channels,
+        values.get("global_pool", ARGUMENTS["global_pool"].default),
     )
 
 
@@ -82,12 +92,31 @@ def family_settings() -> dict[str, Any]:
     return {name: known for one in FAMILIES.values() for name, known in one.settings.items()}
 
 
-def _family(name: object) -> Family:
-    if name not in FAMILIES:
+def known_family(name: object) -> Family:
+    """The family of this name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not isinstance(name, str) or name not in FAMILIES:
         raise InputError(
-            f"family {name!r} is unknown: choose from {sorted(FAMILIES)}{nearest(name, FAMILIES)}"
+            f"family {shown(name)} is unknown: choose from {sorted(FAMILIES)}"
+            f"{nearest(name, FAMILIES)}"
         )
-    return FAMILIES[str(name)]
+    return FAMILIES[name]
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(name, value) for name, value in settings.items()}
+
+
+def _require_depth(family: Family, depth: object) -> None:
+    """What is no depth is refused also where the blocks of every stage are given."""
+    if depth != _CUSTOM and not (type(depth) is int and depth in family.presets):
+        raise InputError(
+            f"depth {shown(depth)} is unknown: choose from {[*family.presets, _CUSTOM]}"
+            f"{nearest(depth, (*family.presets, _CUSTOM))}"
+        )
 
 
 @lru_cache(maxsize=65536)  # as many names as the largest spaces have parameters, for each family
@@ -100,7 +129,7 @@ def _scope(name: str, stages: int) -> tuple[_Scope, str]:
     stage, block, key = (int(match[1]), int(match[2] or 0), match[3]) if match else (0, 0, name)
     allowed = {"operator", *_hyperparameter_names(), *(["blocks"] if stage and not block else [])}
     if stage > stages or key not in allowed:
-        known = allowed if stage else allowed | of_network
+        known = allowed if stage else allowed | of_network | (_CONSTANT - _UNREAD)
         raise InputError(
             f"parameter {name!r} is unknown: a network has {stages} stages and, at this level, "
             f"{sorted(known)}{nearest(key, known)}"
@@ -121,27 +150,22 @@ def _blocks(
     for values in (parameters, model):
         count = values.get(f"stage{stage}.blocks")
         if count is not None:
-            if type(count) is not int or count < 1:
-                raise InputError(f"stage{stage}.blocks is {count!r}: give a whole number >= 1")
+            require(f"stage{stage}.blocks", count, _BLOCKS)
             return count
-        depth = values.get("depth", "custom")
-        if isinstance(depth, int) and depth in family.presets:
-            return family.presets[depth][stage - 1]
-        if depth != "custom":
-            raise InputError(
-                f"depth {depth!r} is unknown: choose from {[*family.presets, 'custom']}"
-                f"{nearest(depth, family.presets)}"
-            )
+        depth = values.get("depth", _CUSTOM)
+        if depth != _CUSTOM:
+            _require_depth(family, depth)
+            return family.presets[int(depth)][stage - 1]
     raise InputError(
         f"the blocks of stage {stage} are not given: set depth to one of {list(family.presets)}, "
         f"or stage{stage}.blocks"
     )
 
 
-@lru_cache(maxsize=1024)  # one for each width and setting of a space
+@lru_cache(maxsize=1024, typed=True)  # one for each width and setting of a space
 def skeleton(family: str, width: float, settings: _Items) -> NetworkSpec:
     """:meth:`Family.skeleton`, kept."""
-    return FAMILIES[family].skeleton(width, dict(settings))
+    return FAMILIES[family].skeleton(width, {name: value for name, value, _ in settings})
 
 
 @lru_cache(maxsize=65536)  # distinct stages of a large search
@@ -155,7 +179,7 @@ def _stage(
 @lru_cache(maxsize=65536)  # distinct blocks of a large search
 def _block(family: str, items: _Items) -> BlockSpec:
     """The block whose settings these are, the later of two of one name."""
-    settings, ours = dict(items), FAMILIES[family]
+    settings, ours = {name: value for name, value, _ in items}, FAMILIES[family]
     name = settings.get("operator", ours.operator)
     if name not in ops.names():
         raise InputError(
@@ -164,6 +188,9 @@ def _block(family: str, items: _Items) -> BlockSpec:
         )
     operator = ops.get(str(name))
     own = {k: v for k, v in settings.items() if k in operator.hyperparameters}
+    for key, value in own.items():
+        if isinstance(value, float | bool):  # 3.0 is equal to 3 and would be taken for it from here
+            require(key, value, operator.hyperparameters[key])
     if operator.name == ours.operator:
         own = {**ours.defaults, **own}
     return BlockSpec(operator.name, tuple(sorted(operator.complete(own).items())))

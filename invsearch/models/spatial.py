@@ -9,6 +9,7 @@ from torch import nn
 
 import ops
 from invsearch.errors import InputError, nearest
+from invsearch.models.arguments import shown
 from invsearch.models.network import BlockSpec
 from invsearch.models.problem import problem
 
@@ -27,9 +28,9 @@ def block_spec(operator: str | BlockSpec, **hyperparameters: int | float | str) 
     """
     if isinstance(operator, BlockSpec):
         return operator
-    if operator not in ops.names():
+    if not isinstance(operator, str) or operator not in ops.names():
         raise InputError(
-            f"operator {operator!r} is not registered: choose from {sorted(ops.names())}"
+            f"operator {shown(operator)} is not registered: choose from {sorted(ops.names())}"
             f"{nearest(operator, ops.names())}"
         )
     try:

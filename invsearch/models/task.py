@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import InputError, nearest
+from invsearch.models.arguments import checked, shown
 from invsearch.models.network import BlockSpec, NetworkSpec
 from invsearch.models.problem import problem
 from invsearch.models.resolve import network_spec
 from invsearch.models.spatial import block_spec
+from ops.hyperparameter import Hyperparameter, positive_int
 
 if TYPE_CHECKING:
     from invsearch.space.architecture import Value
@@ -36,6 +38,12 @@ TASK_KEYS: tuple[str, ...] = ("task", "neck", "head")
 
 _LEVELS = 4  # of the pyramid: strides 4, 8, 16 and 32
 _WIDTHS = (128, 256, 512)  # of the necks and heads that the specs below make
+_ARGUMENTS: Mapping[str, Hyperparameter] = {
+    "num_classes": Hyperparameter(80, check=positive_int),
+    "channels": Hyperparameter(256, check=positive_int),
+    "head_channels": Hyperparameter(128, check=positive_int),
+    "frozen_stages": Hyperparameter(0, allowed=tuple(range(_LEVELS + 1))),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,9 @@ class TaskSpec:
         channels: Channels of the pyramid's levels.
         head_channels: Channels inside the head of a segmenter.
         frozen_stages: Stages of the backbone (with the stem) that are not trained.
+
+    Raises:
+        InputError: If a number is impossible.
     """
 
     task: str
@@ -62,6 +73,10 @@ class TaskSpec:
     channels: int = 256
     head_channels: int = 128
     frozen_stages: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in _ARGUMENTS.items():
+            object.__setattr__(self, name, checked(name, getattr(self, name), known))
 
     def to_json(self) -> dict[str, Any]:
         """The spec as plain JSON-able data."""
@@ -97,7 +112,7 @@ def detector_spec(
         frozen_stages: Stages that are not trained.
 
     Raises:
-        InputError: If a name is unknown.
+        InputError: If a name is unknown or a number impossible.
     """
     _check(task, DETECTORS, backbone)
     neck, head = block_spec(neck), block_spec(head)
@@ -127,14 +142,14 @@ def segmenter_spec(
             auxiliary head (default 256).
 
     Raises:
-        InputError: If a name is unknown.
+        InputError: If a name is unknown or a number impossible.
     """
     _check(task, SEGMENTERS, backbone)
     wide, inside = (256, 128) if task == "semantic_fpn" else (512, 256)
     neck, head = block_spec(neck), block_spec(head)
-    return TaskSpec(
-        task, backbone, neck, head, num_classes, channels or wide, head_channels or inside
-    )
+    channels = wide if channels is None else channels
+    head_channels = inside if head_channels is None else head_channels
+    return TaskSpec(task, backbone, neck, head, num_classes, channels, head_channels)
 
 
 def searched_spec(
@@ -179,9 +194,9 @@ def _named(operator: str) -> BlockSpec:
 
 
 def _check(task: str, allowed: tuple[str, ...], backbone: NetworkSpec) -> None:
-    if task not in allowed:
+    if not isinstance(task, str) or task not in allowed:
         raise InputError(
-            f"task {task!r} is unknown: choose from {list(allowed)}{nearest(task, allowed)}"
+            f"task {shown(task)} is unknown: choose from {list(allowed)}{nearest(task, allowed)}"
         )
     if len(backbone.stages) != _LEVELS:
         raise InputError(

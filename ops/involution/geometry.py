@@ -64,12 +64,19 @@ def pair(name: str, value: int | Ints, least: int) -> Pair:
     Raises:
         ValueError: If it is neither, or below `least`.
     """
-    both = (value, value) if isinstance(value, int) else tuple(value)
+    both = (value, value) if isinstance(value, int) else _ints(value)
     if len(both) != 2 or both[0] < least or both[1] < least:
         raise ValueError(
             f"involution: {name} must be an int or two ints of at least {least}, not {value!r}"
         )
     return both[0], both[1]
+
+
+def _ints(value: object) -> tuple[int, ...]:
+    """Ints that stand one after the other; nothing for anything else."""
+    if not isinstance(value, Sequence) or not all(isinstance(one, int) for one in value):
+        return ()
+    return tuple(value)
 
 
 def of_aggregate(

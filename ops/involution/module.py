@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ops.hyperparameter import odd_size, positive_int
 from ops.involution import fusion
+from ops.involution.backends import find
 from ops.involution.functional import involution2d
 from ops.involution.generators import GENERATORS, BottleneckGenerator
 
@@ -43,10 +44,12 @@ class Involution2d(nn.Module):
         backend: str | None = None,
     ) -> None:
         super().__init__()
+        if backend is not None:
+            find(backend)
         for name, value in (("channels", channels), ("stride", stride), ("dilation", dilation)):
             _require(name, value, positive_int(value))
         _require("kernel_size", kernel_size, odd_size(kernel_size))
-        if generator not in GENERATORS:
+        if not isinstance(generator, str) or generator not in GENERATORS:
             known = ", ".join(GENERATORS)
             raise ValueError(f"Involution2d: generator = {generator!r} must be one of {known}")
         reason = involution_problem(channels, group_channels, reduction, generator)

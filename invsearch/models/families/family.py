@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from invsearch.errors import InputError
+from invsearch.errors import InputError, nearest
+from invsearch.models.arguments import checked
 from invsearch.models.form import BlockForm
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
 from ops.hyperparameter import Hyperparameter
@@ -65,11 +66,11 @@ class Family:
             blocks: Of each stage.
             width: Multiplier of every width; widths are rounded to a multiple of 8.
             settings: Some of ``settings``, by name.
-            num_classes: Width of the linear head.
+            num_classes: Width of the linear head; 0: none.
             in_channels: Channels of the images.
 
         Raises:
-            InputError: If the width or a setting is impossible.
+            InputError: If one of them is impossible.
         """
         spec = self.skeleton(width, settings)
         stages = tuple(
@@ -85,18 +86,24 @@ class Family:
         Raises:
             InputError: If the width or a setting is impossible.
         """
-        if isinstance(width, bool) or not isinstance(width, int | float) or not width > 0:
-            raise InputError(f"width is {width!r}: give a multiplier above 0, such as 0.5 or 1")
-        given = settings or {}
-        for name, value in given.items():
-            reason = self.settings[name].problem(value)
-            if reason is not None:
-                raise InputError(f"{name} is {value!r}: it {reason}")
+        width = checked("width", width)
+        given = {
+            name: checked(name, value, self._setting(name))
+            for name, value in (settings or {}).items()
+        }
         complete = {name: given.get(name, s.default) for name, s in self.settings.items()}
         stem = replace(self.stem, channels=scaled_width(self.stem.channels, width))
         stages = tuple(replace(s, width=scaled_width(s.width, width)) for s in self.stages)
         final = scaled_width(self.final_channels, width) if self.final_channels else 0
         return self.adapt(NetworkSpec(stem, stages, final_channels=final), complete)
+
+    def _setting(self, name: str) -> Hyperparameter:
+        if name not in self.settings:
+            known = list(self.settings)
+            raise InputError(
+                f"{self.name} has no setting {name!r}{nearest(name, known)}: it has {known}"
+            )
+        return self.settings[name]
 
     def adapt(self, spec: NetworkSpec, settings: Mapping[str, Value]) -> NetworkSpec:
         """The network with the family's own settings, of which all are given."""

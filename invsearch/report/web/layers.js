@@ -6,7 +6,8 @@ const QUANTITIES = {
   bytes: { label: "bytes moved", format: { kind: "bytes" } },
 };
 const OPERATOR_COLOURS = ["run1", "run0", "run2", "run3", "run4"];
-const PLAIN_LAYERS = ["convolution (fixed)", "linear", "add", "max_pool", "global_average_pool"];
+const PLAIN_LAYERS = ["convolution (fixed)", "linear", "add", "max_pool", "global_average_pool",
+  "global_max_pool"];
 
 const layerForm = (run) => document.querySelector(`form.layers[data-run="${run}"]`);
 

@@ -74,7 +74,8 @@ class BlockRule:
             return None
         family, spec = self.family(settings), self.operator(settings)
         own = {name: settings[name] for name in spec.hyperparameters if name in settings}
-        of_family = tuple((name, settings[name]) for name in family.settings if name in settings)
+        given = [name for name in family.settings if name in settings]
+        of_family = tuple([(name, settings[name], type(settings[name])) for name in given])
         bare = skeleton(family.name, float(settings.get("width", 1.0)), of_family)
         first, others = family.operator_channels(bare, self.stage)
         reason = spec.problem(first if self.block <= 1 else others, own)

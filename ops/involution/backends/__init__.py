@@ -12,7 +12,7 @@ from ops.involution.backends import cuda, native, torch_backend, unfold
 from ops.involution.backends.base import Backend, Fused
 from ops.involution.geometry import Geometry
 
-__all__ = ["TABLE", "Backend", "BackendTable", "Fused", "backends", "choose", "problem"]
+__all__ = ["TABLE", "Backend", "BackendTable", "Fused", "backends", "choose", "find", "problem"]
 
 TABLE: tuple[Backend, ...] = (
     cuda.BACKEND,
@@ -65,10 +65,14 @@ def choose(name: str | None, image: Tensor, geometry: Geometry) -> Backend:
 
 
 def find(name: str) -> Backend:
-    """The back end called `name`; ValueError, naming the nearest, if there is none."""
+    """The back end called `name`.
+
+    Raises:
+        ValueError: If there is none; names the nearest.
+    """
     for row in TABLE:
         if row.name == name:
             return row
     known = ", ".join(row.name for row in TABLE)
-    hint = nearest_hint(name, (row.name for row in TABLE))
+    hint = nearest_hint(str(name), (row.name for row in TABLE))
     raise ValueError(f"involution: no back end is called {name!r}{hint}; there are: {known}")
