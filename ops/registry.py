@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from torch import nn
 
 from ops.hyperparameter import Hyperparameter, Refusal, nearest_hint, positive_int
+from ops.probe import probe
 
 __all__ = [
     "Handle",
@@ -302,7 +302,7 @@ def _hyperparameter(
     return Hyperparameter(default=given[0], allowed=given)
 
 
-@functools.cache
+@probe
 def _entry_points() -> dict[str, metadata.EntryPoint]:
     return {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
 
