@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import torch
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.eager import hooked, plain, recorded
+from ops.probe import probe
 
 __all__ = ["Pointwise", "adds_bias_late", "over_pixels"]
 
@@ -105,15 +105,19 @@ def over_pixels(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return rows.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
 
 
-@functools.cache
+@probe
 def _onednn_product() -> Callable[..., Tensor] | None:
-    """oneDNN's x w^T + b, which torch has for its own compiler; None where it does not run."""
+    """oneDNN's x w^T + b, which torch has for its own compiler; None where it does not run.
+
+    It is tried, so ask only where nothing is recorded.
+    """
     packet = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     if packet is None or not torch.backends.mkldnn.is_available():
         return None
     product: Callable[..., Tensor] = packet.default
     try:
-        product(torch.ones(2, 2), torch.ones(2, 2), None, "none", [], "")
+        ones = torch.ones(2, 2, dtype=torch.float32, device="cpu")  # whatever the defaults are
+        product(ones, ones, None, "none", [], "")
     except (RuntimeError, TypeError, NotImplementedError):
         return None
     return product

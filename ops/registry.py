@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -13,6 +12,7 @@ from torch import nn
 
 from ops.flops import Handle, Shape, publish
 from ops.hyperparameter import Hyperparameter, Refusal, nearest_hint, positive_int
+from ops.probe import probe
 
 __all__ = [
     "Handle",
@@ -303,7 +303,7 @@ def _hyperparameter(
     return Hyperparameter(default=given[0], allowed=given)
 
 
-@functools.cache
+@probe
 def _entry_points() -> dict[str, metadata.EntryPoint]:
     return {point.name: point for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch.export import ExportedProgram
 
 from ops.hyperparameter import nearest_hint
 from ops.timing.clock import Cache, Run
@@ -17,6 +17,7 @@ from ops.timing.cuda import graphed
 from ops.timing.environment import environment
 from ops.timing.measure import enter_stream, measurement_of, random_input, require, timer_of
 from ops.timing.measurement import Measurement
+from ops.timing.results import difference, leaves
 from ops.timing.sampling import Rule, Timer, sample
 from ops.timing.statistics import Interval, Verdict, judge, paired_speedup
 from ops.timing.workload import MODES, Layer, Mode, workload
@@ -80,7 +81,7 @@ class Comparison:
 
 
 def compare(
-    candidates: Mapping[str, Layer | Run],
+    candidates: Mapping[str, Layer | ExportedProgram | Run],
     shape: Sequence[int] | None = None,
     device: str | torch.device = "cpu",
     mode: Mode = "forward",
@@ -105,8 +106,7 @@ def compare(
         device: Where it runs.
         mode: As of `measure`, for layers.
         reference: A name of `candidates`; default: the first.
-        oracles: For some names a function that computes what the candidate must: tensors, or
-            sequences of them.
+        oracles: For some names a function that computes what the candidate must; see `check`.
         tolerance: Of |result - oracle| / |oracle|, for each tensor.
         dtype: Of input and weights of layers.
         memory_format: Of the input of layers.
@@ -152,37 +152,32 @@ def compare(
 
 
 def check(name: str, result: Any, expected: Any, tolerance: float = 1e-4) -> None:
-    """Compares tensors, or sequences of them, by |result - expected| / |expected|.
+    """Compares a result with its oracle's, tensor by tensor, by |result - expected| / |expected|.
+
+    Args:
+        name: Of the work.
+        result: A tensor, a number, a string, or sequences, mappings and dataclasses of them; None
+            is nothing. Integers, booleans and strings must be equal.
+        expected: The oracle's.
+        tolerance: For each tensor.
 
     Raises:
-        DisagreementError: If one is farther off than `tolerance`, or of another shape; names it.
+        DisagreementError: If one is farther off than `tolerance`, of another shape, or NaN; names
+            it. Also if the oracle is not finite, which proves nothing.
+        TypeError: For something else in a result.
     """
-    results, wanted = _tensors(result), _tensors(expected)
+    results, wanted = leaves(result), leaves(expected)
     if len(results) != len(wanted):
         raise DisagreementError(
             f"{name} gives {len(results)} tensors where its oracle gives {len(wanted)}"
         )
-    for index, (ours, theirs) in enumerate(zip(results, wanted, strict=True)):
-        reason = _difference(ours, theirs, tolerance)
+    for place, theirs in wanted.items():
+        if place not in results:
+            known = ", ".join(results)
+            raise DisagreementError(f"{name} gives no {place} as its oracle does; it gives {known}")
+        reason = difference(results[place], theirs, tolerance)
         if reason is not None:
-            raise DisagreementError(f"{name} disagrees with its oracle: tensor {index} {reason}")
-
-
-def _difference(ours: Tensor, theirs: Tensor, tolerance: float) -> str | None:
-    if ours.shape != theirs.shape:
-        return f"has shape {tuple(ours.shape)}, not {tuple(theirs.shape)}"
-    exact = theirs.detach().double()
-    error = (ours.detach().double() - exact).norm().item()
-    scale = exact.norm().item()
-    if error <= tolerance * scale:  # False for NaN
-        return None
-    return f"is off by {error / scale if scale else error:.2g} where {tolerance:.2g} is allowed"
-
-
-def _tensors(result: Any) -> list[Tensor]:
-    if isinstance(result, Tensor):
-        return [result]
-    return [tensor for part in result if part is not None for tensor in _tensors(part)]
+            raise DisagreementError(f"{name} disagrees with its oracle: tensor {place} {reason}")
 
 
 def _require_known(names: Sequence[str], used: Sequence[str | None]) -> None:

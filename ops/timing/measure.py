@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from ops.timing.clock import CACHES, Cache, Run, clock_of, flush_of, flushed_bytes
 from ops.timing.conditions import Conditions, Watch
@@ -24,7 +25,7 @@ MONOTONIC = {"kind": "monotonic"}
 
 
 def measure(
-    layer: Layer,
+    layer: Layer | ExportedProgram,
     shape: Sequence[int],
     device: str | torch.device = "cpu",
     mode: Mode = "forward",
@@ -49,8 +50,9 @@ def measure(
     which are queued behind a kernel that spins, so that launching them costs no time.
 
     Args:
-        layer: A module, or anything that maps a tensor to a tensor. A module on another device or
-            of another dtype is copied; in mode `train`, batch statistics move as in training.
+        layer: A module, an exported program, or anything else that maps a tensor to tensors. A
+            module on another device, of another dtype or not initialised yet is copied. Training
+            flags, batch statistics and the random numbers to come are left as they were.
         shape: Of the input.
         device: `cpu`, `cuda`, `cuda:1`, ...
         mode: `forward` (eval and inference mode), `backward` (all gradients, without the forward
@@ -73,7 +75,8 @@ def measure(
         The samples; their median and its interval are properties, `flags` says what disturbed it.
 
     Raises:
-        ValueError: For an unknown mode or cache, too few samples, or a graph on a CPU.
+        ValueError: For an unknown mode or cache, too few samples, a graph on a CPU, or gradients
+            of a layer that has none.
     """
     rule = Rule(min_samples, min_time, max_width, max_time, warmup_time, sample_time)
     device = torch.device(device)

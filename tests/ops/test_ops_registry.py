@@ -17,9 +17,9 @@ from ops import registry
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone after it."""
     monkeypatch.setattr(registry, "_OPERATORS", dict(registry._OPERATORS))
-    registry._entry_points.cache_clear()
+    registry._entry_points.forget()
     yield
-    registry._entry_points.cache_clear()
+    registry._entry_points.forget()
 
 
 def register(name: str = "shift") -> None:

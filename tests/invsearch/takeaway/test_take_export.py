@@ -13,6 +13,7 @@ import pytest
 import torch
 from toy import invsearch, one_line, passed
 
+import ops
 from invsearch.models import NetworkSpec, build, rednet
 from invsearch.takeaway import load_network
 from invsearch.takeaway.portable import foreign_operators, trace
@@ -38,6 +39,16 @@ def test_program_equals_the_network_for_any_batch(native: bool) -> None:
     names = foreign_operators(program)
     assert bool(names) == native
     assert all(name.startswith("involution::") for name in names)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_written_program_is_measured(native: bool, tmp_path: Path) -> None:
+    network = rednet(26, num_classes=3, width=0.25)
+    torch.export.save(trace(network, (1, 3, 32, 32), native=native), tmp_path / "network.pt2")
+    program = torch.export.load(tmp_path / "network.pt2")
+    quick = {"min_samples": 6, "min_time": 0.0, "warmup_time": 0.0, "max_width": 1e9}
+    for mode in ("forward", "backward"):
+        assert ops.measure(program, (1, 3, 32, 32), mode=mode, **quick).median > 0
 
 
 def test_trained_program_runs_by_the_docs_snippet_with_torch_alone(small: Path) -> None:

@@ -71,7 +71,7 @@ def test_asked_for_by_name_on_a_cpu_it_says_where_it_runs() -> None:
 
 def test_a_layer_that_is_compiled_first_thing_has_no_graph_break() -> None:
     """Whether a back end is there is asked while the graph is traced."""
-    cuda._checked = False
+    cuda._missing.forget()
     compiled = torch.compile(lambda: cuda.BACKEND.missing(), fullgraph=True, backend="eager")
     assert compiled() == (None if REASON == "available" else REASON)
     torch._dynamo.reset()

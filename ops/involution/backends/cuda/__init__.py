@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ops.involution.backends.base import Backend, Fused
 from ops.involution.geometry import Geometry
+from ops.probe import probe
 
 __all__ = ["BACKEND", "FUSED"]
 
@@ -39,20 +40,8 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(f"ops.involution.backends.cuda.{name}")
 
 
+@probe
 def _missing() -> str | None:
-    global _reason, _checked
-    if not _checked:
-        _reason, _checked = _found(), True
-    return _reason
-
-
-_checked = False
-_reason: str | None = None
-# torch.compile takes its answer as it is, instead of tracing how it was found
-vars(_missing)["_dynamo_marked_constant"] = True
-
-
-def _found() -> str | None:
     if torch.version.cuda is None:
         return "this torch was built without CUDA"
     if not torch.cuda.is_available():

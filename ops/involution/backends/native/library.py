@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ops.involution.geometry import Geometry
+from ops.probe import probe
 
 __all__ = ["STORAGE", "Kernels", "Plan", "call", "kernels", "missing", "plan", "readable", "rows"]
 
@@ -83,15 +84,18 @@ class Plan:
 
 def kernels() -> Kernels | None:
     """The kernels, loaded at the first call; None where `missing` says why not."""
-    missing()
-    return _kernels
+    return _loaded()[0]
 
 
+@probe
 def missing() -> str | None:
     """Why there are no native kernels on this machine, or None."""
-    if not _tried:
-        _load()
-    return _reason
+    return _loaded()[1]
+
+
+@probe
+def _loaded() -> tuple[Kernels | None, str | None]:
+    return _found(Path(__file__).parent)
 
 
 def plan(
@@ -129,8 +133,9 @@ def call(name: str, steps: Plan, *arguments: int | float) -> None:
     Raises:
         MemoryError: If there is no room for its scratch memory.
     """
-    assert _kernels is not None
-    if _kernels.functions[name](steps.address, *arguments, torch.get_num_threads()):
+    loaded = kernels()
+    assert loaded is not None
+    if loaded.functions[name](steps.address, *arguments, torch.get_num_threads()):
         raise MemoryError(f"involution: no memory for the scratch space of the native {name}")
 
 
@@ -140,17 +145,6 @@ def readable(image: Tensor) -> Tensor:
     if strides[1] == 1 or strides[3] == 1:
         return image
     return image.contiguous(memory_format=torch.channels_last)
-
-
-_tried = False
-_kernels: Kernels | None = None
-_reason: str | None = None
-
-
-def _load() -> None:
-    global _tried, _kernels, _reason
-    _kernels, _reason = _found(Path(__file__).parent)
-    _tried = True
 
 
 def _found(folder: Path) -> tuple[Kernels | None, str | None]:
