@@ -89,6 +89,7 @@ class Fidelity:
         width: Width of the trained network as a fraction of the searched network's.
         data_fraction: Fraction of the training set used.
         dataset: Name of the data set.
+        precision: What the network computed in.
     """
 
     epochs: int
@@ -97,6 +98,7 @@ class Fidelity:
     width: float = 1.0
     data_fraction: float = 1.0
     dataset: str = ""
+    precision: str = "fp32"
 
     @property
     def full(self) -> bool:

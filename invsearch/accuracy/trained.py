@@ -41,10 +41,13 @@ class Trained(Provider):
         """Load the data, and check other people's operators at the proxy's widths.
 
         Raises:
-            InputError: If data are missing or damaged, or an operator is not what it says.
+            InputError: If data are missing or damaged, the device is not here, or an operator is
+                not what it says.
         """
+        from invsearch.train import resolve_device
         from invsearch.train.proxy import trained_spec
 
+        resolve_device(self._section.device)
         sampled = self.setting.sampled_specs()
         verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
 
@@ -65,12 +68,20 @@ class Trained(Provider):
             section.dataset,
             resolution=section.proxy.resolution,
             data_fraction=section.data_fraction,
+            pixels=self._device(0) != "cpu",  # a quarter of a GPU's memory, and of the way there
         )
 
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
         from invsearch.train.proxy import trainer_of
 
-        return trainer_of(self.setting.spec(architecture), self._section, self._data, seed)
+        spec, device = self.setting.spec(architecture), self._device(seed)
+        return trainer_of(spec, self._section, self._data, seed, device=device)
+
+    def _device(self, seed: int) -> str:
+        """Where this worker trains; seeds take a machine's unassigned GPUs in turns."""
+        from invsearch.train import resolve_device
+
+        return resolve_device(self._section.device, turn=seed)
 
 
 class TrainedEvaluation:

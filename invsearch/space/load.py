@@ -33,6 +33,7 @@ from invsearch.space.yaml_file import Document, dump, parse
 
 __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
 
+_WHERE = {"accuracy": {"device"}, "latency": {"table"}}  # what of a section may change on resuming
 _SLUG_LENGTH = 60  # well under the 255 bytes of a file name, with room for suffixes
 
 
@@ -97,8 +98,8 @@ class SpaceFile:
     def identity(self) -> dict[str, Any]:
         """What two runs must share for their trials to be comparable, as plain data.
 
-        The name, the search, the latency table and the cluster are left out: they may change when a
-        run is resumed.
+        The name, the search, the latency table, the device that trains and the cluster are left
+        out: they may change when a run is resumed. A trained metric's fidelity has its precision.
         """
         data: dict[str, Any] = {
             "objectives": dict(self.objectives),
@@ -113,9 +114,10 @@ class SpaceFile:
         }
         for key in ("accuracy", "latency"):
             section = getattr(self, key)
-            data[key] = (
-                section.model_dump(mode="json", exclude={"table"}) if section is not None else None
-            )
+            exclude = _WHERE[key]
+            data[key] = section and section.model_dump(mode="json", exclude=exclude)
+        if self.accuracy is not None and self.accuracy.precision == "auto":
+            data["accuracy"]["precision"] = "fp32"  # as runs had it when there was no other default
         return data
 
 

@@ -33,7 +33,7 @@ class Evaluated:
     images: int
 
 
-def evaluate(folder: str | Path, dataset: str | None = None, device: str = "cpu") -> Evaluated:
+def evaluate(folder: str | Path, dataset: str | None = None, device: str = "auto") -> Evaluated:
     """Evaluate the weights that ``invsearch train -o FOLDER`` saved, on a validation set.
 
     Args:
@@ -45,7 +45,7 @@ def evaluate(folder: str | Path, dataset: str | None = None, device: str = "cpu"
     Raises:
         InputError: If the folder, the data set or the device cannot be used.
     """
-    check_device(device)
+    device = check_device(device, auto=True)
     saved = SavedNetwork.open(folder)
     data = _data(saved, dataset)
     network = saved.network().to(device)

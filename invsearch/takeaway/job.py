@@ -16,7 +16,7 @@ from invsearch.evaluation import describe_failure
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from invsearch.space import Accuracy
-from invsearch.train import Recipe, Trainer, trained_spec, trainer_of
+from invsearch.train import Recipe, Trainer, recipe_of, trained_spec, trainer_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
 
 __all__ = ["Finished", "Job"]
@@ -64,7 +64,7 @@ class Job:
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe.from_mapping(dict(self.accuracy))
+        return recipe_of(self.accuracy, self.device)
 
     def data(self) -> ImageData:
         """The data set; the last one is kept in memory."""

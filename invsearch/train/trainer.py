@@ -99,6 +99,7 @@ class Trainer:
             width=self.width,
             data_fraction=self.data.data_fraction,
             dataset=self.data.name,
+            precision=self.recipe.precision,
         )
 
     def weights(self) -> dict[str, Tensor]:
