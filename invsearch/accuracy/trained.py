@@ -66,6 +66,7 @@ class Trained(Provider):
         section = self._section
         return load_dataset(
             section.dataset,
+            folder=section.folder,
             resolution=section.proxy.resolution,
             data_fraction=section.data_fraction,
             pixels=self._device(0) != "cpu",  # a quarter of a GPU's memory, and of the way there

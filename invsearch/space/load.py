@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from invsearch.errors import InputError, nearest
 from invsearch.metrics import Direction
+from invsearch.plugins import DATASETS
 from invsearch.space.checks import check_metrics, check_sections, check_space, needs
 from invsearch.space.entries import params_space
 from invsearch.space.functions import import_operators, locate_operators
@@ -33,7 +35,9 @@ from invsearch.space.yaml_file import Document, dump, parse
 
 __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
 
-_WHERE = {"accuracy": {"device"}, "latency": {"table"}}  # what of a section may change on resuming
+_WHERE = {"accuracy": {"device", "folder"}, "latency": {"table"}}
+"""What of a section may change when a run is resumed."""
+
 _SLUG_LENGTH = 60  # well under the 255 bytes of a file name, with room for suffixes
 
 
@@ -79,6 +83,7 @@ class SpaceFile:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         import_operators(self.operators, self.search_paths)
+        _reach(*self.search_paths)
 
     @property
     def slug(self) -> str:
@@ -99,7 +104,8 @@ class SpaceFile:
         """What two runs must share for their trials to be comparable, as plain data.
 
         The name, the search, the latency table, the device that trains and the cluster are left
-        out: they may change when a run is resumed. A trained metric's fidelity has its precision.
+        out, and the folder of named data: they may change when a run is resumed. A trained metric's
+        fidelity has its precision.
         """
         data: dict[str, Any] = {
             "objectives": dict(self.objectives),
@@ -241,16 +247,33 @@ def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy 
     if sections.model is None or not (sections.accuracy or needs(sections, "accuracy")):
         return None
     accuracy = sections.accuracy or Accuracy()
-    if accuracy.source != "trained" or accuracy.dataset == "digits":
+    if accuracy.source != "trained" or (accuracy.dataset, accuracy.folder) == ("digits", None):
         return accuracy
     from invsearch.data import resolve_dataset
 
-    beside = folder / accuracy.dataset
+    given = accuracy.folder
+    place = None if given is None else str(_beside(folder, given) or Path(given).expanduser())
+    _reach(str(folder), str(Path.cwd()))
     try:
-        dataset = resolve_dataset(str(beside) if beside.is_dir() else accuracy.dataset)
+        dataset = resolve_dataset(str(_beside(folder, accuracy.dataset) or accuracy.dataset), place)
     except InputError as error:
         raise document.error(("accuracy", "dataset"), str(error)) from error
-    return accuracy.model_copy(update={"dataset": dataset})
+    place = place and str(Path(place).resolve())
+    return accuracy.model_copy(update={"dataset": dataset, "folder": place})
+
+
+def _beside(folder: Path, name: str) -> Path | None:
+    """A folder or file beside the space file, which goes before one in the current folder.
+
+    A data set that has a name of its own is none of these.
+    """
+    path = folder / Path(name).expanduser()
+    return path if path.exists() and name not in DATASETS else None
+
+
+def _reach(*folders: str) -> None:
+    """Let a data set's function be imported from these folders, in every process of the search."""
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
 
 
 def _space(document: Document, sections: Sections) -> Space:

@@ -158,7 +158,14 @@ class Accuracy(_Section):
 
     source: Literal["trained", "published"] = "trained"
     dataset: str = Field(
-        default="digits", min_length=1, description="The name of one, or a folder."
+        default="digits",
+        min_length=1,
+        description="The name of one, a folder, a file (*.npz, *.csv) or package.module:function.",
+    )
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where a named data set is; null: where it is looked for.",
     )
     epochs: Whole = Field(default=6, ge=1)
     batch_size: Whole = Field(default=64, ge=2)

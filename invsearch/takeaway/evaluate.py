@@ -67,6 +67,7 @@ def _data(saved: SavedNetwork, dataset: str | None) -> ImageData:
     training = saved.training
     data = load_dataset(
         dataset or training["dataset"],
+        folder=None if dataset else training.get("folder"),
         resolution=training["resolution"],
         data_fraction=1.0 if dataset else training["data_fraction"],
     )

@@ -70,6 +70,7 @@ class Job:
         """The data set; the last one is kept in memory."""
         return load_dataset(
             self.accuracy.dataset,
+            folder=self.accuracy.folder,
             resolution=self.resolution,
             data_fraction=self.accuracy.data_fraction,
         )
@@ -88,6 +89,8 @@ class Job:
             "resolution": self.data().resolution,
             "width": self.width,
         }
+        if self.accuracy.folder is not None:
+            data["folder"] = self.accuracy.folder
         plain: dict[str, Any] = json.loads(json.dumps(data))
         return plain
 

@@ -125,6 +125,7 @@ def _settings(options: TrainOptions) -> list[str]:
         settings.append(f"accuracy.epochs={options.epochs}")
     if options.dataset is not None:
         settings.append(f"accuracy.dataset={resolve_dataset(options.dataset)}")
+        settings.append("accuracy.folder=null")
     return [*settings, "search.rungs=[]"]  # nothing stops here, and rungs bound the epochs
 
 
