@@ -1,6 +1,7 @@
 """Training one network, an epoch at a time: recipe, loop, evaluation, checkpoints."""
 
 from invsearch.train.batch_norm import reestimated_batch_norm
+from invsearch.train.checkpoint import read_weights, write_weights
 from invsearch.train.device import resolve_device
 from invsearch.train.evaluate import accuracy_metrics
 from invsearch.train.graphed_step import CaptureError
@@ -17,10 +18,12 @@ __all__ = [
     "Recipe",
     "Trainer",
     "accuracy_metrics",
+    "read_weights",
     "recipe_of",
     "reestimated_batch_norm",
     "resolve_device",
     "seeded_build",
     "trained_spec",
     "trainer_of",
+    "write_weights",
 ]
