@@ -330,7 +330,6 @@ RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's folder, or its name in results/.")
 ]
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.", min=0)]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 
 
 @app.command()
@@ -447,7 +446,9 @@ def train(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Keep the trained network here.")
     ] = None,
-    device: DeviceOption = "cpu",
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...; default: the run's.")
+    ] = None,
 ) -> None:
     """Train an architecture again: further seeds for its run, or a network to keep (-o)."""
     from invsearch.errors import StoppedError
@@ -475,7 +476,7 @@ def evaluate(
     dataset: Annotated[
         str | None, typer.Option(help=f"{DATASETS} or a folder; default: the training's.")
     ] = None,
-    device: DeviceOption = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
 ) -> None:
     """Evaluate a kept network on a validation set."""
     from invsearch.takeaway import evaluate as evaluate_network

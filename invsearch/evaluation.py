@@ -10,7 +10,10 @@ from typing import Protocol
 from invsearch.errors import InvsearchError
 from invsearch.metrics import Metric
 
-__all__ = ["Evaluation", "InstantEvaluation", "Progress", "describe_failure"]
+__all__ = ["WEIGHTS", "Evaluation", "InstantEvaluation", "Progress", "describe_failure"]
+
+WEIGHTS = "weights-{seed}.safetensors"
+"""What a training that is complete leaves in its trial's folder, to be judged on the test set."""
 
 
 @dataclass(frozen=True)

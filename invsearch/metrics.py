@@ -35,7 +35,8 @@ class MetricInfo:
         short: The name in a sentence, without the unit.
         format: How its values are written.
         published: Whether the paper's tables give it.
-        refused: Why nothing can evaluate it yet; empty where it can be asked for.
+        refused: Why it cannot be asked for; empty where it can.
+        test: The same quantity on the test set; empty where there is none.
     """
 
     direction: Direction
@@ -45,6 +46,7 @@ class MetricInfo:
     format: NumberFormat = PLAIN
     published: bool = False
     refused: str = ""
+    test: str = ""
 
     @property
     def unit(self) -> str:
@@ -54,6 +56,8 @@ class MetricInfo:
 
 _COUNT, _PERCENT = NumberFormat("scaled"), NumberFormat("percent")
 _NOT_READ = "no energy meter is read here: a target of latency.targets has one, as energy_mj@NAME"
+_NATS = NumberFormat("plain", "nats")
+_KEPT = "the test set is kept for the final front: choose by val_loss, error or top1"
 
 KNOWN_METRICS: dict[str, MetricInfo] = {
     "params": MetricInfo("minimize", "parameters", "counted", "parameters", _COUNT),
@@ -69,14 +73,27 @@ KNOWN_METRICS: dict[str, MetricInfo] = {
         refused=_NOT_READ,
     ),
     "top1": MetricInfo(
-        "maximize", "top-1 accuracy (%)", "accuracy", "top-1 accuracy", _PERCENT, published=True
+        "maximize", "top-1 accuracy (%)", "accuracy", "top-1 accuracy", _PERCENT, published=True,
+        test="test_top1",
     ),
     "error": MetricInfo(
-        "minimize", "top-1 error (%)", "accuracy", "top-1 error", _PERCENT, published=True
+        "minimize", "top-1 error (%)", "accuracy", "top-1 error", _PERCENT, published=True,
+        test="test_error",
     ),
     "val_loss": MetricInfo(
-        "minimize", "validation loss (nats)", "accuracy", "validation loss",
-        NumberFormat("plain", "nats"),
+        "minimize", "validation loss (nats)", "accuracy", "validation loss", _NATS,
+        test="test_loss",
+    ),
+    "test_top1": MetricInfo(
+        "maximize", "test top-1 accuracy (%)", "accuracy", "test top-1 accuracy",
+        _PERCENT, refused=_KEPT,
+    ),
+    "test_error": MetricInfo(
+        "minimize", "test top-1 error (%)", "accuracy", "test top-1 error", _PERCENT,
+        refused=_KEPT,
+    ),
+    "test_loss": MetricInfo(
+        "minimize", "test loss (nats)", "accuracy", "test loss", _NATS, refused=_KEPT,
     ),
 }  # fmt: skip
 
@@ -120,6 +137,7 @@ class Fidelity:
         width: Width of the trained network as a fraction of the searched network's.
         data_fraction: Fraction of the training set used.
         dataset: Name of the data set.
+        precision: What the network computed in.
     """
 
     epochs: int
@@ -128,6 +146,7 @@ class Fidelity:
     width: float = 1.0
     data_fraction: float = 1.0
     dataset: str = ""
+    precision: str = "fp32"
 
     @property
     def full(self) -> bool:

@@ -198,7 +198,11 @@ DATASETS = Table(
     "invsearch.datasets",
     {
         "digits": "invsearch.data.digits:DIGITS",
-        "cifar10": "invsearch.data.cifar10:CIFAR10",
+        "fashion_mnist": "invsearch.data.fashion_mnist:FASHION_MNIST",
+        "cifar10": "invsearch.data.found:CIFAR10",
+        "cifar100": "invsearch.data.found:CIFAR100",
+        "tiny_imagenet": "invsearch.data.found:TINY_IMAGENET",
+        "imagenet": "invsearch.data.found:IMAGENET",
     },
 )
 

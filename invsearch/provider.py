@@ -23,6 +23,8 @@ from invsearch.metrics import (
 from invsearch.plugins import PROVIDERS, PluginError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invsearch.evaluation import Evaluation
     from invsearch.models import NetworkSpec, TaskSpec
     from invsearch.runs import RunFolder
@@ -145,6 +147,15 @@ class Provider(ABC):
             seed: Of everything random in it.
         """
         return None
+
+    def test(self, architecture: Architecture, weights: Path) -> dict[str, Metric]:
+        """Judge on the test set what an evaluation left; nothing where there is no such thing.
+
+        Args:
+            architecture: A point of the space.
+            weights: A file :data:`invsearch.evaluation.WEIGHTS` of one of its evaluations.
+        """
+        return {}
 
 
 def providers(wanted: Collection[str] = ()) -> list[type[Provider]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from invsearch.cost.verify import verify_operators
-from invsearch.evaluation import Evaluation, Progress
-from invsearch.metrics import Source
+from invsearch.evaluation import WEIGHTS, Evaluation, Progress
+from invsearch.metrics import Metric, Source
 from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
@@ -41,15 +41,26 @@ class Trained(Provider):
         """Load the data, and check other people's operators at the proxy's widths.
 
         Raises:
-            InputError: If data are missing or damaged, or an operator is not what it says.
+            InputError: If data are missing or damaged, the device is not here, or an operator is
+                not what it says.
         """
+        from invsearch.train import resolve_device
         from invsearch.train.proxy import trained_spec
 
+        resolve_device(self._section.device)
         sampled = self.setting.sampled_specs()
         verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
-        return TrainedEvaluation(lambda: self._trainer(architecture, seed), self.setting.rungs)
+        return TrainedEvaluation(
+            lambda: self._trainer(architecture, seed), self.setting.rungs, WEIGHTS.format(seed=seed)
+        )
+
+    def test(self, architecture: Architecture, weights: Path) -> dict[str, Metric]:
+        from invsearch.train import read_weights
+
+        trainer = self._trainer(architecture, 0)
+        return trainer.test(read_weights(weights))
 
     @property
     def _section(self) -> Accuracy:
@@ -63,14 +74,23 @@ class Trained(Provider):
         section = self._section
         return load_dataset(
             section.dataset,
+            folder=section.folder,
             resolution=section.proxy.resolution,
             data_fraction=section.data_fraction,
+            pixels=self._device(0) != "cpu",  # a quarter of a GPU's memory, and of the way there
         )
 
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
         from invsearch.train.proxy import trainer_of
 
-        return trainer_of(self.setting.spec(architecture), self._section, self._data, seed)
+        spec, device = self.setting.spec(architecture), self._device(seed)
+        return trainer_of(spec, self._section, self._data, seed, device=device)
+
+    def _device(self, seed: int) -> str:
+        """Where this worker trains; seeds take a machine's unassigned GPUs in turns."""
+        from invsearch.train import resolve_device
+
+        return resolve_device(self._section.device, turn=seed)
 
 
 class TrainedEvaluation:
@@ -79,20 +99,29 @@ class TrainedEvaluation:
     Args:
         make: Builds the trainer, so that nothing heavy happens before the first step.
         rungs: Epochs after which metrics are taken besides the last.
+        weights: Name of the file that the trained weights are left in, in the folder that
+            :meth:`load` was given.
     """
 
-    def __init__(self, make: Callable[[], Trainer], rungs: frozenset[int]) -> None:
+    def __init__(
+        self, make: Callable[[], Trainer], rungs: frozenset[int], weights: str = ""
+    ) -> None:
         self._make = make
         self._rungs = rungs
+        self._weights = weights
         self._trainer: Trainer | None = None
-        self._checkpoint: Path | None = None
+        self._folder: Path | None = None
 
     def step(self) -> Progress:
+        from invsearch.train import write_weights
+
         trainer = self._ready()
         if not trainer.done:  # a kill can fall between the last epoch and its metrics
             trainer.train_epoch()
         measured = trainer.done or trainer.epoch in self._rungs
         metrics = trainer.evaluate() if measured else {}
+        if trainer.done and self._folder is not None and self._weights:
+            write_weights(trainer.weights(), self._folder / self._weights)
         return Progress(trainer.epoch, trainer.done, metrics)
 
     def save(self, folder: Path) -> None:
@@ -100,11 +129,11 @@ class TrainedEvaluation:
         self._ready().save(folder / CHECKPOINT)
 
     def load(self, folder: Path) -> None:
-        self._checkpoint = folder / CHECKPOINT
+        self._folder = folder
 
     def _ready(self) -> Trainer:
         if self._trainer is None:
             self._trainer = self._make()
-            if self._checkpoint is not None and self._checkpoint.is_file():
-                self._trainer.load(self._checkpoint)
+            if self._folder is not None and (self._folder / CHECKPOINT).is_file():
+                self._trainer.load(self._folder / CHECKPOINT)
         return self._trainer

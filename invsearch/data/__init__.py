@@ -1,22 +1,29 @@
-"""Labelled images in memory, a file each: digits (in a package), CIFAR-10, folders of parquet.
+"""Labelled images: a row for each data set that has a name, a file for each format of a folder.
 
-The table of those that have a name is :data:`invsearch.plugins.DATASETS`.
+The way of the data: a format (``formats/``) opens a path as :class:`Splits`, which completes its
+three parts; ``decode.py`` makes an :class:`ImageData` of it. The table of those that have a name is
+:data:`invsearch.plugins.DATASETS`.
 """
 
-from invsearch.data.dataset import Dataset, FolderFormat, Wanted
+from invsearch.data.dataset import DataFormat, Dataset, Wanted
+from invsearch.data.formats import FORMATS
 from invsearch.data.images import ImageData, Scale, standardise, stratified_subset
-from invsearch.data.load import FOLDERS, load_dataset, resolve_dataset
+from invsearch.data.load import load_dataset, open_splits, resolve_dataset
+from invsearch.data.splits import Labelled, Splits
 from invsearch.plugins import DATASETS
 
 __all__ = [
     "DATASETS",
-    "FOLDERS",
+    "FORMATS",
+    "DataFormat",
     "Dataset",
-    "FolderFormat",
     "ImageData",
+    "Labelled",
     "Scale",
+    "Splits",
     "Wanted",
     "load_dataset",
+    "open_splits",
     "resolve_dataset",
     "standardise",
     "stratified_subset",

@@ -1,13 +1,18 @@
-"""ImageData: a training and a validation set as tensors, and how they are made comparable."""
+"""ImageData: training, validation and test sets as tensors, and how they are made comparable."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["ImageData", "Scale", "standardise", "stratified_subset"]
+__all__ = ["ImageData", "Scale", "TestSet", "standardise", "stratified_subset"]
+
+TestSet = Callable[[], tuple[Tensor, Tensor]]
+"""Makes a test set's images, like the validation images, and its labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,7 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A training and a validation set held in memory.
+    """Three sets held in memory: to train on, to choose by, and to look at once, at the end.
 
     Loaded data may be shared within a process: never write into its tensors.
 
@@ -53,7 +58,10 @@ class ImageData:
         name: The data set's name, or the folder it was read from.
         mirrors: Whether a mirrored image keeps its class (not so for digits).
         data_fraction: Fraction of the training set that was kept.
-        scale: What normalises the images of both sets; None if they are.
+        scale: What normalises the images of all sets; None if they are.
+        make_test: Makes the test set; None where :func:`invsearch.data.load_dataset` is to keep a
+            part of the validation set aside.
+        classes: The classes' names, where they have some.
     """
 
     train_images: Tensor
@@ -65,6 +73,8 @@ class ImageData:
     mirrors: bool = True
     data_fraction: float = 1.0
     scale: Scale | None = None
+    make_test: TestSet | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -75,6 +85,25 @@ class ImageData:
     def resolution(self) -> int:
         """Side of the square images, in pixels."""
         return self.train_images.shape[-1]
+
+    @property
+    def test_images(self) -> Tensor:
+        """Like ``val_images``; decoded when first asked for, which a search never does.
+
+        Raises:
+            InputError: If one of them cannot be used.
+        """
+        return self._test[0]
+
+    @property
+    def test_labels(self) -> Tensor:
+        """int64 (T,); see :attr:`test_images`."""
+        return self._test[1]
+
+    @cached_property
+    def _test(self) -> tuple[Tensor, Tensor]:
+        assert self.make_test is not None, "load_dataset gives every data set a test set"
+        return self.make_test()
 
 
 def stratified_subset(labels: Tensor, fraction: float, seed: int) -> Tensor:

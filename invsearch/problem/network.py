@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ops
@@ -98,6 +99,12 @@ class NetworkProblem(Problem):
             if evaluation is not None:
                 return evaluation
         return InstantEvaluation({})
+
+    def test(self, architecture: Architecture, weights: Path) -> dict[str, Metric]:
+        found: dict[str, Metric] = {}
+        for provider in self._at("after"):
+            found |= provider.test(architecture, weights)
+        return found
 
     def check(self) -> None:
         for provider in self.providers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 
 from invsearch.errors import TrialError
 from invsearch.evaluation import Evaluation
@@ -72,6 +73,10 @@ class Problem(ABC):
     @abstractmethod
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         """The expensive rest."""
+
+    def test(self, architecture: Architecture, weights: Path) -> dict[str, Metric]:
+        """Judge on the test set what an evaluation left in a file; in the driver, at the end."""
+        return {}
 
     def sources(self) -> dict[str, str]:
         """By metric, the source of its values where that is known before anything is run."""

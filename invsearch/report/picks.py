@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from invsearch.report.repeat import near
 from invsearch.report.text import display, interval, parameter_groups, short
 from invsearch.runs import FrontMember, RunData
+from invsearch.runs.columns import tested
 from invsearch.runs.front import oriented
 
 __all__ = ["KNEE", "Recommendation", "picks"]
@@ -86,6 +87,10 @@ def _pick(run: RunData, member: FrontMember, why: str) -> Recommendation:
         metric = member.trial.metrics[name]
         ends = interval(metric, known=known)
         around = f" [{ends}]" if ends else ""
+        values.append((short(name, known=known), display(name, metric.value, known=known) + around))
+    for name in tested(run.objectives if known else (), [member.trial]):
+        metric = member.trial.metrics[name]
+        around = f" [{interval(metric, known=known)}]"
         values.append((short(name, known=known), display(name, metric.value, known=known) + around))
     return Recommendation(
         why=why,

@@ -81,7 +81,8 @@ def fidelity(spent: Fidelity | None) -> str:
     parts = [f"{spent.epochs}/{spent.max_epochs} epochs", f"{spent.resolution} px"]
     parts += [f"width {spent.width:g}"] if spent.width != 1 else []
     parts += [f"{spent.data_fraction:.0%} of the data"] if spent.data_fraction != 1 else []
-    return ", ".join([*parts, *([spent.dataset] if spent.dataset else [])])
+    parts += [spent.dataset] if spent.dataset else []
+    return ", ".join([*parts, *([spent.precision] if spent.precision != "fp32" else [])])
 
 
 def parameter_groups(trial: Trial) -> list[str]:

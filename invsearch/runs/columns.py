@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from invsearch.metrics import KNOWN_METRICS
 from invsearch.runs.trial import Trial
 
-__all__ = ["METRIC_COLUMNS", "TRIAL_COLUMNS", "metric_names", "parameter_columns"]
+__all__ = ["METRIC_COLUMNS", "TRIAL_COLUMNS", "metric_names", "parameter_columns", "tested"]
 
 TRIAL_COLUMNS = ("number", "state", "origin", "seed", "started", "finished", "reason")
 METRIC_COLUMNS = ("", "_low", "_high", "_source")
@@ -37,3 +38,15 @@ def parameter_columns(trials: Sequence[Trial], metrics: Iterable[str] = ()) -> M
     for metric in metric_names(trials, metrics):
         taken.update(f"{metric}{suffix}" for suffix in METRIC_COLUMNS)
     return {name: f"param.{name}" if name in taken else name for name in names}
+
+
+def tested(objectives: Iterable[str], trials: Iterable[Trial]) -> tuple[str, ...]:
+    """Return what stands beside the objectives: their like on the test set, where any trial has it.
+
+    Args:
+        objectives: Names of metrics.
+        trials: With what is known of them on the test set.
+    """
+    there = {name for trial in trials for name in trial.metrics}
+    likes = [KNOWN_METRICS[name].test for name in objectives if name in KNOWN_METRICS]
+    return tuple(name for name in likes if name in there)

@@ -7,20 +7,20 @@ import io
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
 
 from invsearch.errors import InputError
 from invsearch.metrics import Direction
-from invsearch.runs.columns import METRIC_COLUMNS, parameter_columns
+from invsearch.runs.columns import METRIC_COLUMNS, parameter_columns, tested
 from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import FrontMember, front
 from invsearch.runs.lines import LineFile, read_lines
 from invsearch.runs.lock import hold
 from invsearch.runs.outline import outline
-from invsearch.runs.replicates import Replicate, fold
+from invsearch.runs.replicates import Replicate, fold, with_tests
 from invsearch.runs.trial import SCHEMA, Origin, State, Trial
 
 __all__ = ["RunFolder"]
@@ -31,6 +31,7 @@ PARTS = (
     "study.journal",
     "trials.jsonl",
     "replicates.jsonl",
+    "tests.jsonl",
     "front.csv",
     "latency_table.json",
     "checkpoints",
@@ -113,6 +114,10 @@ class RunFolder:
     @property
     def replicates_path(self) -> Path:
         return self.path / "replicates.jsonl"
+
+    @property
+    def tests_path(self) -> Path:
+        return self.path / "tests.jsonl"
 
     @property
     def front_path(self) -> Path:
@@ -251,6 +256,18 @@ class RunFolder:
         """Return every logged replicate in the order of the log."""
         return list(read_lines(self.replicates_path, _parse_replicate).records)
 
+    def tests(self) -> list[Replicate]:
+        """Return what is known on the test set: a line for each training that was judged there.
+
+        Nothing that decides a search reads it.
+        """
+        return list(read_lines(self.tests_path, _parse_replicate).records)
+
+    def append_test(self, test: Replicate) -> None:
+        """Log durably how one training did on the test set."""
+        _cut(self.tests_path, read_lines(self.tests_path, _parse_replicate))
+        append_lines(self.tests_path, dump_json(test.to_json()))
+
     def append_trials(self, trials: Sequence[Trial]) -> None:
         """Log trials durably, in one write; a torn last line is cut first.
 
@@ -298,7 +315,8 @@ class RunFolder:
             objectives,
             seed=seed,
         )
-        write_atomic(self.front_path, _front_csv(members, trials, objectives))
+        judged = {trial.number: trial for trial in with_tests(trials, self.tests())}
+        write_atomic(self.front_path, _front_csv(members, judged, objectives))
         return members
 
 
@@ -323,19 +341,28 @@ def _check_agreement(text: str, resolved: Mapping[str, Any] | None) -> None:
 
 
 def _front_csv(
-    members: Iterable[FrontMember], trials: Sequence[Trial], objectives: Mapping[str, Direction]
+    members: Sequence[FrontMember], trials: Mapping[int, Trial], objectives: Mapping[str, Direction]
 ) -> str:
-    columns = parameter_columns(trials)
+    columns = parameter_columns(list(trials.values()))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     metric_columns = [f"{name}{suffix}" for name in objectives for suffix in METRIC_COLUMNS]
-    writer.writerow(["trial", *columns.values(), *metric_columns, "p_front"])
+    tests = tested(objectives, [trials[member.trial.number] for member in members])
+    test_columns = [f"{name}{suffix}" for name in tests for suffix in METRIC_COLUMNS]
+    writer.writerow(["trial", *columns.values(), *metric_columns, "p_front", *test_columns])
     for member in members:
-        trial = member.trial
+        trial = trials[member.trial.number]
         row: list[object] = [trial.number]
         row += [trial.architecture.get(name, "") for name in columns]
-        for name in objectives:
-            metric = trial.metrics[name]
-            row += [metric.value, metric.low, metric.high, metric.source]
-        writer.writerow([*row, f"{member.p_front:.4g}"])
+        row += [cell for name in objectives for cell in _cells(trial, name)]
+        row.append(f"{member.p_front:.4g}")
+        writer.writerow([*row, *(cell for name in tests for cell in _cells(trial, name))])
     return buffer.getvalue()
+
+
+def _cells(trial: Trial, name: str) -> list[object]:
+    """A metric's columns; empty where the trial has it not."""
+    metric = trial.metrics.get(name)
+    if metric is None:
+        return [""] * len(METRIC_COLUMNS)
+    return [metric.value, metric.low, metric.high, metric.source]

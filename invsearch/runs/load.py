@@ -14,6 +14,7 @@ from invsearch.runs.columns import METRIC_COLUMNS, metric_names, parameter_colum
 from invsearch.runs.folder import RunFolder
 from invsearch.runs.front import FrontMember, front, hypervolume_trace
 from invsearch.runs.outline import SpaceOutline, outline
+from invsearch.runs.replicates import with_tests
 from invsearch.runs.trial import Trial
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class RunData:
 
     Attributes:
         path: The folder.
-        trials: The trials in the order of their numbers, replicates folded in.
+        trials: The trials in the order of their numbers, replicates folded in; those of the final
+            front with ``test_loss``, ``test_error`` and ``test_top1``, where they were trained.
         environment: ``environment.json``.
         space_text: ``space.yaml``.
         notices: What reading dropped, in words.
@@ -150,7 +152,7 @@ def load_run(path: str | Path) -> RunData:
         InputError: If there is no such run, or its trials are damaged other than in the last line.
     """
     folder = RunFolder(find_run(path))
-    trials = sorted(folder.trials(), key=lambda trial: trial.number)
+    trials = sorted(with_tests(folder.trials(), folder.tests()), key=lambda trial: trial.number)
     return RunData(
         path=folder.path,
         trials=tuple(trials),

@@ -10,7 +10,7 @@ from typing import Any
 from invsearch.metrics import Metric
 from invsearch.runs.trial import SCHEMA, Trial
 
-__all__ = ["Replicate", "fold"]
+__all__ = ["Replicate", "fold", "with_tests"]
 
 _Z = 1.959964  # of a two-sided 95 % interval
 
@@ -90,3 +90,25 @@ def fold(trial: Trial, replicates: Iterable[Replicate]) -> Trial:
     return trial.with_metrics(
         {name: _mean(trial.metrics[name], metrics) for name, metrics in further.items()}
     )
+
+
+def with_tests(trials: Iterable[Trial], tests: Iterable[Replicate]) -> list[Trial]:
+    """Return the trials with what is known of them on the test set, means over their trainings.
+
+    Args:
+        trials: Of the run.
+        tests: A line for each training that was judged.
+    """
+    found: dict[int, dict[str, list[Metric]]] = {}
+    for test in tests:
+        for name, metric in test.metrics.items():
+            found.setdefault(test.number, {}).setdefault(name, []).append(metric)
+    return [
+        trial.with_metrics(
+            {
+                name: metrics[0] if len(metrics) == 1 else _mean(metrics[0], metrics[1:])
+                for name, metrics in found.get(trial.number, {}).items()
+            }
+        )
+        for trial in trials
+    ]

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from invsearch.metrics import Direction, Metric
 from invsearch.runs import FrontMember, Trial, front
+from invsearch.runs.columns import tested
 from invsearch.search.session import Session
 from invsearch.value import compact
 
@@ -90,6 +91,9 @@ def front_table(
         table.add_column(
             f"{name} {'↓' if direction == 'minimize' else '↑'}", justify="right", no_wrap=True
         )
+    tests = tested(objectives, [member.trial for member in members])
+    for name in tests:
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("stays", justify="right", no_wrap=True)
     table.add_column("architecture")
     for member in members[:rows]:
@@ -98,11 +102,16 @@ def front_table(
         table.add_row(
             str(trial.number),
             *(format_metric(trial.metrics[name]) for name in objectives),
+            *(_tested(trial, name) for name in tests),
             f"{member.p_front:.0%}",
             _settings(trial),
             style="dim" if doubtful else None,
         )
     return table
+
+
+def _tested(trial: Trial, name: str) -> str:
+    return format_metric(trial.metrics[name]) if name in trial.metrics else ""
 
 
 def _settings(trial: Trial) -> Text:

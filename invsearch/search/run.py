@@ -15,6 +15,7 @@ from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder, describe
 from invsearch.search.executors import Executor, Workers
+from invsearch.search.final import judge_front
 from invsearch.search.live import LiveView
 from invsearch.search.session import Session
 from invsearch.search.strategies import Strategy
@@ -96,6 +97,8 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
             with view:
                 workers.run(session)
             session.close()
+            if judge_front(problem, folder, environment):
+                session.derive_front()
         except KeyboardInterrupt:  # it may have cut a write in two: resuming mends the log
             session.derive_front()
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder
 from invsearch.runs.trial import Trial
+from invsearch.search.final import clear, prune
 from invsearch.search.halving import Halving
 from invsearch.search.proposal import Proposal, infeasible_trial
 from invsearch.search.replication import Replication
@@ -169,7 +169,7 @@ class Session:
             self._finish_replicate(proposal, trial)
             return
         self._study.record(proposal.handle, trial)
-        shutil.rmtree(self.folder.checkpoint_dir(proposal.number), ignore_errors=True)
+        clear(self.folder.checkpoint_dir(proposal.number))
         self._held[proposal.number] = (proposal, trial)
         for number in sorted(self._held):
             if self._deterministic and any(other < number for other in self._pending()):
@@ -178,7 +178,7 @@ class Session:
         self.on_change(self)
 
     def _finish_replicate(self, proposal: Proposal, trial: Trial) -> None:
-        shutil.rmtree(self.folder.checkpoint_dir(proposal.number), ignore_errors=True)
+        clear(self.folder.checkpoint_dir(proposal.number))
         if trial.state == "complete":
             self.folder.append_replicate(
                 Replicate(
@@ -315,3 +315,4 @@ class Session:
     def _refresh_front(self) -> None:
         if time.monotonic() - self._front_written > _FRONT_EVERY_S:
             self.derive_front()
+            prune(self.folder, self.problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 from invsearch.errors import InputError, nearest
 from invsearch.metrics import Direction
+from invsearch.plugins import DATASETS
 from invsearch.space.checks import check_metrics, check_sections, check_space, needs
 from invsearch.space.entries import params_space
 from invsearch.space.functions import import_operators, locate_operators
@@ -35,6 +37,12 @@ from invsearch.space.yaml_file import Document, dump, parse
 __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
 
 TimingT = TypeVar("TimingT", bound=Timing)
+_TABLE = {"table": True}
+_WHERE: Mapping[str, dict[str, Any]] = {
+    "accuracy": {"device": True, "folder": True},
+    "latency": {**_TABLE, "targets": {"__all__": _TABLE}},
+}
+"""What of a section may change when a run is resumed, as pydantic excludes it."""
 
 _SLUG_LENGTH = 60  # well under the 255 bytes of a file name, with room for suffixes
 
@@ -81,6 +89,7 @@ class SpaceFile:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         import_operators(self.operators, self.search_paths)
+        _reach(*self.search_paths)
 
     @property
     def slug(self) -> str:
@@ -100,8 +109,9 @@ class SpaceFile:
     def identity(self) -> dict[str, Any]:
         """What two runs must share for their trials to be comparable, as plain data.
 
-        The name, the search, the latency table and the cluster are left out: they may change when a
-        run is resumed.
+        The name, the search, the latency table, the device that trains and the cluster are left
+        out, and the folder of named data: they may change when a run is resumed. A trained metric's
+        fidelity has its precision.
         """
         data: dict[str, Any] = {
             "objectives": dict(self.objectives),
@@ -116,9 +126,10 @@ class SpaceFile:
         }
         for key in ("accuracy", "latency"):
             section = getattr(self, key)
-            data[key] = (
-                section.model_dump(mode="json", exclude={"table"}) if section is not None else None
-            )
+            exclude = _WHERE[key]
+            data[key] = section and section.model_dump(mode="json", exclude=exclude)
+        if self.accuracy is not None and self.accuracy.precision == "auto":
+            data["accuracy"]["precision"] = "fp32"  # as runs had it when there was no other default
         return data
 
 
@@ -242,16 +253,33 @@ def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy 
     if sections.model is None or not (sections.accuracy or needs(sections, "accuracy")):
         return None
     accuracy = sections.accuracy or Accuracy()
-    if accuracy.source != "trained" or accuracy.dataset == "digits":
+    if accuracy.source != "trained" or (accuracy.dataset, accuracy.folder) == ("digits", None):
         return accuracy
     from invsearch.data import resolve_dataset
 
-    beside = folder / accuracy.dataset
+    given = accuracy.folder
+    place = None if given is None else str(_beside(folder, given) or Path(given).expanduser())
+    _reach(str(folder), str(Path.cwd()))
     try:
-        dataset = resolve_dataset(str(beside) if beside.is_dir() else accuracy.dataset)
+        dataset = resolve_dataset(str(_beside(folder, accuracy.dataset) or accuracy.dataset), place)
     except InputError as error:
         raise document.error(("accuracy", "dataset"), str(error)) from error
-    return accuracy.model_copy(update={"dataset": dataset})
+    place = place and str(Path(place).resolve())
+    return accuracy.model_copy(update={"dataset": dataset, "folder": place})
+
+
+def _beside(folder: Path, name: str) -> Path | None:
+    """A folder or file beside the space file, which goes before one in the current folder.
+
+    A data set that has a name of its own is none of these.
+    """
+    path = folder / Path(name).expanduser()
+    return path if path.exists() and name not in DATASETS else None
+
+
+def _reach(*folders: str) -> None:
+    """Let a data set's function be imported from these folders, in every process of the search."""
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
 
 
 def _latency(sections: Sections, folder: Path) -> Latency | None:
@@ -259,11 +287,11 @@ def _latency(sections: Sections, folder: Path) -> Latency | None:
     latency = sections.latency or (Latency() if needs(sections, "measured") else None)
     if latency is None:
         return None
-    targets = {name: _beside(target, folder) for name, target in latency.targets.items()}
-    return _beside(latency, folder).model_copy(update={"targets": targets})
+    targets = {name: _with_table(target, folder) for name, target in latency.targets.items()}
+    return _with_table(latency, folder).model_copy(update={"targets": targets})
 
 
-def _beside(timing: TimingT, folder: Path) -> TimingT:
+def _with_table(timing: TimingT, folder: Path) -> TimingT:
     if not isinstance(timing.table, str):
         return timing
     return timing.model_copy(update={"table": str(folder / timing.table)})

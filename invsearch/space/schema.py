@@ -93,6 +93,10 @@ def _target_name(value: str) -> str:
     return value
 
 
+def _training_device(value: str) -> str:
+    return value if value == "auto" else _device(value)
+
+
 def _name(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
@@ -169,7 +173,14 @@ class Accuracy(_Section):
 
     source: Literal["trained", "published"] = "trained"
     dataset: str = Field(
-        default="digits", min_length=1, description="The name of one, or a folder."
+        default="digits",
+        min_length=1,
+        description="The name of one, a folder, a file (*.npz, *.csv) or package.module:function.",
+    )
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where a named data set is; null: where it is looked for.",
     )
     epochs: Whole = Field(default=6, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
@@ -183,7 +194,13 @@ class Accuracy(_Section):
     cutout: Real = Field(
         default=0.0, ge=0, lt=1, description="Side of the square cut out, of the image's."
     )
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: Annotated[str, AfterValidator(_training_device)] = Field(
+        default="auto",
+        description="auto (a GPU where a worker has one, else its CPU), cpu, cuda, cuda:N",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="auto: bf16 on a GPU, fp32 on a CPU."
+    )
     compile: bool = Field(default=False, description="torch.compile, for training.")
     data_fraction: Real = Field(default=1.0, gt=0, le=1)
     proxy: Proxy = Proxy()

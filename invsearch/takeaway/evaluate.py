@@ -33,7 +33,7 @@ class Evaluated:
     images: int
 
 
-def evaluate(folder: str | Path, dataset: str | None = None, device: str = "cpu") -> Evaluated:
+def evaluate(folder: str | Path, dataset: str | None = None, device: str = "auto") -> Evaluated:
     """Evaluate the weights that ``invsearch train -o FOLDER`` saved, on a validation set.
 
     Args:
@@ -45,7 +45,7 @@ def evaluate(folder: str | Path, dataset: str | None = None, device: str = "cpu"
     Raises:
         InputError: If the folder, the data set or the device cannot be used.
     """
-    check_device(device)
+    device = check_device(device, auto=True)
     saved = SavedNetwork.open(folder)
     data = _data(saved, dataset)
     network = saved.network().to(device)
@@ -67,6 +67,7 @@ def _data(saved: SavedNetwork, dataset: str | None) -> ImageData:
     training = saved.training
     data = load_dataset(
         dataset or training["dataset"],
+        folder=None if dataset else training.get("folder"),
         resolution=training["resolution"],
         data_fraction=1.0 if dataset else training["data_fraction"],
     )

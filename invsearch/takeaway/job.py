@@ -16,7 +16,7 @@ from invsearch.evaluation import describe_failure
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from invsearch.space import Accuracy
-from invsearch.train import Recipe, Trainer, trained_spec, trainer_of
+from invsearch.train import Recipe, Trainer, recipe_of, trained_spec, trainer_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
 
 __all__ = ["Finished", "Job"]
@@ -64,12 +64,13 @@ class Job:
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe.from_mapping(dict(self.accuracy))
+        return recipe_of(self.accuracy, self.device)
 
     def data(self) -> ImageData:
         """The data set; the last one is kept in memory."""
         return load_dataset(
             self.accuracy.dataset,
+            folder=self.accuracy.folder,
             resolution=self.resolution,
             data_fraction=self.accuracy.data_fraction,
         )
@@ -88,6 +89,8 @@ class Job:
             "resolution": self.data().resolution,
             "width": self.width,
         }
+        if self.accuracy.folder is not None:
+            data["folder"] = self.accuracy.folder
         plain: dict[str, Any] = json.loads(json.dumps(data))
         return plain
 

@@ -20,6 +20,7 @@ from invsearch.takeaway.job import Finished, Job
 from invsearch.takeaway.pick import Pick, locked, pick
 from invsearch.takeaway.record import record, times
 from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, config_of, save_network
+from invsearch.train import resolve_device
 from invsearch.train.recipe import Recipe
 
 __all__ = ["TrainOptions", "TrainedTrial", "train"]
@@ -42,7 +43,7 @@ class TrainOptions:
         settings: ``accuracy.x=y`` each.
         full: Whether the full-size network is trained rather than the run's proxy of it.
         output: Where the networks are kept.
-        device: Where to train.
+        device: Where to train; None for where the run's space file says.
     """
 
     seeds: int | None = None
@@ -52,7 +53,7 @@ class TrainOptions:
     settings: tuple[str, ...] = ()
     full: bool = False
     output: Path | None = None
-    device: str = "cpu"
+    device: str | None = None
 
     @property
     def as_run(self) -> bool:
@@ -94,7 +95,8 @@ def train(run: str | Path, number: int, options: TrainOptions, tell: Told) -> Tr
         InputError: If the run, the trial or the options cannot be used.
         TrialError: If training diverges.
     """
-    check_device(options.device)
+    if options.device is not None:
+        check_device(options.device, auto=True)
     if not options.as_run and options.output is None:
         raise InputError(
             "another recipe or scale than the run's makes no replicate: keep the network with "
@@ -123,6 +125,7 @@ def _settings(options: TrainOptions) -> list[str]:
         settings.append(f"accuracy.epochs={options.epochs}")
     if options.dataset is not None:
         settings.append(f"accuracy.dataset={resolve_dataset(options.dataset)}")
+        settings.append("accuracy.folder=null")
     return [*settings, "search.rungs=[]"]  # nothing stops here, and rungs bound the epochs
 
 
@@ -203,7 +206,7 @@ def _job(picked: Pick, options: TrainOptions, seed: int) -> Job:
         seed=seed,
         resolution=options.resolution or scale,
         full=options.full,
-        device=options.device,
+        device=resolve_device(options.device or accuracy.device),
     )
 
 

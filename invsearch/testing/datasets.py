@@ -37,7 +37,7 @@ class DatasetConformance:
         assert resolve_dataset(resolved) == resolved
 
     def test_shapes_and_types(self, name: str) -> None:
-        """Square float images of one size in both sets, a label in range for each."""
+        """Square float images of one size in all three sets, a label in range for each."""
         data = load_dataset(name)
         for images, labels in _sets(data):
             assert images.dtype == torch.float32
@@ -45,7 +45,8 @@ class DatasetConformance:
             assert labels.dtype == torch.int64
             assert labels.shape == images.shape[:1]
             assert 0 <= int(labels.min()) <= int(labels.max()) < data.num_classes
-        assert set(data.train_labels.tolist()) == set(range(data.num_classes))
+        for labels in (data.train_labels, data.val_labels):
+            assert set(labels.tolist()) == set(range(data.num_classes))
         assert data.name
         assert data.data_fraction == 1.0
 
@@ -65,15 +66,17 @@ class DatasetConformance:
         assert again is not first
         _assert_equal(first, again)
 
-    def test_training_and_validation_images_are_others(self, name: str) -> None:
+    def test_training_validation_and_test_images_are_others(self, name: str) -> None:
         """But for a few twins that real data sets have."""
         data = load_dataset(name)
-        known = {image.numpy().tobytes() for image in data.train_images}
-        twins = sum(image.numpy().tobytes() in known for image in data.val_images)
-        assert twins <= _TWINS * len(data.val_images)
+        parts = [data.train_images, data.val_images, data.test_images]
+        for number, later in enumerate(parts[1:], 1):
+            known = {image.numpy().tobytes() for part in parts[:number] for image in part}
+            twins = sum(image.numpy().tobytes() in known for image in later)
+            assert twins <= _TWINS * len(later)
 
     @pytest.mark.parametrize("resolution", [7, 12])
-    def test_resolution_is_of_both_sets(self, name: str, resolution: int) -> None:
+    def test_resolution_is_of_all_sets(self, name: str, resolution: int) -> None:
         """Resized to a side that few data sets have, images keep their labels."""
         data, own = load_dataset(name, resolution=resolution), load_dataset(name)
         assert data.resolution == resolution
@@ -81,7 +84,7 @@ class DatasetConformance:
             assert images.shape[1:] == (own.channels, resolution, resolution)
             assert torch.equal(labels, before)
 
-    def test_a_fraction_has_every_class_and_leaves_validation_alone(self, name: str) -> None:
+    def test_a_fraction_has_every_class_and_leaves_the_rest_alone(self, name: str) -> None:
         """In its share, by a seed: another seed is another fraction of the same size."""
         whole = load_dataset(name)
         half, other = (load_dataset(name, data_fraction=0.5, seed=seed) for seed in (1, 2))
@@ -89,6 +92,7 @@ class DatasetConformance:
         for data in (half, other):
             assert torch.equal(data.val_labels, whole.val_labels)
             assert len(data.val_images) == len(whole.val_images)
+            assert torch.equal(data.test_labels, whole.test_labels)
             counts = data.train_labels.bincount(minlength=data.num_classes)
             shares = whole.train_labels.bincount() / 2
             assert ((counts - shares).abs() <= 1).all()
@@ -102,14 +106,17 @@ class DatasetConformance:
         if scale is None:
             _assert_equal(plain, pixels)
             return
-        assert pixels.train_images.dtype == pixels.val_images.dtype == torch.uint8
+        assert {images.dtype for images, _ in _sets(pixels)} == {torch.uint8}
         for (images, _), (floats, _) in zip(_sets(pixels), _sets(plain), strict=True):
             assert torch.equal(scale(images), floats)
 
 
-def _sets(data: ImageData) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    training = data.train_images, data.train_labels
-    return training, (data.val_images, data.val_labels)
+def _sets(data: ImageData) -> tuple[tuple[Tensor, Tensor], ...]:
+    return (
+        (data.train_images, data.train_labels),
+        (data.val_images, data.val_labels),
+        (data.test_images, data.test_labels),
+    )
 
 
 def _assert_equal(one: ImageData, other: ImageData) -> None:

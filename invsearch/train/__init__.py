@@ -1,10 +1,12 @@
 """Training one network, an epoch at a time: recipe, loop, evaluation, checkpoints."""
 
 from invsearch.train.batch_norm import reestimated_batch_norm
+from invsearch.train.checkpoint import read_weights, write_weights
+from invsearch.train.device import resolve_device
 from invsearch.train.evaluate import accuracy_metrics
 from invsearch.train.graphed_step import CaptureError
 from invsearch.train.precision import PRECISIONS
-from invsearch.train.proxy import trained_spec, trainer_of
+from invsearch.train.proxy import recipe_of, trained_spec, trainer_of
 from invsearch.train.recipe import OPTIMIZERS, Recipe
 from invsearch.train.seeding import seeded_build
 from invsearch.train.trainer import Trainer
@@ -16,8 +18,12 @@ __all__ = [
     "Recipe",
     "Trainer",
     "accuracy_metrics",
+    "read_weights",
+    "recipe_of",
     "reestimated_batch_norm",
+    "resolve_device",
     "seeded_build",
     "trained_spec",
     "trainer_of",
+    "write_weights",
 ]

@@ -4,15 +4,46 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from invsearch.atomic import replacing
 from invsearch.errors import InputError
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["read_checkpoint", "read_weights", "write_checkpoint", "write_weights"]
+
+
+def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write a state dict alone, as safetensors, atomically.
+
+    Args:
+        weights: Contiguous tensors on the CPU.
+        path: Its folder is made where it is missing.
+    """
+    from safetensors.torch import save
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(save(dict(weights)))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read what :func:`write_weights` wrote.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not readable weights: {error}") from error
 
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from invsearch.models import build, proxy_spec
+from invsearch.train.device import resolve_precision
 from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import seeded_build
 from invsearch.train.trainer import Trainer
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from invsearch.models import NetworkSpec
     from invsearch.space import Accuracy
 
-__all__ = ["trained_spec", "trainer_of"]
+__all__ = ["recipe_of", "trained_spec", "trainer_of"]
+
+
+def recipe_of(accuracy: Accuracy, device: str) -> Recipe:
+    """The recipe that a space file states, on a device that it is resolved for."""
+    precision = resolve_precision(accuracy.precision, device)
+    return Recipe.from_mapping({**dict(accuracy), "precision": precision})
 
 
 def trained_spec(
@@ -63,9 +70,9 @@ def trainer_of(
         data: What it is trained on.
         seed: Of the weights, the order and the augmentation.
         full: Whether the full-size network is trained rather than its proxy.
-        device: Where to train.
+        device: Where to train; see :func:`invsearch.train.device.resolve_device`.
     """
     spec = trained_spec(searched, accuracy, data, full=full)
     network = seeded_build(lambda: build(spec), seed)
     width = 1.0 if full else accuracy.proxy.width
-    return Trainer(network, data, Recipe.from_mapping(dict(accuracy)), seed, device, width=width)
+    return Trainer(network, data, recipe_of(accuracy, device), seed, device, width=width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from invsearch.data import ImageData
 from invsearch.errors import InputError, TrialError
-from invsearch.metrics import Fidelity, Metric
+from invsearch.metrics import KNOWN_METRICS, Fidelity, Metric
 from invsearch.train.augment import augment, cut_out
 from invsearch.train.batch_norm import reestimated_batch_norm
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
@@ -99,6 +100,7 @@ class Trainer:
             width=self.width,
             data_fraction=self.data.data_fraction,
             dataset=self.data.name,
+            precision=self.recipe.precision,
         )
 
     def weights(self) -> dict[str, Tensor]:
@@ -157,6 +159,24 @@ class Trainer:
         if self.done and "val_loss" not in metrics:
             raise TrialError(f"validation loss is not finite after the last epoch ({self.epoch})")
         return metrics
+
+    def test(self, weights: Mapping[str, Tensor]) -> dict[str, Metric]:
+        """Measure ``test_loss``, ``test_error`` and ``test_top1`` of weights, on the test set.
+
+        Args:
+            weights: What :meth:`weights` returned when every epoch was trained; the model's own are
+                lost.
+        """
+        self.model.load_state_dict(weights)
+        self.model.eval()
+        images = self._normalised(self.data.test_images.to(self.device))
+        spent = replace(self.fidelity, epochs=self.recipe.epochs)
+        with computing_in(self.recipe.precision, self.device):
+            found = accuracy_metrics(
+                self.model, images, self.data.test_labels.to(self.device), fidelity=spent
+            )
+        named = {KNOWN_METRICS[name].test: metric for name, metric in found.items()}
+        return {name: replace(metric, name=name) for name, metric in named.items()}
 
     def score(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Judge images one by one, with statistics as in :meth:`evaluate`.

@@ -12,12 +12,9 @@ from torch import Tensor
 from invsearch.data import ImageData, Scale, load_dataset
 from invsearch.data.images import stratified_subset
 
-__all__ = ["HELD_OUT", "Images", "decode"]
+__all__ = ["Images", "decode"]
 
-HELD_OUT = 0.1
-"""Share of the training images that is watched during training and never trained on."""
-
-_SPLIT_SEED = 0  # the same images are held out in every training
+_SUBSET_SEED = 0  # the same images in every training
 _SETS = ("train", "val", "test")
 
 
@@ -71,16 +68,16 @@ def decode(source: Path, folder: Path, limit: int | None = None) -> dict[str, in
         InputError: If the files cannot be used.
     """
     whole = load_dataset(str(source), pixels=True)
-    labels, test_labels = whole.train_labels, whole.val_labels
-    rows = stratified_subset(labels, min(1.0, (limit or len(labels)) / len(labels)), _SPLIT_SEED)
-    watched = torch.zeros(len(labels), dtype=torch.bool)
-    watched[rows[stratified_subset(labels[rows], HELD_OUT, _SPLIT_SEED)]] = True
-    trained = rows[~watched[rows]]
-    pixels = whole.train_images
+    count = len(whole.train_labels) + len(whole.val_labels)
+    share = min(1.0, (limit or count) / count)
+    trained, watched = (
+        stratified_subset(labels, share, _SUBSET_SEED)
+        for labels in (whole.train_labels, whole.val_labels)
+    )
     sets = {
-        "train": (pixels[trained], labels[trained]),
-        "val": (pixels[watched], labels[watched]),
-        "test": (whole.val_images[:limit], test_labels[:limit]),
+        "train": (whole.train_images[trained], whole.train_labels[trained]),
+        "val": (whole.val_images[watched], whole.val_labels[watched]),
+        "test": (whole.test_images[:limit], whole.test_labels[:limit]),
     }
     for name, (images, truth) in sets.items():
         np.save(folder / f"{name}_images.npy", images.contiguous().numpy())

@@ -21,7 +21,7 @@ from invsearch.report.text import (
     span_seconds,
 )
 from invsearch.runs import RunData
-from invsearch.runs.columns import parameter_columns
+from invsearch.runs.columns import parameter_columns, tested
 
 __all__ = ["section", "sentences"]
 
@@ -52,7 +52,8 @@ def _card(shown: ShownRun, pick: Recommendation) -> Card:
 
 def sentences(run: RunData) -> list[str]:
     """Return the summary: what was searched, what became of the trials, what the front is."""
-    return [part for part in (_searched(run), _trials(run), _front(run)) if part]
+    parts = (_searched(run), _trials(run), _front(run), _tested(run))
+    return [part for part in parts if part]
 
 
 def _searched(run: RunData) -> str:
@@ -151,6 +152,22 @@ def _front(run: RunData) -> str:
     return (
         f"{text}; {doubtful} of them {verb} more likely dominated than not, given the intervals,"
         f" and {verb} not recommended."
+    )
+
+
+def _tested(run: RunData) -> str:
+    """Return what the front's networks do on the test set, which nothing was chosen by."""
+    trials = [member.trial for member in run.members]
+    found = []
+    for name in tested(run.objectives if run.outline.model else (), trials):
+        values = [trial.metrics[name].value for trial in trials if name in trial.metrics]
+        ends = span(name, min(values), max(values), known=True)
+        found.append(f"{short(name, known=True)} {ends} ({len(values)} of {len(trials)} networks)")
+    if not found:
+        return ""
+    return (
+        f"On the test set, which the search never saw: {joined(found)}. Where it is worse than on "
+        "the validation set, the choice flattered."
     )
 
 

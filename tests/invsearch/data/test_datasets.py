@@ -35,6 +35,7 @@ CUT_OFF = encoded(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=n
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """Of each two training images of a class one is validated on."""
     write(tmp_path / "train.parquet", [picture(v) for v in (0, 10, 20, 30)], [0, 1, 0, 1])
     write(tmp_path / "test.parquet", [picture(v) for v in (15, 45)], [0, 1])
     return tmp_path
@@ -43,21 +44,32 @@ def folder(tmp_path: Path) -> Path:
 def test_digits_have_the_documented_split() -> None:
     data = load_dataset("digits")
     assert data.train_images.shape == (1297, 1, 8, 8)
-    assert data.val_images.shape == (500, 1, 8, 8)
+    assert data.val_images.shape == (300, 1, 8, 8)
+    assert data.test_images.shape == (200, 1, 8, 8)
     assert data.train_images.dtype == torch.float32
     assert data.train_labels.dtype == torch.int64
     assert (data.channels, data.resolution, data.num_classes) == (1, 8, 10)
     assert not data.mirrors
     val, train = data.val_labels.bincount(), data.train_labels.bincount()
-    assert (val - (train + val) * 500 / 1797).abs().max() < 1
+    assert (val - (train + val) * 300 / 1597).abs().max() < 1
 
 
 def test_digits_split_is_disjoint_and_independent_of_the_seed() -> None:
     data, other = load_dataset("digits"), load_dataset("digits", seed=5)
     assert torch.equal(data.val_images, other.val_images)
     assert torch.equal(data.train_images, other.train_images)
-    everything = torch.cat([data.train_images, data.val_images]).flatten(1)
+    everything = torch.cat([data.train_images, data.val_images, data.test_images]).flatten(1)
     assert len(everything.unique(dim=0)) == 1797
+
+
+def test_the_test_set_is_another_file_and_decoded_when_asked_for(folder: Path) -> None:
+    """A search, which never asks, does not even notice that it is broken."""
+    data = load_dataset(str(folder), pixels=True)
+    assert data.test_images[:, 0, 0, 0].tolist() == [15, 45]
+    write(folder / "test.parquet", [b"junk", b"junk"], [0, 1])
+    data = load_dataset(str(folder))
+    with pytest.raises(InputError, match=r"test\.parquet: row 0: not a JPEG"):
+        _ = data.test_images
 
 
 def test_images_are_normalised_by_the_training_set() -> None:
@@ -77,7 +89,7 @@ def test_data_fraction_is_stratified_seeded_and_leaves_validation_alone() -> Non
     quarter = load_dataset("digits", data_fraction=0.25, seed=1)
     assert 320 <= len(quarter.train_labels) <= 329
     assert int(quarter.train_labels.bincount().min()) >= 30
-    assert len(quarter.val_labels) == 500
+    assert len(quarter.val_labels) == 300
     assert quarter.data_fraction == 0.25
     other = load_dataset("digits", data_fraction=0.25, seed=2)
     again = load_dataset("digits", data_fraction=0.25, seed=1)
@@ -92,31 +104,30 @@ def test_a_subset_keeps_a_rare_class() -> None:
 
 def test_parquet_folder_is_rgb_normalised_per_channel(folder: Path) -> None:
     data = load_dataset(str(folder))
-    assert data.train_images.shape == (4, 3, 4, 4)
+    assert data.train_images.shape == data.val_images.shape == (2, 3, 4, 4)
     assert data.num_classes == 2
     assert data.mirrors
-    assert data.val_labels.tolist() == [0, 1]
-    assert torch.allclose(data.val_images[0], torch.zeros(3, 4, 4), atol=1e-6)
+    assert data.val_labels.tolist() == data.test_labels.tolist() == [0, 1]
     assert torch.allclose(data.train_images.mean((0, 2, 3)), torch.zeros(3), atol=1e-6)
 
 
 def test_grey_images_keep_their_one_channel(tmp_path: Path) -> None:
-    images = [picture(v, size=(4, 4)) for v in (0, 200)]
+    images = [picture(v, size=(4, 4)) for v in (0, 200, 9, 99)]
     for file in ("train.parquet", "test.parquet"):
-        write(tmp_path / file, images, [0, 1])
+        write(tmp_path / file, images, [0, 1, 0, 1])
     assert load_dataset(str(tmp_path)).channels == 1
 
 
 def test_images_in_structs_are_read_as_hugging_face_writes_them(folder: Path) -> None:
-    images = [{"bytes": picture(v), "path": "a.png"} for v in (0, 9)]
-    write(folder / "train.parquet", images, [0, 1])
+    images = [{"bytes": picture(v), "path": "a.png"} for v in (0, 9, 5, 7)]
+    write(folder / "train.parquet", images, [0, 1, 0, 1])
     assert load_dataset(str(folder)).train_images.shape == (2, 3, 4, 4)
 
 
 def test_images_of_several_sizes_need_a_resolution(folder: Path) -> None:
-    images = [picture(0), picture(9, size=(6, 5, 3))]
-    write(folder / "train.parquet", images, [0, 1])
-    with pytest.raises(InputError, match=r"row 1: the image is 5 x 6, not 4 x 4; give a resol"):
+    images = [picture(0), picture(9, size=(6, 5, 3)), picture(5), picture(7, size=(6, 5, 3))]
+    write(folder / "train.parquet", images, [0, 1, 0, 1])
+    with pytest.raises(InputError, match=r"row [13]: the image is 5 x 6, not 4 x 4; give a res"):
         load_dataset(str(folder))
     assert load_dataset(str(folder), resolution=8).train_images.shape == (2, 3, 8, 8)
 

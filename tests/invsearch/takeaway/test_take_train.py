@@ -69,7 +69,7 @@ def test_kept_network_is_the_one_the_trial_was_judged_by(small: Path) -> None:
     assert not (small / "results" / "small" / "replicates.jsonl").exists()
     assert load_network(small / "kept")(torch.randn(2, 1, 8, 8)).shape == (2, 10)
     printed = passed(invsearch(small, "evaluate", "kept")).stdout
-    assert "500 validation images of digits" in printed
+    assert "300 validation images of digits" in printed
     assert "trained" in printed
     assert "already" in passed(invsearch(small, "train", "small", 0, "-o", "kept")).stderr
 

@@ -114,7 +114,7 @@ def preflight(problem: Problem) -> None:
 
 
 def _worker_environment() -> dict[str, str]:
-    names = ("INVSEARCH_SHARED",)
+    names = ("INVSEARCH_DATA", "INVSEARCH_SHARED")
     return {**_ENVIRONMENT, **{name: os.environ[name] for name in names if name in os.environ}}
 
 
