@@ -1,4 +1,4 @@
-"""UserCodeError: why a call of somebody's code ended, in words that any file and terminal can hold."""
+"""Why a call of somebody's code ended, in words that any file and terminal can hold."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from invsearch.metrics import Metric
 from invsearch.plugins import STRATEGIES
 from invsearch.problem.problem import Problem
 from invsearch.runs.trial import Trial
+from invsearch.search.failing import FailingRegion
 from invsearch.search.journal import JournalFile, mend_journal
 from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial, proposal_from
 from invsearch.search.seeds import derive_seed
@@ -69,6 +70,7 @@ class SearchStudy:
         mend_journal(path, "number")
         self._strategy = STRATEGIES.get(self._search.strategy, Strategy)
         self._sampler = self._strategy.samplers(problem)
+        self._failing = FailingRegion(problem.space)
         self._file = JournalFile(path)
         self._storage: BaseStorage = JournalStorage(self._file)
         self._journal = self._study = self._open(self._storage)
@@ -134,7 +136,7 @@ class SearchStudy:
                 if asked is not None:
                     return asked
         for architecture in self._unseen():
-            self._study.enqueue_trial(architecture.to_json())
+            self._study.enqueue_trial(architecture.to_json(), user_attrs={"origin": "sampler"})
             asked = self._ask_sampler(batch)
             if asked is not None:
                 return asked
@@ -243,6 +245,8 @@ class SearchStudy:
             architecture = self._problem.space.suggest(asked)
         reason = "evaluated before" if architecture in self._seen else None
         reason = reason or self._problem.space.problem(architecture)
+        if reason is None and "origin" not in asked.user_attrs and self._fails(architecture):
+            reason = "likely to fail"
         if reason is not None:
             asked.set_user_attr("rejected", reason)
             self._study.tell(asked.number, state=TrialState.FAIL)
@@ -273,6 +277,12 @@ class SearchStudy:
         infeasible = infeasible_trial(proposal, self._problem)
         return proposal if infeasible is None else self._ended(proposal, infeasible)
 
+    def _fails(self, architecture: Architecture) -> bool:
+        """Whether to pass an architecture over, as others like it failed."""
+        if self._strategy.avoids_failures or self._strategy.enumerates:
+            return False
+        return self._failing.likely(architecture, self.finished, self._next_number)
+
     def _mostly_infeasible(self) -> bool:
         """Whether the sampler has found too little that is feasible to be asked again."""
         infeasible = sum(trial.state == "infeasible" for trial in self.finished)
@@ -287,7 +297,7 @@ class SearchStudy:
     def _unseen(self) -> Iterator[Architecture]:
         """Feasible architectures that were not proposed yet, in order or at random.
 
-        Those whose costs cannot be known, which fail, come last.
+        Those that are likely to fail, or do as their costs cannot be known, come last.
         """
         space = self._problem.space
         if space.size() <= _ENUMERABLE:
@@ -295,18 +305,22 @@ class SearchStudy:
         else:
             rng = random.Random(derive_seed(self._search.seed, "unseen", self._next_number))
             candidates = (space.sample(rng) for _ in range(_SPACE_TRIES))
-        unknown = []
+        last = []
         for architecture in candidates:
             if architecture in self._seen:
                 continue
             try:
                 known = self._problem.known(architecture)
             except TrialError:
-                unknown.append(architecture)
+                last.append(architecture)
                 continue
-            if all(excess <= 0 for excess in self._problem.violations(known).values()):
+            if any(excess > 0 for excess in self._problem.violations(known).values()):
+                continue
+            if self._fails(architecture):
+                last.append(architecture)
+            else:
                 yield architecture
-        yield from unknown
+        yield from last
 
     def _waiting(self) -> bool:
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))

@@ -68,4 +68,4 @@ def _sampler(problem: Problem) -> CostAwareSampler:
     )
 
 
-COST_AWARE = Strategy(_samplers)
+COST_AWARE = Strategy(_samplers, avoids_failures=True)
