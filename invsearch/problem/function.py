@@ -60,7 +60,7 @@ class FunctionProblem(Problem):
             except TrialError as error:
                 reason = str(error)
         if reason and not names:
-            raise InputError(f"costs: {self.file.costs} fails wherever it was tried: {reason}")
+            raise InputError(f"{reason} (as wherever it was tried)")
         return tuple(names)
 
     @cached_property
@@ -94,7 +94,8 @@ class FunctionProblem(Problem):
         try:
             return guard.call(lambda: metrics_from(costs(architecture.to_json()), "costs function"))
         except UserCodeError as error:
-            raise TrialError(f"costs: {self.file.costs}: {error}") from None
+            how = " raised" if error.traceback else ":"
+            raise TrialError(f"costs: {self.file.costs}{how} {error}") from None
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         return FunctionEvaluation(self, architecture, seed)

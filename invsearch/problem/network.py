@@ -84,6 +84,12 @@ class NetworkProblem(Problem):
         except BaseException as error:  # an operator's closed form, or a third party's provider
             raise TrialError(f"costs: {describe_failure(error)}") from error
 
+    def explained(self, architecture: Architecture) -> dict[str, Metric]:
+        """Parameters and multiply-adds, whether or not they are asked for."""
+        from invsearch.cost.provider import Counted
+
+        return Counted(self.setting).give(architecture, {})
+
     def measure(self, architecture: Architecture) -> dict[str, Metric]:
         names = {name for one in self._at("alone") for name in one.metrics}
         if not names:

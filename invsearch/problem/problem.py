@@ -90,6 +90,10 @@ class Problem(ABC):
         """Which metrics :meth:`known` gives."""
         return tuple(self.known(self.space.sample(random.Random(0))))
 
+    def explained(self, architecture: Architecture) -> dict[str, Metric]:
+        """What a dry run shows of an architecture: what is known of it."""
+        return self.known(architecture)
+
     def measure(self, architecture: Architecture) -> dict[str, Metric]:
         """Metrics measured on the driver's machine while nothing else runs on it."""
         return {}

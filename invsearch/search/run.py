@@ -13,6 +13,7 @@ from invsearch.errors import InputError
 from invsearch.plugins import EXECUTORS, STRATEGIES
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
+from invsearch.problem.ranges import check_feasible
 from invsearch.runs import RunFolder, describe
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.limits import Limits
@@ -71,6 +72,7 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     problem = problem_of(space_file)
     _check_strategy(problem)
     problem.check()
+    check_feasible(problem)
     folder = RunFolder(options.out or Path("results") / space_file.slug)
     _check_folder(folder, options, console)
     with ExitStack() as stack:
