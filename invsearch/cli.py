@@ -11,6 +11,7 @@ import typer
 from invsearch._version import __version__
 from invsearch.errors import InputError, InvsearchError
 from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
+from invsearch.stdio import leave, print_json, reserve_stdout
 
 __all__ = ["app", "main"]
 
@@ -32,6 +33,16 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Override a value of the space file; repeatable."),
 ]
+
+
+def _json_alone(context: typer.Context, wanted: bool) -> bool:
+    """Keep standard output for the JSON as long as the command runs."""
+    if wanted:
+        context.call_on_close(reserve_stdout())
+    return wanted
+
+
+JsonOption = Annotated[bool, typer.Option("--json", callback=_json_alone, help="Print JSON only.")]
 
 
 def _console() -> Any:
@@ -80,6 +91,11 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Fixed batches, told in order of number.")
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Of the whole search; default: the space file's."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Search a space and leave a run folder with its Pareto front."""
     from invsearch.errors import InputError, StoppedError
@@ -88,6 +104,8 @@ def run(
 
     if executor not in (AUTO, *EXECUTORS):
         raise InputError(f"--executor {executor!r} is not one of {AUTO}, {EXECUTORS}")
+    if timeout is not None and not 0 < timeout < float("inf"):
+        raise InputError(f"--timeout {timeout} must be a number of seconds above 0")
     settings = [*(overrides or []), *([f"search.seed={seed}"] if seed is not None else [])]
     options = RunOptions(
         out=out,
@@ -96,6 +114,7 @@ def run(
         executor=executor,
         address=address,
         deterministic=deterministic,
+        timeout_s=timeout,
         command=["invsearch", *sys.argv[1:]],
     )
     console = _console()
@@ -103,18 +122,30 @@ def run(
         folder = run_search(load_space_file(space, settings), options, console)
     except KeyboardInterrupt:
         raise StoppedError("interrupted: the same command with --resume goes on") from None
-    _print_outcome(folder)
+    _print_outcome(folder, as_json)
 
 
-def _print_outcome(folder: Any) -> None:
+def _print_outcome(folder: Any, as_json: bool) -> None:
+    import json
+
     from rich.console import Console
 
+    from invsearch.errors import CheckError
     from invsearch.runs import load_run
+    from invsearch.runs.bounds import why_no_front
     from invsearch.search.live import front_table
 
     run_data = load_run(folder.path)
+    empty = "" if run_data.members else why_no_front(run_data.trials, run_data.constraints)
+    if empty and not any(trial.state == "complete" for trial in run_data.trials):
+        raise CheckError(empty)
+    if as_json:
+        print_json(json.dumps(run_data.outcome()))
+        return
     console = Console()
     console.print(front_table(run_data.members, run_data.objectives))
+    if empty:
+        console.print(f"the front is empty: {empty}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"{folder.front_path}", soft_wrap=True, highlight=False)
     console.print(f"next: invsearch report {folder.path}", soft_wrap=True, highlight=False)
 
@@ -171,7 +202,7 @@ def explain(
     schema: Annotated[
         bool, typer.Option("--schema", help="The JSON Schema of space files, for editors.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a space without running it: size, conditions, samples, ranges of the costs."""
     import json
@@ -198,7 +229,7 @@ def explain(
     else:
         explanation = explain_space(space_file)
     if as_json:
-        typer.echo(json.dumps(explanation.to_json(), indent=2))
+        print_json(json.dumps(explanation.to_json(), indent=2))
     else:
         width = _PIPED_WIDTH if layers and not sys.stdout.isatty() else None
         Console(width=width).print(explanation.text())
@@ -213,7 +244,7 @@ def reproduce(
             help="classification, detection, segmentation, abstract, ablation, runtime or all.",
         ),
     ] = "all",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Rebuild the networks of the paper's tables, count them and compare; 1 where a row fails."""
     import json
@@ -227,7 +258,7 @@ def reproduce(
     with _console().status(f"reproducing {table}"):
         rows = reproduce_table(table)
     if as_json:
-        typer.echo(json.dumps(to_json(rows), indent=2))
+        print_json(json.dumps(to_json(rows), indent=2))
     else:
         width = None if sys.stdout.isatty() else _PIPED_WIDTH
         Console(width=width).print(render(rows))
@@ -243,7 +274,7 @@ def bench(
             metavar="[OP...]", help="Operators, reach, study, or a case's first parts (OP/s1)."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    as_json: JsonOption = False,
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Earlier --json: a verdict for each case.")
     ] = None,
@@ -272,7 +303,7 @@ def bench(
     changes = compare_documents(earlier, document) if earlier else []
     if as_json:
         against_earlier = {"against": [change.as_dict() for change in changes]} if earlier else {}
-        typer.echo(json.dumps({**document, **against_earlier}))
+        print_json(json.dumps({**document, **against_earlier}))
         return
     Console().print(session_tables(session))
     if earlier:
@@ -296,7 +327,7 @@ def bench_search(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare search strategies: the share of the true hypervolume found, over seeds."""
     import json
@@ -321,7 +352,7 @@ def bench_search(
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(document + "\n")
     if as_json:
-        typer.echo(document)
+        print_json(document)
     else:
         Console().print(contests.standings_table(standings))
 
@@ -522,18 +553,18 @@ def main() -> None:
         code = app(standalone_mode=False)
     except InvsearchError as error:
         _fail(str(error), error.exit_code)
-    except typer.Exit as leave:
-        code = leave.exit_code
+    except typer.Exit as end:
+        code = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except typer.TyperException as error:
         _fail(str(getattr(error, "format_message", error.__str__)()), 2)
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:
     print(f"invsearch: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
+    leave(code)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from invsearch.errors import InvsearchError
 from invsearch.metrics import Metric
 
-__all__ = ["WEIGHTS", "Evaluation", "InstantEvaluation", "Progress", "describe_failure"]
+__all__ = [
+    "WEIGHTS",
+    "Attentive",
+    "Evaluation",
+    "InstantEvaluation",
+    "Judge",
+    "Outcome",
+    "Progress",
+]
 
 WEIGHTS = "weights-{seed}.safetensors"
 """What a training that is complete leaves in its trial's folder, to be judged on the test set."""
@@ -24,11 +31,34 @@ class Progress:
         step: Steps done so far (epochs, for training).
         done: Whether nothing is left to do.
         metrics: The metrics as they stand now; empty between rungs.
+        stopped: Whether nothing is left to do because a judge, within the step, said so.
     """
 
     step: int
     done: bool
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    stopped: bool = False
+
+
+Judge = Callable[[Progress], bool]
+"""Takes in what an evaluation has reached and says whether it stops there."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an evaluation ended.
+
+    Attributes:
+        metrics: The metrics it brought.
+        stopped: Whether it was stopped at a rung.
+        error: Why it failed, or None.
+        traceback: The whole traceback of what was raised; empty where the reason says it all.
+    """
+
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    stopped: bool = False
+    error: str | None = None
+    traceback: str = ""
 
 
 class Evaluation(Protocol):
@@ -48,6 +78,20 @@ class Evaluation(Protocol):
         """Go on from what :meth:`save` left in the folder, if anything is there."""
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """An evaluation that asks what trial it is, and reports from within a step."""
+
+    def attend(self, number: int, folder: Path, judge: Judge) -> None:
+        """Take in, before the first step, what trial this is.
+
+        Args:
+            number: The trial's.
+            folder: Where it may keep what it needs to go on; absolute, not made yet.
+            judge: To be told what is reached before a step ends.
+        """
+
+
 class InstantEvaluation:
     """Metrics that are there at once: looked up in a table, or none beyond the known ones."""
 
@@ -62,13 +106,3 @@ class InstantEvaluation:
 
     def load(self, folder: Path) -> None:
         """Nothing to load."""
-
-
-def describe_failure(error: BaseException) -> str:
-    """One line that tells why a trial failed."""
-    if isinstance(error, InvsearchError):
-        return str(error)
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return f"out of memory: {text}" if text else "out of memory"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "__main__",
     "cli",
+    "stdio",
     "testing",
     "takeaway",
     "report",
@@ -30,6 +31,9 @@ FLOORS = (
     "data",
     "models",
     "provider",
+    "guard",
+    "process_state",
+    "failure",
     "evaluation",
     "metrics",
     "value",

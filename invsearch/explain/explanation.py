@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from invsearch.metrics import Metric
 from invsearch.problem import problem_of
-from invsearch.problem.function import FunctionProblem
-from invsearch.space.architecture import Architecture, Value
+from invsearch.problem.ranges import (
+    ENUMERABLE,
+    CostRange,
+    Costs,
+    check_feasible,
+    cost_ranges,
+    known_costs,
+)
+from invsearch.space.architecture import Architecture
 from invsearch.space.conditions import Clause, Term
 from invsearch.space.load import SpaceFile
 from invsearch.space.space import Space
@@ -22,35 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CostRange", "Explanation", "ParameterLine", "costs_of", "explain"]
 
-Costs = Callable[[Architecture], Mapping[str, float]]
-
-_ENUMERABLE = 20_000  # architectures that are all counted, at 10,000 to 26,000 a second
-_SAMPLES = 1_000  # of a larger space; the ends are climbed to from the best of them
+_ENUMERABLE = ENUMERABLE  # architectures whose costs are all counted
+_SAMPLES = 1_000  # architectures: a value that none of them has may be out of reach
 _SHOWN = 5  # architectures: a screen's worth
 _MAX_VALUES = 100  # of a parameter that are each tried for being reachable
-_CLIMBS = 3  # draws of what a change of one value leaves open
-
-
-@dataclass(frozen=True)
-class CostRange:
-    """Between what a cost lies.
-
-    Attributes:
-        name: The metric.
-        low: The smallest value that was found.
-        high: The largest.
-        method: ``exact`` (every architecture was counted), or ``sampled`` (some, and from the ends
-            one change at a time as far as it goes).
-        cheapest: An architecture with the smallest value.
-        dearest: An architecture with the largest.
-    """
-
-    name: str
-    low: float
-    high: float
-    method: Literal["exact", "sampled"]
-    cheapest: Architecture
-    dearest: Architecture
 
 
 @dataclass(frozen=True)
@@ -139,9 +120,12 @@ def explain(space_file: SpaceFile, *, seed: int = 0) -> Explanation:
         seed: Of the samples.
 
     Raises:
-        InputError: If the function of ``costs:`` cannot be imported or fails.
+        InputError: If the function of ``costs:`` cannot be imported or fails wherever it is tried,
+            or no architecture keeps a bound on what is known beforehand.
     """
-    space, costs, rng = space_file.space, costs_of(space_file), random.Random(seed)
+    problem = problem_of(space_file)
+    check_feasible(problem)
+    space, costs, rng = space_file.space, known_costs(problem), random.Random(seed)
     drawn = list(dict.fromkeys(space.sample(rng) for _ in range(4 * _SHOWN)))[:_SHOWN]
     return Explanation(
         name=space_file.name,
@@ -151,7 +135,7 @@ def explain(space_file: SpaceFile, *, seed: int = 0) -> Explanation:
         parameters=tuple(_lines(space)),
         constants=space.constants,
         samples=tuple((architecture, dict(costs(architecture))) for architecture in drawn),
-        ranges=tuple(_ranges(space, costs, rng)),
+        ranges=tuple(cost_ranges(space, costs, rng, _ENUMERABLE)),
         unreachable=tuple(_unreachable(space, rng)),
         counted_for=_counted_for(space_file),
     )
@@ -168,19 +152,7 @@ def _counted_for(space_file: SpaceFile) -> str:
 
 def costs_of(space_file: SpaceFile) -> Costs:
     """Return what is known of an architecture before evaluation: counted, or by ``costs:``."""
-    problem = problem_of(space_file)
-    if not isinstance(problem, FunctionProblem):
-        from invsearch.cost.provider import Counted
-        from invsearch.problem.network import NetworkProblem
-
-        assert isinstance(problem, NetworkProblem)
-        counted = Counted(problem.setting)
-        return lambda architecture: _values(counted.give(architecture, {}))
-    return lambda architecture: _values(problem.known(architecture))
-
-
-def _values(metrics: Mapping[str, Metric]) -> dict[str, float]:
-    return {name: metric.value for name, metric in metrics.items()}
+    return known_costs(problem_of(space_file))
 
 
 def _objectives(space_file: SpaceFile) -> dict[str, str]:
@@ -223,50 +195,6 @@ def _term_text(term: Term) -> str:
         values = sorted("not set" if v is None else str(v) for v in allowed)
         parts.append(f"{name} is {' or '.join(values)}")
     return " and ".join(parts)
-
-
-def _ranges(space: Space, costs: Costs, rng: random.Random) -> Iterator[CostRange]:
-    exact = space.size_is_exact and space.size() <= _ENUMERABLE
-    drawn = space.enumerate() if exact else (space.sample(rng) for _ in range(_SAMPLES))
-    known = {architecture: costs(architecture) for architecture in drawn}
-    for name in next(iter(known.values()), {}):
-        ends = []
-        for sign in (1, -1):
-            start = min(known, key=lambda a: sign * known[a][name])
-            ends.append(start if exact else _climb(space, costs, name, sign, start, rng))
-        low, high = (costs(end)[name] for end in ends)
-        yield CostRange(name, low, high, "exact" if exact else "sampled", *ends)
-
-
-def _climb(
-    space: Space, costs: Costs, name: str, sign: int, start: Architecture, rng: random.Random
-) -> Architecture:
-    """Change one value at a time as long as ``sign * cost`` falls."""
-    best, value = start, sign * costs(start)[name]
-    improved = True
-    while improved:
-        improved = False
-        for neighbour in _neighbours(space, best, rng):
-            found = sign * costs(neighbour)[name]
-            if found < value:
-                best, value, improved = neighbour, found, True
-    return best
-
-
-def _neighbours(
-    space: Space, architecture: Architecture, rng: random.Random
-) -> Iterator[Architecture]:
-    for name in architecture:
-        parameter = space[name]
-        values: list[Value] = [parameter.sample(rng) for _ in range(_CLIMBS)]
-        if parameter.cardinality <= _MAX_VALUES:
-            values = list(parameter.values())
-        elif parameter.choices is None:
-            values += [parameter.low, parameter.high]
-        for value in values:
-            if value != architecture[name]:
-                made = (space.replace(architecture, name, value, rng) for _ in range(_CLIMBS))
-                yield from {neighbour for neighbour in made if neighbour is not None}
 
 
 def _unreachable(space: Space, rng: random.Random) -> Iterator[str]:

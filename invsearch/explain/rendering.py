@@ -120,12 +120,12 @@ def _ranges(explanation: Explanation) -> Table:
 
 def _samples(explanation: Explanation) -> Table:
     table = Table(title="samples", title_justify="left")
-    names = list(explanation.samples[0][1]) if explanation.samples else []
+    names = list(dict.fromkeys(name for _, costs in explanation.samples for name in costs))
     table.add_column("architecture")
     for name in names:
         table.add_column(Text(name), justify="right")
     for architecture, costs in explanation.samples:
-        table.add_row(Text(_pairs(architecture)), *(compact(costs[name]) for name in names))
+        table.add_row(Text(_pairs(architecture)), *(compact(costs.get(name)) for name in names))
     return table
 
 

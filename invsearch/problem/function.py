@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from invsearch.errors import InputError, TrialError
-from invsearch.evaluation import Evaluation, InstantEvaluation, Progress
+from invsearch.evaluation import Evaluation, InstantEvaluation, Judge, Progress
+from invsearch.failure import UserCodeError
+from invsearch.guard import Guard
 from invsearch.metrics import Metric
+from invsearch.problem.context import ContextStyle, TrialContext, context_style, seed_generators
+from invsearch.problem.metrics_from import metrics_from
 from invsearch.problem.problem import Problem
-from invsearch.space.architecture import Architecture, Value
+from invsearch.space.architecture import Architecture
 from invsearch.space.functions import import_function
 
 __all__ = ["FunctionEvaluation", "FunctionProblem", "metrics_from"]
+
+_TRIED = 32  # architectures whose costs tell which costs there are; a bad point may be among them
 
 
 class FunctionProblem(Problem):
@@ -27,71 +34,101 @@ class FunctionProblem(Problem):
     def needs_workers(self) -> bool:
         return True
 
+    @property
+    def reports(self) -> bool:
+        return self.takes_context
+
+    @property
+    def takes_context(self) -> bool:
+        """Whether the evaluator takes a second argument, the trial's context."""
+        return self._style != "none"
+
+    @cached_property
+    def known_names(self) -> tuple[str, ...]:
+        """The costs that are known of some architectures, and so must be of all.
+
+        Raises:
+            InputError: If nothing is known of any that was tried; it says why.
+        """
+        if self._costs is None:
+            return ()
+        names: dict[str, None] = {}
+        reason, rng = "", random.Random(0)
+        for _ in range(_TRIED):
+            try:
+                names.update(dict.fromkeys(self._costs_of(self.space.sample(rng))))
+            except TrialError as error:
+                reason = str(error)
+        if reason and not names:
+            raise InputError(f"{reason} (as wherever it was tried)")
+        return tuple(names)
+
     @cached_property
     def _evaluator(self) -> Callable[..., Any]:
         return import_function(str(self.file.evaluator), self.file.search_paths)
+
+    @cached_property
+    def _style(self) -> ContextStyle:
+        return context_style(self._evaluator, str(self.file.evaluator))
 
     @cached_property
     def _costs(self) -> Callable[..., Any] | None:
         return import_function(self.file.costs, self.file.search_paths) if self.file.costs else None
 
     def check(self) -> None:
-        _ = self._evaluator, self._costs
+        _ = self._style, self.known_names
 
     def known(self, architecture: Architecture) -> dict[str, Metric]:
         if self._costs is None:
             return {}
+        found = self._costs_of(architecture)
+        missing = [name for name in self.known_names if name not in found]
+        if missing:
+            raise TrialError(f"costs: {self.file.costs} gave no {', '.join(missing)}")
+        return found
+
+    def _costs_of(self, architecture: Architecture) -> dict[str, Metric]:
+        costs = self._costs
+        assert costs is not None
+        guard = Guard(environment=False)
         try:
-            return metrics_from(self._costs(architecture.to_json()), "costs function")
-        except TrialError as error:
-            raise InputError(f"costs: {self.file.costs}: {error}") from None
-        except Exception as error:
-            name = type(error).__name__
-            raise InputError(
-                f"costs: {self.file.costs} raised {name}: {error} for {architecture.key}"
-            ) from error
+            return guard.call(lambda: metrics_from(costs(architecture.to_json()), "costs function"))
+        except UserCodeError as error:
+            how = " raised" if error.traceback else ":"
+            raise TrialError(f"costs: {self.file.costs}{how} {error}") from None
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
-        return FunctionEvaluation(self._evaluator, architecture.to_json())
+        return FunctionEvaluation(self, architecture, seed)
+
+    def call(self, architecture: Architecture, context: TrialContext) -> object:
+        """Call the evaluator with or without the context, as it is written."""
+        values = architecture.to_json()
+        if self._style == "keyword":
+            return self._evaluator(values, context=context)
+        return self._evaluator(values, *([context] if self._style == "positional" else []))
 
 
 class FunctionEvaluation(InstantEvaluation):
-    """One call of the user's ``evaluator:`` function."""
+    """One call of the user's ``evaluator:`` function; reports come from within its one step."""
 
-    def __init__(
-        self, function: Callable[[dict[str, Value]], Mapping[str, Any]], values: dict[str, Value]
-    ) -> None:
+    def __init__(self, problem: FunctionProblem, architecture: Architecture, seed: int) -> None:
         super().__init__({})
-        self._function = function
-        self._values = values
+        self._problem, self._architecture, self._seed = problem, architecture, seed
+        self.attend(0, None, lambda progress: False)
+
+    def attend(self, number: int, folder: Path | None, judge: Judge) -> None:
+        last_rung = max(self._problem.file.search.rungs, default=0)
+        self._context = TrialContext(number, self._seed, folder, judge, last_rung)
 
     def step(self) -> Progress:
-        return Progress(1, True, metrics_from(self._function(dict(self._values)), "evaluator"))
-
-
-def metrics_from(result: object, who: str) -> dict[str, Metric]:
-    """Turn what a user's function returned into metrics of source ``evaluated``.
-
-    Values are numbers, or mappings with ``value`` and optionally ``low`` and ``high``.
-
-    Raises:
-        TrialError: If it is no mapping of names to finite numbers.
-    """
-    if not isinstance(result, Mapping):
-        raise TrialError(f"the {who} returned {type(result).__name__}, expected a dict of metrics")
-    metrics = {}
-    for name, entry in result.items():
-        parts = dict(entry) if isinstance(entry, Mapping) else {"value": entry}
+        context = self._context
+        seed_generators(self._seed)
         try:
-            value = float(parts["value"])
-            low, high = (_number(parts.get(end)) for end in ("low", "high"))
-        except (KeyError, TypeError, ValueError):
-            raise TrialError(f"the {who} returned {name!r}: {entry!r}, not a number") from None
-        if not all(math.isfinite(number) for number in (value, low, high) if number is not None):
-            raise TrialError(f"the {who} returned {name!r}: {entry!r}, not a finite number")
-        metrics[str(name)] = Metric(str(name), value, "evaluated", low, high)
-    return metrics
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+            result = self._problem.call(self._architecture, context)
+        except Exception:
+            if context.stopped is None:
+                raise
+        if context.stopped is not None:
+            at = context.stopped
+            return Progress(at.step, True, at.metrics, stopped=True)
+        return Progress(1, True, metrics_from(result, "evaluator"))

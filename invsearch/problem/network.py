@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import ops
 from invsearch import models
-from invsearch.errors import InputError
+from invsearch.errors import InputError, InvsearchError, TrialError
 from invsearch.evaluation import Evaluation, InstantEvaluation
+from invsearch.failure import describe_failure
 from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.provider import Provider, Setting, When, providers
@@ -77,7 +78,18 @@ class NetworkProblem(Problem):
         return {name: one.source for one in self.providers for name in one.names}
 
     def known(self, architecture: Architecture) -> dict[str, Metric]:
-        return self._given("before", architecture, {})
+        try:
+            return self._given("before", architecture, {})
+        except (InvsearchError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # an operator's closed form, or a third party's provider
+            raise TrialError(f"costs: {describe_failure(error)}") from error
+
+    def explained(self, architecture: Architecture) -> dict[str, Metric]:
+        """Parameters and multiply-adds, whether or not they are asked for."""
+        from invsearch.cost.provider import Counted
+
+        return Counted(self.setting).give(architecture, {})
 
     def measure(self, architecture: Architecture) -> dict[str, Metric]:
         names = {name for one in self._at("alone") for name in one.names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -11,6 +12,7 @@ from invsearch.errors import TrialError
 from invsearch.evaluation import Evaluation
 from invsearch.metrics import Direction, Metric
 from invsearch.runs import RunFolder
+from invsearch.runs.bounds import Bounds
 from invsearch.space import Space, SpaceFile
 from invsearch.space.architecture import Architecture
 
@@ -40,6 +42,15 @@ class Problem(ABC):
         """The metrics that every complete trial must have."""
         return tuple(dict.fromkeys([*self.objectives, *self.file.constraints]))
 
+    @cached_property
+    def bounds(self) -> Bounds:
+        """By metric, the ends between which it must keep."""
+        ends = {name: bound.model_dump() for name, bound in self.file.constraints.items()}
+        return {
+            name: {end: value for end, value in given.items() if value is not None}
+            for name, given in ends.items()
+        }
+
     @property
     @abstractmethod
     def needs_workers(self) -> bool:
@@ -48,6 +59,11 @@ class Problem(ABC):
     @property
     def measures(self) -> bool:
         """Whether :meth:`measure` takes times that other work on the machine would spoil."""
+        return False
+
+    @property
+    def reports(self) -> bool:
+        """Whether an evaluation reports from within a step (:meth:`Attentive.attend`)."""
         return False
 
     def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
@@ -64,7 +80,20 @@ class Problem(ABC):
 
     @abstractmethod
     def known(self, architecture: Architecture) -> dict[str, Metric]:
-        """Metrics that are exact, or predicted, before any evaluation; cheap."""
+        """Metrics that are exact, or predicted, before any evaluation; cheap.
+
+        Raises:
+            TrialError: If nothing is known of this one, whose trial fails with the reason.
+        """
+
+    @cached_property
+    def known_names(self) -> tuple[str, ...]:
+        """Which metrics :meth:`known` gives."""
+        return tuple(self.known(self.space.sample(random.Random(0))))
+
+    def explained(self, architecture: Architecture) -> dict[str, Metric]:
+        """What a dry run shows of an architecture: what is known of it."""
+        return self.known(architecture)
 
     def measure(self, architecture: Architecture) -> dict[str, Metric]:
         """Metrics measured on the driver's machine while nothing else runs on it."""
@@ -109,6 +138,14 @@ class Problem(ABC):
             under = [bound.min - high] if bound.min is not None else []
             excess[name] = max(over + under)
         return excess
+
+    def admits(self, architecture: Architecture) -> bool:
+        """Whether what is known of an architecture beforehand can be known and keeps the bounds."""
+        try:
+            known = self.known(architecture)
+        except TrialError:
+            return False
+        return all(excess <= 0 for excess in self.violations(known).values())
 
     def require(self, metrics: Mapping[str, Metric]) -> None:
         """Check that every objective and constraint was evaluated.

@@ -35,6 +35,7 @@ PARTS = (
     "front.csv",
     "latency_table.json",
     "checkpoints",
+    "errors",
 )
 
 
@@ -208,6 +209,14 @@ class RunFolder:
         if command:
             known["command"] = list(command)
         write_atomic(self.environment_path, dump_json(known, indent=2) + "\n")
+
+    def note_end(self, reason: str | None) -> None:
+        """Keep in ``environment.json`` why the search ended before its budget was spent, if so."""
+        known = self.environment()
+        if known.get("ended") != reason:
+            write_atomic(
+                self.environment_path, dump_json({**known, "ended": reason}, indent=2) + "\n"
+            )
 
     def environment(self) -> dict[str, Any]:
         """Return ``environment.json``; empty where it is missing or was never finished."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,6 +74,24 @@ class RunData:
     def hypervolume(self) -> tuple[tuple[int, float], ...]:
         """``(trial number, dominated share of the objectives' box)``, trial by trial."""
         return tuple(hypervolume_trace(self.trials, self.objectives))
+
+    def outcome(self) -> dict[str, Any]:
+        """What was found, as plain data: how many trials ended how, and the front."""
+        return {
+            "run": str(self.path),
+            "name": self.name,
+            "ended": self.environment.get("ended"),
+            "trials": dict(Counter(trial.state for trial in self.trials)),
+            "front": [
+                {
+                    "trial": member.trial.number,
+                    "architecture": member.trial.architecture.to_json(),
+                    "metrics": {n: m.to_json() for n, m in member.trial.metrics.items()},
+                    "p_front": member.p_front,
+                }
+                for member in self.members
+            ],
+        }
 
     def frame(self) -> pd.DataFrame:
         """Return one row per trial.

@@ -14,6 +14,22 @@ from invsearch.errors import InputError
 
 __all__ = ["hold"]
 
+_held: set[int] = set()
+"""Descriptors of the locks that this process holds."""
+
+
+def _let_go() -> None:
+    """Close the locks' descriptors in a forked child.
+
+    It shares them with its parent: a lock of ``flock`` lasts until the last of them is closed, so a
+    child that an evaluator left behind would hold the folder of a search that is long dead.
+    """
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
 
 def _holder(descriptor: int) -> str:
     text = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
@@ -47,6 +63,7 @@ def hold(path: Path, *, elsewhere: bool = True) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    _held.add(descriptor)
     try:
         _acquire(descriptor, path, elsewhere)
         os.ftruncate(descriptor, 0)
@@ -54,6 +71,9 @@ def hold(path: Path, *, elsewhere: bool = True) -> Iterator[None]:
         try:
             yield
         finally:
-            os.ftruncate(descriptor, 0)
+            if descriptor in _held:
+                os.ftruncate(descriptor, 0)
     finally:
-        os.close(descriptor)
+        if descriptor in _held:  # not in a forked child
+            _held.remove(descriptor)
+            os.close(descriptor)

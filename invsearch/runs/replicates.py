@@ -73,19 +73,28 @@ def _mean(first: Metric, further: Sequence[Metric]) -> Metric:
     return replace(first, value=mean, low=mean - half, high=mean + half, n=n)
 
 
+def _adds_to(own: Metric, further: Metric) -> bool:
+    """Whether a further seed's metric tells anything about the trial's."""
+    if (own.source, own.fidelity) != (further.source, further.fidelity):
+        return False
+    ends = (own.value, own.low, own.high)
+    return own.source != "evaluated" or ends != (further.value, further.low, further.high)
+
+
 def fold(trial: Trial, replicates: Iterable[Replicate]) -> Trial:
     """Return the trial with each replicated metric replaced by its mean, interval and n.
 
     Args:
         trial: A trial as it was logged.
         replicates: Its replicates; a metric of another source or fidelity than the trial's is left
-            out, since the two are not one quantity.
+            out, since the two are not one quantity, and so is what a function of the user's gave
+            twice to the last digit: it is deterministic, and repeating it tells nothing.
     """
     further: dict[str, list[Metric]] = {}
     for replicate in replicates:
         for name, metric in replicate.metrics.items():
             own = trial.metrics.get(name)
-            if own and (own.source, own.fidelity) == (metric.source, metric.fidelity):
+            if own is not None and _adds_to(own, metric):
                 further.setdefault(name, []).append(metric)
     return trial.with_metrics(
         {name: _mean(trial.metrics[name], metrics) for name, metrics in further.items()}

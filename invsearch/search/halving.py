@@ -47,6 +47,16 @@ class Halving:
                 for name, direction in self._objectives.items()
             )
 
+    def rung_at(self, number: int, step: int) -> int | None:
+        """The rung at which a trial that has come to ``step`` is judged now, if any.
+
+        That is the step itself, or the last one before it that the trial passed without a word.
+        """
+        if step in self.rungs:
+            return step
+        passed = [rung for rung in self.rungs if rung < step]
+        return passed[-1] if passed and number not in self._seen[passed[-1]] else None
+
     def stops(self, number: int, rung: int, among: Sequence[int] | None = None) -> bool:
         """Whether the trial stops at this rung.
 

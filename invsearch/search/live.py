@@ -15,6 +15,7 @@ from rich.text import Text
 
 from invsearch.metrics import Direction, Metric
 from invsearch.runs import FrontMember, Trial, front
+from invsearch.runs.bounds import broken_bounds
 from invsearch.runs.columns import tested
 from invsearch.search.session import Session
 from invsearch.value import compact
@@ -136,7 +137,10 @@ def _short(value: float) -> str:
 def _line(trial: Trial, session: Session) -> Text:
     wanted = [name for name in session.problem.objectives if name in trial.metrics]
     metrics = "  ".join(f"{name} {format_metric(trial.metrics[name])}" for name in wanted)
-    tail = trial.error or metrics
+    values = {name: metric.value for name, metric in trial.metrics.items()}
+    broken = broken_bounds(values, session.problem.bounds) if trial.state == "complete" else ""
+    metrics += f"  ({broken})" if broken else ""
+    tail = trial.error.partition("\n")[0] if trial.error else metrics
     style = {"failed": "red", "stopped": "yellow", "infeasible": "dim"}.get(trial.state, "")
     text = f"[{session.counted}/{session.trials_wanted}] trial {trial.number} {trial.state}: {tail}"
     return Text(text, style=style)

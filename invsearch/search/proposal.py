@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+from invsearch.failure import clean
 from invsearch.metrics import Metric
-from invsearch.runs.trial import Origin, Trial
+from invsearch.runs.bounds import broken_bounds
+from invsearch.runs.trial import Origin, State, Trial
 from invsearch.space.architecture import Architecture
 
-__all__ = ["Proposal", "infeasible_trial", "proposal_from"]
+if TYPE_CHECKING:
+    from invsearch.problem.problem import Problem
+
+__all__ = ["Proposal", "failed_trial", "infeasible_trial", "proposal_from"]
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,28 @@ def proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
     )
 
 
-def infeasible_trial(proposal: Proposal, violations: Mapping[str, float]) -> Trial:
-    """The record of a proposal that breaks a bound before it is evaluated."""
-    broken = {name: excess for name, excess in violations.items() if excess > 0}
-    text = ", ".join(f"{name} exceeds its bound by {excess:g}" for name, excess in broken.items())
+def infeasible_trial(proposal: Proposal, problem: Problem) -> Trial | None:
+    """The record of a proposal that breaks a bound before it is evaluated; None if it does not."""
+    violations = problem.violations(proposal.metrics)
+    broken = [name for name, excess in violations.items() if excess > 0]
+    if not broken:
+        return None
+    reason = broken_bounds({name: proposal.metrics[name].value for name in broken}, problem.bounds)
+    return replace(_ended(proposal, "infeasible", reason), constraints=violations)
+
+
+def failed_trial(proposal: Proposal, reason: str) -> Trial:
+    """The record of a proposal that cannot be evaluated."""
+    return _ended(proposal, "failed", reason)
+
+
+def _ended(proposal: Proposal, state: State, reason: str) -> Trial:
     return Trial(
         number=proposal.number,
-        state="infeasible",
+        state=state,
         architecture=proposal.architecture,
         metrics=proposal.metrics,
-        constraints=dict(violations),
         origin=proposal.origin,
         seed=proposal.seed,
-        error=text,
+        error=clean(reason),
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
+from invsearch.errors import TrialError
+from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder, Trial, front
 from invsearch.search.seeds import replicate_seed
@@ -73,6 +76,12 @@ class Replication:
             seed=seed,
             origin=trial.origin,
             handle=-1,
-            metrics={**self._problem.known(trial.architecture), **measured},
+            metrics={**self._known(trial), **measured},
             replicate=True,
         )
+
+    def _known(self, trial: Trial) -> Mapping[str, Metric]:
+        try:
+            return self._problem.known(trial.architecture)
+        except TrialError:  # it was known when the trial was asked for
+            return {}

@@ -13,9 +13,11 @@ from invsearch.errors import InputError
 from invsearch.plugins import EXECUTORS, STRATEGIES
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
+from invsearch.problem.ranges import check_feasible
 from invsearch.runs import RunFolder, describe
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.final import judge_front
+from invsearch.search.limits import Limits
 from invsearch.search.live import LiveView
 from invsearch.search.session import Session
 from invsearch.search.strategies import Strategy
@@ -39,6 +41,7 @@ class RunOptions:
             in-process where none does work that is worth another process, else Ray.
         address: An existing cluster.
         deterministic: Fixed batches, told in order.
+        timeout_s: Seconds of the whole search; None for the space file's.
         command: The command line, kept with the run.
     """
 
@@ -48,6 +51,7 @@ class RunOptions:
     executor: str = AUTO
     address: str | None = None
     deterministic: bool = False
+    timeout_s: float | None = None
     command: Sequence[str] = ()
 
 
@@ -69,6 +73,7 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     problem = problem_of(space_file)
     _check_strategy(problem)
     problem.check()
+    check_feasible(problem)
     folder = RunFolder(options.out or Path("results") / space_file.slug)
     _check_folder(folder, options, console)
     with ExitStack() as stack:
@@ -90,9 +95,12 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
             trials=options.trials or space_file.search.trials,
             capacity=capacity,
             deterministic=deterministic,
+            limits=_limits(space_file, options),
             on_change=view.update,
         )
         _announce(session, console)
+        if space_file.search.rungs and space_file.evaluator and not problem.reports:
+            _say(console, "search.rungs has no effect: the evaluator takes no context to report by")
         try:
             with view:
                 workers.run(session)
@@ -102,12 +110,32 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         except KeyboardInterrupt:  # it may have cut a write in two: resuming mends the log
             session.derive_front()
             raise
-        if session.exhausted:
-            console.print(
-                f"every feasible architecture was evaluated: {session.counted} trials"
-                f" of {session.trials_wanted} asked for"
-            )
+        _conclude(session, console)
     return folder
+
+
+def _limits(space_file: SpaceFile, options: RunOptions) -> Limits:
+    search = space_file.search
+    timeout_s = options.timeout_s or search.timeout
+    return Limits(timeout_s, search.trial_timeout, search.max_failures_in_row)
+
+
+def _conclude(session: Session, console: Console) -> None:
+    """Say why the search ended before its budget was spent, and keep that with the run."""
+    reason = session.watch.ended
+    if reason is None and session.exhausted:
+        reason = "every feasible architecture was evaluated"
+    session.folder.note_end(reason)
+    if reason is None:
+        return
+    text = f"{reason}: {session.counted} trials of {session.trials_wanted} asked for"
+    if session.running:
+        text += f"; {len(session.running)} under way are evaluated again with --resume"
+    _say(console, text)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _check_strategy(problem: Problem) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from invsearch.errors import TrialError
-from invsearch.evaluation import Progress, describe_failure
+from invsearch.errors import InputError, TrialError
+from invsearch.evaluation import Outcome, Progress
+from invsearch.failure import UserCodeError, clean, describe_failure
+from invsearch.guard import Guard
 from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder
+from invsearch.runs.tracebacks import keep_traceback
 from invsearch.runs.trial import Trial
 from invsearch.search.final import clear, prune
 from invsearch.search.halving import Halving
-from invsearch.search.proposal import Proposal, infeasible_trial
+from invsearch.search.limits import Limit, Limits, Watch
+from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
 from invsearch.search.study import SearchStudy
 
@@ -28,21 +32,6 @@ _BUFFER = 64  # trials that cost nothing share one wait for the disk, and a kill
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an evaluation ended.
-
-    Attributes:
-        metrics: The metrics it brought.
-        stopped: Whether it was stopped at a rung.
-        error: Why it failed, or None.
-    """
-
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-    stopped: bool = False
-    error: str | None = None
 
 
 class Session:
@@ -57,6 +46,7 @@ class Session:
         deterministic: Whether proposals are asked in batches of ``capacity``, told in order of
             number, and judged at rungs against earlier batches alone, so that the order in which
             evaluations end changes nothing.
+        limits: What may end the search, or an evaluation, before.
         on_change: Called after every change, for a live view.
     """
 
@@ -69,6 +59,7 @@ class Session:
         trials: int,
         capacity: int,
         deterministic: bool = False,
+        limits: Limits | None = None,
         on_change: Callable[[Session], None] = lambda session: None,
     ) -> None:
         search = problem.file.search
@@ -78,6 +69,7 @@ class Session:
         self.capacity = capacity
         self.on_change = on_change
         self.started = time.monotonic()
+        self.watch = Watch(limits or Limits())
         self.exhausted = False
         self.replicated = 0
         self._environment = environment
@@ -118,8 +110,24 @@ class Session:
         return [proposal for proposal, _ in self._out.values()]
 
     @property
+    def limit(self) -> Limit:
+        """How long an evaluation that begins now may take."""
+        return self.watch.limit
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds that the whole search has left; None for no limit."""
+        self.watch.begin()
+        end = self.watch.limit.search_end
+        return None if end is None else max(0.0, end - time.monotonic())
+
+    @property
     def finished(self) -> bool:
-        """Whether nothing is left to ask for and nothing is out."""
+        """Whether nothing is left to ask for and nothing is out, or the time is up."""
+        if self.watch.out_of_time:
+            return True
+        if self.watch.ended is not None:
+            return not self._out
         if not self._spent or self._out or self._ready:
             return False
         return not self._replication.due(1)
@@ -133,6 +141,9 @@ class Session:
 
         When the budget is spent these are further seeds of doubtful members of the front.
         """
+        self.watch.begin()
+        if self.watch.out_of_time or self.watch.ended is not None:
+            return None
         if not self._ready and self._may_fill():
             self._fill(self.capacity if self._batches else 1)
         if not self._ready and self._spent and not self._out:
@@ -149,17 +160,18 @@ class Session:
 
         Baselines and replicates never stop: they are points of reference.
         """
-        if progress.done or progress.step not in self.halving.rungs or not progress.metrics:
+        if progress.done or not progress.metrics or proposal.replicate:
             return False
-        if proposal.replicate:
+        rung = self.halving.rung_at(proposal.number, progress.step)
+        if rung is None:
             return False
         metrics = {**proposal.metrics, **progress.metrics}
-        self._study.record_rung(proposal, progress.step, metrics)
-        self.halving.record(proposal.number, progress.step, metrics)
+        self._study.record_rung(proposal, rung, metrics)
+        self.halving.record(proposal.number, rung, metrics)
         if proposal.origin == "baseline":
             return False
         among = range(self._batch_start) if self._deterministic else None
-        return self.halving.stops(proposal.number, progress.step, among)
+        return self.halving.stops(proposal.number, rung, among)
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> None:
         """Take in how an evaluation ended: into the study, the log, the front."""
@@ -222,7 +234,7 @@ class Session:
         start = self._study.next_number
         if self._deterministic and self._study.orphans:
             start, size = self._interrupted_batch()
-        while len(self._ready) < size and not self.exhausted:
+        while len(self._ready) < size and self._may_ask():
             asked = self._study.ask(start if self._deterministic else None)
             if asked is None:
                 self.exhausted = True
@@ -232,6 +244,12 @@ class Session:
                 self._prepare(asked)
         if self._ready:
             self._batch_start = start
+
+    def _may_ask(self) -> bool:
+        """Whether the budget has room, which what failed before its evaluation has taken of."""
+        if self.exhausted or self.watch.ended is not None:
+            return False
+        return self.counted + len(self._held) + len(self._pending()) < self.trials_wanted
 
     def _interrupted_batch(self) -> tuple[int, int]:
         """Where the batch that a kill interrupted starts, and how many of it are to be evaluated.
@@ -248,19 +266,32 @@ class Session:
 
     def _prepare(self, proposal: Proposal) -> None:
         """Add the costs to a proposal; it ends here where they break a bound."""
-        metrics = self.problem.known(proposal.architecture)
         try:
-            metrics |= self.problem.measure(proposal.architecture)
+            proposal = replace(proposal, metrics=self.problem.known(proposal.architecture))
+            measured = self._measured(proposal)
         except TrialError as error:
-            trial = self._trial_of(replace(proposal, metrics=metrics), Outcome(error=str(error)))
-            self._end_early(proposal, trial)
+            self._end_early(proposal, failed_trial(proposal, str(error)))
             return
-        proposal = replace(proposal, metrics=metrics)
-        violations = self.problem.violations(metrics)
-        if any(excess > 0 for excess in violations.values()):
-            self._end_early(proposal, infeasible_trial(proposal, violations))
-        else:
+        proposal = replace(proposal, metrics={**proposal.metrics, **measured})
+        infeasible = infeasible_trial(proposal, self.problem)
+        if infeasible is None:
             self._ready.append(proposal)
+        else:
+            self._end_early(proposal, infeasible)
+
+    def _measured(self, proposal: Proposal) -> dict[str, Metric]:
+        """What is measured while nothing else runs, by providers that may be a third party's.
+
+        Raises:
+            TrialError: If it cannot be measured of this architecture.
+            InputError: If it cannot be measured at all.
+        """
+        try:
+            return Guard().call(lambda: self.problem.measure(proposal.architecture))
+        except UserCodeError as failure:
+            if isinstance(failure.__cause__, InputError):
+                raise failure.__cause__ from None
+            raise TrialError(str(failure)) from failure
 
     def _end_early(self, proposal: Proposal, trial: Trial) -> None:
         self._study.record(proposal.handle, trial)
@@ -268,7 +299,7 @@ class Session:
 
     def _trial_of(self, proposal: Proposal, outcome: Outcome) -> Trial:
         metrics = {**proposal.metrics, **outcome.metrics}
-        error = outcome.error
+        error = self._reason(proposal, outcome)
         if error is None and not outcome.stopped:
             try:
                 self.problem.require(metrics)
@@ -286,6 +317,14 @@ class Session:
             error=error,
         )
 
+    def _reason(self, proposal: Proposal, outcome: Outcome) -> str | None:
+        """Why it failed, one printable line, and where the traceback is on the next."""
+        if outcome.error is None or not outcome.traceback:
+            return None if outcome.error is None else clean(outcome.error)
+        name = f"{proposal.number}-{proposal.seed}" if proposal.replicate else str(proposal.number)
+        place = keep_traceback(self.folder.path, name, outcome.traceback)
+        return f"{clean(outcome.error)}\ntraceback: {place}"
+
     def _close(self, proposal: Proposal, trial: Trial) -> None:
         self._study.tell(proposal.handle, trial)
         self._log(trial)
@@ -295,6 +334,7 @@ class Session:
         trial = replace(trial, started=trial.started or now, finished=trial.finished or now)
         trial = replace(trial, environment=trial.environment or self._environment)
         self._counted += trial.counts
+        self.watch.see(trial)
         self._unlogged.append(trial)
         if not self._buffered or len(self._unlogged) >= _BUFFER:
             self._flush()

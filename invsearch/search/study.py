@@ -17,13 +17,14 @@ import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import TrialState
 
-from invsearch.errors import InputError
+from invsearch.errors import InputError, TrialError
 from invsearch.metrics import Metric
 from invsearch.plugins import STRATEGIES
 from invsearch.problem.problem import Problem
 from invsearch.runs.trial import Trial
+from invsearch.search.failing import FailingRegion
 from invsearch.search.journal import JournalFile, mend_journal
-from invsearch.search.proposal import Proposal, infeasible_trial, proposal_from
+from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial, proposal_from
 from invsearch.search.seeds import derive_seed
 from invsearch.search.strategies import Strategy
 from invsearch.space.architecture import Architecture
@@ -33,6 +34,9 @@ __all__ = ["Proposal", "SearchStudy"]
 _SAMPLER_TRIES = 8  # repeats cost a millisecond each; past that the space is taken in its own order
 _ENUMERABLE = 20_000  # architectures: gone through in a third of a second
 _SPACE_TRIES = 5_000  # draws of a larger space: 30 ms, and they find what one in 600 is
+# Infeasible proposals of a sampler before feasible ones are looked for without it: as many as two
+# default budgets, and then ten for each trial, so that it goes on learning where the bound is.
+_INFEASIBLE, _INFEASIBLE_EACH = 64, 10
 _STATES = {
     "complete": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
@@ -66,6 +70,7 @@ class SearchStudy:
         mend_journal(path, "number")
         self._strategy = STRATEGIES.get(self._search.strategy, Strategy)
         self._sampler = self._strategy.samplers(problem)
+        self._failing = FailingRegion(problem.space)
         self._file = JournalFile(path)
         self._storage: BaseStorage = JournalStorage(self._file)
         self._journal = self._study = self._open(self._storage)
@@ -125,13 +130,13 @@ class SearchStudy:
         """
         if self._orphans:
             return self._orphans.pop(0)
-        if not self._strategy.enumerates or self._waiting():
+        if self._waiting() or not (self._strategy.enumerates or self._mostly_infeasible()):
             for _ in range(_SAMPLER_TRIES):
                 asked = self._ask_sampler(batch)
                 if asked is not None:
                     return asked
         for architecture in self._unseen():
-            self._study.enqueue_trial(architecture.to_json())
+            self._study.enqueue_trial(architecture.to_json(), user_attrs={"origin": "sampler"})
             asked = self._ask_sampler(batch)
             if asked is not None:
                 return asked
@@ -240,12 +245,18 @@ class SearchStudy:
             architecture = self._problem.space.suggest(asked)
         reason = "evaluated before" if architecture in self._seen else None
         reason = reason or self._problem.space.problem(architecture)
+        if reason is None and "origin" not in asked.user_attrs and self._fails(architecture):
+            reason = "likely to fail"
         if reason is not None:
             asked.set_user_attr("rejected", reason)
             self._study.tell(asked.number, state=TrialState.FAIL)
             del self._asked[asked.number]
             return None
-        metrics = self._problem.known(architecture)
+        unknown = None
+        try:
+            metrics = self._problem.known(architecture)
+        except TrialError as error:
+            metrics, unknown = {}, str(error)
         proposal = Proposal(
             number=self._next_number,
             architecture=architecture,
@@ -261,31 +272,55 @@ class SearchStudy:
         if batch is not None:
             asked.set_user_attr("batch", batch)
         asked.set_user_attr("number", proposal.number)  # the last: it settles that it was asked
-        violations = self._problem.violations(metrics)
-        if any(excess > 0 for excess in violations.values()):
-            return self._infeasible(proposal, violations)
-        return proposal
+        if unknown is not None:
+            return self._ended(proposal, failed_trial(proposal, unknown))
+        infeasible = infeasible_trial(proposal, self._problem)
+        return proposal if infeasible is None else self._ended(proposal, infeasible)
 
-    def _infeasible(self, proposal: Proposal, violations: Mapping[str, float]) -> Trial:
-        trial = infeasible_trial(proposal, violations)
+    def _fails(self, architecture: Architecture) -> bool:
+        """Whether to pass an architecture over, as others like it failed."""
+        if self._strategy.avoids_failures or self._strategy.enumerates:
+            return False
+        return self._failing.likely(architecture, self.finished, self._next_number)
+
+    def _mostly_infeasible(self) -> bool:
+        """Whether the sampler has found too little that is feasible to be asked again."""
+        infeasible = sum(trial.state == "infeasible" for trial in self.finished)
+        feasible = self._next_number - infeasible
+        return infeasible >= _INFEASIBLE + _INFEASIBLE_EACH * feasible
+
+    def _ended(self, proposal: Proposal, trial: Trial) -> Trial:
         self.record(proposal.handle, trial)
         self.tell(proposal.handle, trial)
         return trial
 
     def _unseen(self) -> Iterator[Architecture]:
-        """Feasible architectures that were not proposed yet, in order or at random."""
+        """Feasible architectures that were not proposed yet, in order or at random.
+
+        Those that are likely to fail, or do as their costs cannot be known, come last.
+        """
         space = self._problem.space
         if space.size() <= _ENUMERABLE:
             candidates: Iterator[Architecture] = space.enumerate()
         else:
             rng = random.Random(derive_seed(self._search.seed, "unseen", self._next_number))
             candidates = (space.sample(rng) for _ in range(_SPACE_TRIES))
+        last = []
         for architecture in candidates:
             if architecture in self._seen:
                 continue
-            violations = self._problem.violations(self._problem.known(architecture))
-            if all(excess <= 0 for excess in violations.values()):
+            try:
+                known = self._problem.known(architecture)
+            except TrialError:
+                last.append(architecture)
+                continue
+            if any(excess > 0 for excess in self._problem.violations(known).values()):
+                continue
+            if self._fails(architecture):
+                last.append(architecture)
+            else:
                 yield architecture
+        yield from last
 
     def _waiting(self) -> bool:
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))

@@ -69,7 +69,7 @@ def _asked(sections: Sections) -> set[str]:
 
 def _check_rungs(document: Document, sections: Sections) -> None:
     rungs, path = sections.search.rungs, ("search", "rungs")
-    if not rungs:
+    if not rungs or sections.evaluator is not None:  # an evaluator reports at steps of its own
         return
     if sections.model is None or not needs(sections, "accuracy") or not _trains(sections):
         raise document.error(

@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from invsearch.errors import InputError, NotHereError, nearest
+from invsearch.failure import UserCodeError
+from invsearch.guard import Guard
 
 __all__ = ["import_function", "import_operators", "locate_operators"]
+
+T = TypeVar("T")
 
 
 def import_function(reference: str, search_paths: Iterable[str | Path] = ()) -> Callable[..., Any]:
@@ -79,9 +83,9 @@ def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -
             sys.path.insert(0, folder)
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        raise NotHereError(f"{reason}: {_one_line(error)}") from error
+        return _imported(lambda: importlib.import_module(name))
+    except UserCodeError as error:
+        raise NotHereError(f"{reason}: {error}") from error
 
 
 def _import_file(path: Path, reason: str) -> None:
@@ -90,15 +94,32 @@ def _import_file(path: Path, reason: str) -> None:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
-    assert spec.loader is not None
+    loader = spec.loader
+    assert loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        _imported(lambda: loader.exec_module(module))
+    except UserCodeError as error:
         del sys.modules[name]
-        raise NotHereError(f"{reason}: {_one_line(error)}") from error
+        raise NotHereError(f"{reason}: {error}") from error
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _imported(action: Callable[[], T]) -> T:
+    """Import somebody's module; what it adds to the module path and the environment is kept.
+
+    Functions import more, later, from where their module said at its import.
+    """
+    added: list[str] = []
+
+    def noted() -> T:
+        before = set(sys.path)
+        try:
+            return action()
+        finally:
+            added.extend(path for path in sys.path if path not in before)
+
+    try:
+        return Guard(environment=False).call(noted)
+    finally:
+        sys.path.extend(path for path in added if path not in sys.path)

@@ -279,6 +279,13 @@ class Search(_Section):
     ] = ()
     reduction_factor: Real = Field(default=2.0, gt=1)
     deterministic: bool = False
+    timeout: Real | None = Field(default=None, gt=0, description="Seconds of the whole search.")
+    trial_timeout: Real | None = Field(
+        default=None, gt=0, description="Seconds of each trial, which fails when they are over."
+    )
+    max_failures_in_row: Whole | None = Field(
+        default=None, ge=1, description="Ends the search after so many."
+    )
 
     @model_validator(mode="after")
     def _rising(self) -> Search:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invsearch.data import ImageData, load_dataset
 from invsearch.errors import InputError, TrialError
-from invsearch.evaluation import describe_failure
+from invsearch.failure import describe_failure
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from invsearch.space import Accuracy

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from invsearch.metrics import Direction
 from invsearch.report.blocks import Card, Cards, Code, PageBlock, Prose, Section
-from invsearch.report.failures import failures
 from invsearch.report.picks import Recommendation
 from invsearch.report.repeat import planned_trials, resume_command
 from invsearch.report.shown import ShownRun
@@ -21,6 +20,7 @@ from invsearch.report.text import (
     span_seconds,
 )
 from invsearch.runs import RunData
+from invsearch.runs.bounds import why_no_front
 from invsearch.runs.columns import parameter_columns, tested
 
 __all__ = ["section", "sentences"]
@@ -172,9 +172,7 @@ def _tested(run: RunData) -> str:
 
 
 def _no_front(run: RunData) -> str:
-    reasons = failures(run.trials)
-    why = f"; most often the reason was: {reasons[0].reason}" if reasons else ""
-    return f"No complete trial has every objective, so there is no front{why}."
+    return f"There is no front: {why_no_front(run.trials, run.constraints)}."
 
 
 def _span(run: RunData, name: str, *, known: bool) -> str:

@@ -34,13 +34,17 @@ class Acquisition:
         boxes: The undominated region of the incumbents.
         surrogates: By objective, the models of those not known.
         pending: Points under way, taken to turn out as predicted.
-        limits: Models of measured constraints (met at or below 0), and of failure.
+        limits: Models of measured constraints (met at or below 0).
+        failure: Model of failure, by labels (below 0 where a trial does not fail), if any failed.
+        caution: Power of the probability of success.
     """
 
     boxes: UndominatedBoxes
     surrogates: Mapping[int, Surrogate]
     pending: Features
     limits: Sequence[Surrogate]
+    failure: Surrogate | None = None
+    caution: float = 1.0
     _regions: dict[int, UndominatedBoxes] = field(default_factory=dict, init=False, repr=False)
 
     def scores(self, at: Features, known: Mapping[int, Array]) -> Array:
@@ -91,10 +95,17 @@ class Acquisition:
         """Probability that a point succeeds and meets the constraints: (n,)."""
         weight = np.ones(len(at))
         for limit in self.limits:
-            mean, sd = _predict(limit.process, at, points)
-            edge = limit.scale.forward(np.zeros(1))[0]
-            weight = weight * ndtr((edge - mean) / sd)
-        return np.asarray(np.maximum(weight, 1e-12))
+            weight = weight * _kept(limit, at, points)
+        if self.failure is not None:
+            weight = weight * _kept(self.failure, at, points) ** self.caution
+        return np.asarray(np.maximum(weight, 1e-100))
+
+
+def _kept(limit: Surrogate, at: Features, points: int | None) -> Array:
+    """Probability that what a model is of stays below 0: (n,)."""
+    mean, sd = _predict(limit.process, at, points)
+    edge = limit.scale.forward(np.zeros(1))[0]
+    return np.asarray(ndtr((edge - mean) / sd))
 
 
 def _gain(
@@ -104,7 +115,7 @@ def _gain(
     gain = expected_gain(boxes, known, predicted)
     if len(gain) and gain.max() <= 0:
         # every gain underflows: explore, far below any real gain
-        return np.asarray(1e-300 * np.sum([sd for _, sd in raw.values()], axis=0))
+        return np.asarray(1e-200 * np.sum([sd for _, sd in raw.values()], axis=0))
     return gain
 
 

@@ -22,6 +22,10 @@ Array = NDArray[np.float64]
 _COLD, _WARM, _WARM_MANY = 30, 10, 5
 _MANY = 150  # trials that one more changes little
 _FEW = 100  # points of a bound's model, which tells on which side of it a point is
+_RECENT = 10  # trials whose failures make a proposal careful
+# Power of the probability of success without a recent failure, and its growth with each: at two in
+# ten only what is next to a success is proposed.
+_CAUTION, _CAUTION_EACH = 4, 8
 _MARGIN = 1e-3  # beyond the worst known cost, so that the dearest point still adds volume
 _MARGIN_BLIND = 0.5  # beyond the worst seen, in deviations: without costs the ends are not known
 
@@ -67,6 +71,8 @@ class Models:
             self.surrogates,
             pending.features,
             self._limits(),
+            self._failure(),
+            self._caution(),
         )
 
     def _surrogate(self, m: int, values: Array, variances: Array) -> Surrogate:
@@ -102,21 +108,38 @@ class Models:
         return reference
 
     def _limits(self) -> list[Surrogate]:
-        """Models of every measured constraint that some trial violated, and of failure.
-
-        Failure is regressed on as a label: -0.5 where a trial was evaluated, 0.5 where it failed
-        (least-squares classification, Rasmussen and Williams, section 6.5).
-        """
+        """Models of every measured constraint that some trial violated."""
         history, limits = self._history, []
         broken = {n for r in history.evaluated for n, v in r.violations.items() if v > 0}
         for name in sorted(broken):
             records = [r for r in history.evaluated if name in r.violations]
             limits.append(self._limit(records, [r.violations[name] for r in records]))
-        if history.failed:
-            alive = history.evaluated + history.stopped
-            labels = [-0.5] * len(alive) + [0.5] * len(history.failed)
-            limits.append(self._limit(alive + history.failed, labels))
         return limits
+
+    def _failure(self) -> Surrogate | None:
+        """A model of failure, where some trial failed.
+
+        It is regressed on as a label: -0.5 where a trial was evaluated, 0.5 where it failed
+        (least-squares classification, Rasmussen and Williams, section 6.5).
+        """
+        failed = self._history.failed
+        if not failed:
+            return None
+        alive = self._history.evaluated + self._history.stopped
+        labels = [-0.5] * len(alive) + [0.5] * len(failed)
+        return self._limit(alive + failed, labels)
+
+    def _caution(self) -> float:
+        """Power of the probability of success, from how many of the last trials failed.
+
+        A region of large gains that always fails looks worth a try again and again, and the more of
+        it is left the longer. Each recent failure makes the next proposal keep further away.
+        """
+        history = self._history
+        ended = history.evaluated + history.stopped + history.failed
+        failed = {record.number for record in history.failed}
+        recent = sorted(record.number for record in ended)[-_RECENT:]
+        return float(_CAUTION * _CAUTION_EACH ** sum(number in failed for number in recent))
 
     def _limit(self, records: Sequence[Record], values: Sequence[float]) -> Surrogate:
         x = self._catalogue.points(self._catalogue.stack(records)).features

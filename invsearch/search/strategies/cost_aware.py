@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from invsearch.errors import TrialError
 from invsearch.search.sampler import CostAwareSampler
 from invsearch.search.sampler.candidates import WHOLE
 from invsearch.search.strategies.strategy import SamplerFactory, Strategy
@@ -31,22 +32,29 @@ def _sampler(problem: Problem) -> CostAwareSampler:
     space, objectives = problem.space, list(problem.objectives)
     known = functools.lru_cache(_REMEMBERED)(problem.known)
 
+    counted = {i: name for i, name in enumerate(objectives) if name in problem.known_names}
+
     def costs(params: Mapping[str, Any]) -> dict[int, float]:
-        metrics = known(space.canonical(params))
-        return {i: metrics[name].value for i, name in enumerate(objectives) if name in metrics}
+        try:
+            metrics = known(space.canonical(params))
+        except TrialError:  # a trial that failed for it; any number does, it is never proposed
+            return dict.fromkeys(counted, 1.0)
+        return {i: metrics[name].value for i, name in counted.items()}
 
     def feasible(params: Mapping[str, Any]) -> bool:
         architecture = space.canonical(params)
         if space.problem(architecture) is not None:
             return False
-        violations = problem.violations(known(architecture))
+        try:
+            violations = problem.violations(known(architecture))
+        except TrialError:
+            return False
         return all(excess <= 0 for excess in violations.values())
 
     def draw(rng: random.Random, count: int) -> list[dict[str, Any]]:
         return [space.sample(rng).to_json() for _ in range(count)]
 
     small = space.size() <= WHOLE
-    counted = costs(space.sample(random.Random(0)))
     unknown = [name for i, name in enumerate(objectives) if i not in counted]
     earlier = problem.file.search.warm_start if unknown else ()
     return CostAwareSampler(
@@ -60,4 +68,4 @@ def _sampler(problem: Problem) -> CostAwareSampler:
     )
 
 
-COST_AWARE = Strategy(_samplers)
+COST_AWARE = Strategy(_samplers, avoids_failures=True)

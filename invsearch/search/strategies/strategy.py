@@ -30,7 +30,10 @@ class Strategy:
         samplers: Gives, for a problem, what makes the sampler of each proposal.
         enumerates: Whether architectures are taken in the space's own order, all of them, and the
             sampler is asked for what was enqueued alone.
+        avoids_failures: Whether its sampler keeps away by itself from where trials fail; else what
+            it proposes there is mostly passed over.
     """
 
     samplers: Callable[[Problem], SamplerFactory]
     enumerates: bool = False
+    avoids_failures: bool = False

@@ -81,7 +81,10 @@ def test_constraint_that_was_not_evaluated_is_an_error(tmp_path: Path) -> None:
         constraints="{size: {max: 4}}",
         evaluator="toy_evaluator:error_alone",
     )
-    passed(invsearch(tmp_path, "run", space, "--trials", 3, "--executor", "serial"))
+    run = ("run", space, "--trials", 3, "--executor", "serial")
+    ended = invsearch(tmp_path, *run)
+    assert ended.returncode == 1
+    assert "no trial completed: 3 failed" in ended.stderr
     trials = trial_lines(tmp_path / "results" / "toy")
     assert [trial["state"] for trial in trials] == ["failed"] * 3
     assert all("size was not evaluated" in trial["error"] for trial in trials)

@@ -25,6 +25,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",  # of an evaluation that does not end with the search
 }
 _CONNECT_S = 5.0  # a port of one's own network answers in milliseconds, or never
 _PREFLIGHT_S = 90.0  # a worker's first start, with torch from a cold disk, and room

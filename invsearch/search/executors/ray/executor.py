@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -12,6 +12,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from invsearch.evaluation import Progress
+from invsearch.search.executors.evaluate import task_of
 from invsearch.search.executors.ray.cluster import preflight
 from invsearch.search.executors.ray.trainable import EvaluationTrainable, unpack
 from invsearch.search.session import Outcome, Session
@@ -52,6 +53,7 @@ def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | No
                 search_alg=_StudySearcher(state),
                 scheduler=_RungScheduler(state),
                 max_concurrent_trials=session.capacity,
+                time_budget_s=session.remaining_s,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -122,12 +124,11 @@ class _StudySearcher(Searcher):
         if proposal is None:
             return str(Searcher.FINISHED) if session.finished else None
         self._flight.proposals[trial_id] = proposal
-        folder: Path = session.folder.checkpoint_dir(proposal.number)
         return {
-            "architecture": [list(item) for item in proposal.architecture.items()],
-            "seed": proposal.seed,
+            "task": task_of(session, proposal).to_json(),
             "threads": self._flight.threads,
-            "folder": str(folder.resolve()),
+            "trial_s": session.limit.trial_s,
+            "reports": bool(session.halving.rungs) and session.problem.reports,
         }
 
     def _complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
@@ -135,13 +136,17 @@ class _StudySearcher(Searcher):
         proposal = flight.proposals.pop(trial_id, None)
         if proposal is None:
             return
+        if flight.session.watch.out_of_time and (error or result is None):
+            return
         if error or result is None:
             reason = flight.deaths.pop(trial_id, "the worker died")
             flight.session.finish(proposal, Outcome(error=reason))
             return
-        progress, failure = unpack(result)
+        progress, outcome = unpack(result)
         stopped = trial_id in flight.stopped
-        flight.session.finish(proposal, Outcome(progress.metrics, stopped, failure))
+        if not (progress.done or stopped):  # cut short with the search: evaluated when it resumes
+            return
+        flight.session.finish(proposal, replace(outcome, stopped=stopped or outcome.stopped))
 
 
 class _RungScheduler(FIFOScheduler):

@@ -2,76 +2,116 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from pathlib import Path
+from collections.abc import Generator
 from typing import Any
 
 from ray import tune
 
-from invsearch.evaluation import Evaluation, Progress, describe_failure
+from invsearch.evaluation import Attentive, Evaluation, Outcome, Progress
+from invsearch.failure import UserCodeError
+from invsearch.guard import Guard
 from invsearch.problem.problem import Problem
-from invsearch.space.architecture import Architecture
+from invsearch.search.executors.apart import Apart
+from invsearch.search.executors.evaluate import Task
+from invsearch.search.limits import Limit
 
 __all__ = ["EvaluationTrainable", "pack", "unpack"]
 
 PAYLOAD = "invsearch_payload"
+
+Steps = Generator[Progress, bool, Outcome]
 
 
 class EvaluationTrainable(tune.Trainable):
     """Evaluates one proposal; only ``checkpoints/<trial>/`` is written.
 
     Checkpoints are our own, not Tune's: a trial whose worker died, or whose driver was killed, goes
-    on from its last epoch, and nothing is ever unpickled.
+    on from its last epoch, and nothing is ever unpickled. What has to be ended when its time is up,
+    or reports from within a step, is evaluated in a process of its own beside the worker.
     """
 
     def setup(self, config: dict[str, Any], problem: Problem | None = None) -> None:
         assert problem is not None
         self._problem = problem
+        self._apart = Apart(problem, config["threads"])
+        self._steps: Steps | None = None
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._stop()
         self._start(new_config)
         return True
+
+    def cleanup(self) -> None:
+        self._stop()
+        self._apart.close()
 
     def _start(self, config: dict[str, Any]) -> None:
         import torch
 
         torch.set_num_threads(config["threads"])
-        self._config = config
-        self._folder = Path(config["folder"])
-        self._evaluation: Evaluation | None = None
-        self._unsaved = False
+        task, trial_s = Task.from_json(config["task"]), config["trial_s"]
+        apart = trial_s is not None or config["reports"]
+        self._steps = self._apart.steps(task, Limit(trial_s)) if apart else self._here(task)
+        self._waiting = False
+
+    def _stop(self) -> None:
+        """End an evaluation that was stopped at a rung."""
+        steps, self._steps = self._steps, None
+        if steps is not None and self._waiting:
+            with contextlib.suppress(StopIteration):
+                steps.send(True)
 
     def step(self) -> dict[str, Any]:
+        assert self._steps is not None
         try:
-            progress = self._advance()
-        except Exception as error:  # Tune would retry the user's exceptions too
-            return pack(Progress(0, done=True), describe_failure(error))
-        return pack(progress, None)
+            progress = self._steps.send(False) if self._waiting else next(self._steps)
+        except StopIteration as end:
+            self._waiting = False
+            outcome: Outcome = end.value
+            return pack(Progress(0, True, outcome.metrics, outcome.stopped), outcome)
+        self._waiting = True
+        return pack(progress, Outcome())
 
-    def _advance(self) -> Progress:
-        if self._evaluation is None:
-            architecture = Architecture(tuple(map(tuple, self._config["architecture"])))
-            self._evaluation = self._problem.evaluation(architecture, self._config["seed"])
-            self._evaluation.load(self._folder)
-        if self._unsaved:  # the scheduler has let it go on
-            self._evaluation.save(self._folder)
-        progress = self._evaluation.step()
-        self._unsaved = True
-        return progress
+    def _here(self, task: Task) -> Steps:
+        """The steps of an evaluation in this process."""
+        guard = Guard()
+        try:
+            evaluation = guard.call(lambda: _begun(self._problem, task))
+            progress = guard.call(evaluation.step)
+            while not progress.done:
+                if (yield progress):
+                    return Outcome(progress.metrics, stopped=True)
+                guard.call(lambda: evaluation.save(task.folder))
+                progress = guard.call(evaluation.step)
+        except UserCodeError as error:  # Tune would retry the user's exceptions too
+            return Outcome(error=str(error), traceback=error.traceback)
+        return Outcome(progress.metrics)
 
 
-def pack(progress: Progress, error: str | None) -> dict[str, Any]:
+def _begun(problem: Problem, task: Task) -> Evaluation:
+    evaluation = problem.evaluation(task.architecture, task.seed)
+    if isinstance(evaluation, Attentive):
+        evaluation.attend(task.number, task.folder, lambda reached: False)
+    evaluation.load(task.folder)
+    return evaluation
+
+
+def pack(progress: Progress, outcome: Outcome) -> dict[str, Any]:
     """A result for Tune: one JSON text, since Tune flattens and checks what it understands."""
     metrics = {name: metric.to_json() for name, metric in progress.metrics.items()}
-    data = {"step": progress.step, "done": progress.done, "metrics": metrics, "error": error}
+    data = {"step": progress.step, "done": progress.done, "metrics": metrics}
+    data |= {"stopped": progress.stopped, "error": outcome.error, "traceback": outcome.traceback}
     return {PAYLOAD: json.dumps(data), "done": progress.done}
 
 
-def unpack(result: dict[str, Any]) -> tuple[Progress, str | None]:
+def unpack(result: dict[str, Any]) -> tuple[Progress, Outcome]:
     """The inverse of :func:`pack`."""
     from invsearch.metrics import Metric
 
     data = json.loads(result[PAYLOAD])
     metrics = {name: Metric.from_json(name, metric) for name, metric in data["metrics"].items()}
-    return Progress(data["step"], data["done"], metrics), data["error"]
+    progress = Progress(data["step"], data["done"], metrics, data["stopped"])
+    return progress, Outcome(metrics, progress.stopped, data["error"], data["traceback"])
