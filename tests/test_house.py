@@ -34,6 +34,7 @@ FLOORS = (
     "metrics",
     "value",
     "plugins",
+    "terminal",
     "atomic",
     "errors",
     "__init__",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from invsearch.metrics import Metric
@@ -73,6 +74,12 @@ def _mean(first: Metric, further: Sequence[Metric]) -> Metric:
     return replace(first, value=mean, low=mean - half, high=mean + half, n=n)
 
 
+def _kind(metric: Metric) -> tuple[object, ...]:
+    """What two values must share to be of one quantity; a data set may have moved meanwhile."""
+    spent = metric.fidelity
+    return metric.source, spent and replace(spent, dataset=Path(spent.dataset).name)
+
+
 def fold(trial: Trial, replicates: Iterable[Replicate]) -> Trial:
     """Return the trial with each replicated metric replaced by its mean, interval and n.
 
@@ -85,7 +92,7 @@ def fold(trial: Trial, replicates: Iterable[Replicate]) -> Trial:
     for replicate in replicates:
         for name, metric in replicate.metrics.items():
             own = trial.metrics.get(name)
-            if own and (own.source, own.fidelity) == (metric.source, metric.fidelity):
+            if own and _kind(own) == _kind(metric):
                 further.setdefault(name, []).append(metric)
     return trial.with_metrics(
         {name: _mean(trial.metrics[name], metrics) for name, metrics in further.items()}

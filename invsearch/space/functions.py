@@ -85,9 +85,12 @@ def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -
 
 
 def _import_file(path: Path, reason: str) -> None:
-    name = f"invsearch_operators_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    # by content, not by path: the copy that a run keeps registers the same operators
+    name = f"invsearch_operators_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
     if name in sys.modules:
         return
+    if str(path.parent) not in sys.path:  # last: what it imports beside it, and nothing else's
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
