@@ -72,6 +72,8 @@ def write_output(path: Path, content: str | bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         target = Path(os.path.realpath(path))
+        if target.is_symlink():  # what leads to itself leads nowhere
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

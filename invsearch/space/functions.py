@@ -21,7 +21,7 @@ def import_function(reference: str, search_paths: Iterable[str | Path] = ()) -> 
 
     Args:
         reference: The function.
-        search_paths: Folders to look in before those of ``sys.path``, to which they are added.
+        search_paths: Folders to look in before those of ``sys.path``, at whose front they are put.
 
     Raises:
         InputError: In one line, if there is no such function or its module cannot be imported.
@@ -74,9 +74,8 @@ def _located(reference: str, folder: Path) -> str:
 
 
 def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -> ModuleType:
-    for folder in reversed([str(Path(path).resolve()) for path in search_paths]):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+    first = [str(Path(path).resolve()) for path in search_paths]
+    sys.path[:] = [*first, *(place for place in sys.path if place not in first)]
     importlib.invalidate_caches()
     try:
         return importlib.import_module(name)

@@ -112,7 +112,7 @@ class SpaceFile:
             "space": self.space.to_json(),
             "evaluator": self.evaluator,
             "costs": self.costs,
-            "operators": [Path(reference).name for reference in self.operators],
+            "operators": [Path(one).name for one in (self.model.operators if self.model else ())],
         }
         for key in ("accuracy", "latency"):
             section = getattr(self, key)
