@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import torch
 
-from invsearch.atomic import replacing
-from invsearch.errors import InputError
+from invsearch.atomic import write_atomic
+from invsearch.errors import DiskError, InputError
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
@@ -21,10 +22,17 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     Args:
         state: Tensors, numbers and strings in dicts and lists.
         path: Its folder is made where it is missing.
+
+    Raises:
+        DiskError: If it cannot be written: no fault of the training.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        torch.save(state, file)
+    buffer = io.BytesIO()  # torch reports what a file refuses as a RuntimeError without the reason
+    torch.save(state, buffer)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
+        raise DiskError.of(error, path, "written") from error
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from invsearch.errors import DiskError
 from invsearch.evaluation import describe_failure
 from invsearch.search.executors.executor import Executor, Workers
 from invsearch.search.proposal import Proposal
@@ -47,6 +48,8 @@ def _evaluate(session: Session, proposal: Proposal) -> Outcome:
             evaluation.save(folder)
             progress = evaluation.step()
         return Outcome(progress.metrics)
+    except DiskError:  # the run's disk, not the trial: it is evaluated again when that is mended
+        raise
     except Exception as error:  # a trial that raises is recorded and the search goes on
         return Outcome(error=describe_failure(error))
 
