@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from invsearch._version import __version__
-from invsearch.errors import InputError, InvsearchError
+from invsearch.errors import DiskError, InputError, InvsearchError, StoppedError
 from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
 from invsearch.stdio import leave, print_json, reserve_stdout
+from invsearch.terminal import (
+    as_argument,
+    ended_by,
+    guarded_streams,
+    make_console,
+    printable,
+    sigterm_as_interrupt,
+    working,
+)
 
 __all__ = ["app", "main"]
 
@@ -46,14 +56,12 @@ JsonOption = Annotated[bool, typer.Option("--json", callback=_json_alone, help="
 
 
 def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
+    return make_console(stderr=True)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"invsearch {__version__}")
+        print(f"invsearch {__version__}")
         raise typer.Exit
 
 
@@ -98,8 +106,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Search a space and leave a run folder with its Pareto front."""
-    from invsearch.errors import InputError, StoppedError
-    from invsearch.search.run import AUTO, RunOptions, run_search
+    from invsearch.errors import InputError
+    from invsearch.search.run import AUTO, RunOptions, default_folder, run_search
     from invsearch.space import load_space_file
 
     if executor not in (AUTO, *EXECUTORS):
@@ -119,35 +127,42 @@ def run(
     )
     console = _console()
     try:
-        folder = run_search(load_space_file(space, settings), options, console)
+        kept = (lambda slug: default_folder(out, slug)) if resume else None
+        folder = run_search(load_space_file(space, settings, run=kept), options, console)
     except KeyboardInterrupt:
-        raise StoppedError("interrupted: the same command with --resume goes on") from None
+        raise StoppedError(f"{ended_by()[0]}: the same command with --resume goes on") from None
     _print_outcome(folder, as_json)
 
 
 def _print_outcome(folder: Any, as_json: bool) -> None:
+    """Show the front. All of it is on disk: what cannot be shown takes nothing from the search."""
     import json
-
-    from rich.console import Console
 
     from invsearch.errors import CheckError
     from invsearch.runs import load_run
     from invsearch.runs.bounds import why_no_front
     from invsearch.search.live import front_table
 
-    run_data = load_run(folder.path)
-    empty = "" if run_data.members else why_no_front(run_data.trials, run_data.constraints)
-    if empty and not any(trial.state == "complete" for trial in run_data.trials):
-        raise CheckError(empty)
-    if as_json:
-        print_json(json.dumps(run_data.outcome()))
-        return
-    console = Console()
-    console.print(front_table(run_data.members, run_data.objectives))
-    if empty:
-        console.print(f"the front is empty: {empty}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{folder.front_path}", soft_wrap=True, highlight=False)
-    console.print(f"next: invsearch report {folder.path}", soft_wrap=True, highlight=False)
+    console = make_console()
+    try:
+        run_data = load_run(folder.path)
+        empty = "" if run_data.members else why_no_front(run_data.trials, run_data.constraints)
+        if empty and not any(trial.state == "complete" for trial in run_data.trials):
+            raise CheckError(empty)
+        if as_json:
+            print_json(json.dumps(run_data.outcome()))
+            return
+        console.print(front_table(run_data.members, run_data.objectives))
+        if empty:
+            console.print(f"the front is empty: {empty}", soft_wrap=True)
+        console.print(f"{folder.front_path}", soft_wrap=True)
+        following = shlex.join(["invsearch", "report", as_argument(folder.path)])
+        console.print(f"next: {following}", soft_wrap=True)
+    except CheckError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"the search is finished and cannot be shown here: {reason}", file=sys.stderr)
 
 
 @app.command()
@@ -166,16 +181,18 @@ def report(
     ] = "",
 ) -> None:
     """Write one page about one or more runs, or their data or pictures."""
+    from invsearch.atomic import is_standard_output
     from invsearch.report import find_runs, write
 
     folders = find_runs(runs or [])
     told: list[str] = []
-    with _console().status("writing"):
+    with working(_console(), "writing"):
         paths = write(folders, output, form=form, plotlyjs=plotlyjs, say=told.append)
     for line in told:
-        typer.echo(line, err=True)
+        print(line, file=sys.stderr)
     for path in paths:
-        typer.echo(path)
+        if not is_standard_output(path):
+            print(path)
 
 
 @app.command()
@@ -207,15 +224,13 @@ def explain(
     """Check a space without running it: size, conditions, samples, ranges of the costs."""
     import json
 
-    from rich.console import Console
-
     from invsearch.errors import InputError
     from invsearch.explain import explain as explain_space
     from invsearch.explain import explain_layers
     from invsearch.space import json_schema, load_space_file
 
     if schema:
-        typer.echo(json.dumps(json_schema(), indent=2))
+        print(json.dumps(json_schema(), indent=2))
         return
     if space is None:
         raise InputError("explain needs a SPACE: a path, or the name of a shipped space")
@@ -224,7 +239,7 @@ def explain(
     space_file = load_space_file(space, overrides or [])
     if layers:
         status = "measuring, in a process of its own" if measure_layers else "counting"
-        with _console().status(status):
+        with working(_console(), status):
             explanation: Any = explain_layers(space_file, measure=measure_layers)
     else:
         explanation = explain_space(space_file)
@@ -232,7 +247,7 @@ def explain(
         print_json(json.dumps(explanation.to_json(), indent=2))
     else:
         width = _PIPED_WIDTH if layers and not sys.stdout.isatty() else None
-        Console(width=width).print(explanation.text())
+        make_console(width=width).print(explanation.text())
 
 
 @app.command()
@@ -249,19 +264,17 @@ def reproduce(
     """Rebuild the networks of the paper's tables, count them and compare; 1 where a row fails."""
     import json
 
-    from rich.console import Console
-
     from invsearch.paper.rendering import render
     from invsearch.paper.reproduce import failures, to_json
     from invsearch.paper.reproduce import reproduce as reproduce_table
 
-    with _console().status(f"reproducing {table}"):
+    with working(_console(), f"reproducing {table}"):
         rows = reproduce_table(table)
     if as_json:
         print_json(json.dumps(to_json(rows), indent=2))
     else:
         width = None if sys.stdout.isatty() else _PIPED_WIDTH
-        Console(width=width).print(render(rows))
+        make_console(width=width).print(render(rows))
     if failures(rows):
         raise typer.Exit(1)
 
@@ -286,8 +299,6 @@ def bench(
     """Time operators by every back end, in turns, after a check of their results."""
     import json
 
-    from rich.console import Console
-
     from invsearch.bench import Settings, compare_documents, load_document, run
     from invsearch.bench.table import changes_table, session_tables
 
@@ -297,7 +308,7 @@ def bench(
     session = run(
         names or [],
         settings.quickly() if quick else settings,
-        lambda line: console.print(line, style="dim", highlight=False),
+        lambda line: console.print(line, style="dim"),
     )
     document = session.as_dict()
     changes = compare_documents(earlier, document) if earlier else []
@@ -305,9 +316,9 @@ def bench(
         against_earlier = {"against": [change.as_dict() for change in changes]} if earlier else {}
         print_json(json.dumps({**document, **against_earlier}))
         return
-    Console().print(session_tables(session))
+    make_console().print(session_tables(session))
     if earlier:
-        Console().print(changes_table(changes))
+        make_console().print(changes_table(changes))
 
 
 @app.command("bench-search")
@@ -332,10 +343,11 @@ def bench_search(
     """Compare search strategies: the share of the true hypervolume found, over seeds."""
     import json
 
-    from rich.console import Console
-
     from invsearch.bench import contests
+    from invsearch.runs.outputs import check_output, write_checked
 
+    if output is not None:
+        check_output(output)
     chosen = contests.TABLE
     if space is not None:
         chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
@@ -345,16 +357,15 @@ def bench_search(
         contests.known_strategies(strategies),
         seeds=seeds,
         workers=workers,
-        on_standing=lambda standing: console.print(str(standing), style="dim", highlight=False),
+        on_standing=lambda standing: console.print(str(standing), style="dim"),
     )
     document = json.dumps(contests.document(standings, sys.argv[1:]), indent=1)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(document + "\n")
+        write_checked(output, document + "\n")
     if as_json:
         print_json(document)
     else:
-        Console().print(contests.standings_table(standings))
+        make_console().print(contests.standings_table(standings))
 
 
 RunArgument = Annotated[
@@ -407,7 +418,7 @@ def measure(
     from invsearch.takeaway.rendering import print_measured
 
     picked = pick(run, trial)
-    with _console().status("measuring, in a process of its own"):
+    with working(_console(), "measuring, in a process of its own"):
         found = remeasure(picked, device=device, batch_size=batch_size, threads=threads)
     print_measured(found, picked.name)
 
@@ -482,7 +493,6 @@ def train(
     ] = None,
 ) -> None:
     """Train an architecture again: further seeds for its run, or a network to keep (-o)."""
-    from invsearch.errors import StoppedError
     from invsearch.takeaway import TrainOptions
     from invsearch.takeaway import train as train_again
     from invsearch.takeaway.rendering import print_trained
@@ -491,11 +501,10 @@ def train(
     options = TrainOptions(seeds, epochs, dataset, resolution, settings, full, output, device)
     console = _console()
     try:
-        trained = train_again(
-            run, trial, options, lambda line: console.print(line, style="dim", highlight=False)
-        )
+        trained = train_again(run, trial, options, lambda line: console.print(line, style="dim"))
     except KeyboardInterrupt:
-        raise StoppedError("interrupted: the same command goes on from the last epoch") from None
+        word = ended_by()[0]
+        raise StoppedError(f"{word}: the same command goes on from the last epoch") from None
     print_trained(trained)
 
 
@@ -538,7 +547,7 @@ def export(
     from invsearch.takeaway.rendering import print_exported
 
     picked = pick(run, trial)
-    with _console().status(f"exporting {picked.name}"):
+    with working(_console(), f"exporting {picked.name}"):
         done = export_network(picked, output, form=form, weights=weights, native=native)
     print_exported(done)
 
@@ -546,25 +555,38 @@ def export(
 def main() -> None:
     """Run the command line; every error is one line on standard error.
 
-    Exit codes: 0; 1 for a failed check; 2 for bad input; 130 when interrupted.
+    Exit codes: 0; 1 for a failed check; 2 for bad input; 130 when interrupted, 143 when terminated.
     """
-    code: object = None
+    with guarded_streams() as streams:
+        with sigterm_as_interrupt():
+            code = _run()
+        sys.stdout.flush()
+        if streams.lost is not None and not code and sys.argv[1:2] != ["run"]:
+            code = _fail(str(DiskError.of(streams.lost, "standard output", "written")), 2)
+    leave(code)
+
+
+def _run() -> int:
     try:
-        code = app(standalone_mode=False)
+        code: object = app(standalone_mode=False)
+    except StoppedError as error:
+        return _fail(str(error), ended_by()[1])
     except InvsearchError as error:
-        _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except typer.Exit as end:
         code = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        code = 130
+        return _fail(*ended_by())
     except typer.TyperException as error:
-        _fail(str(getattr(error, "format_message", error.__str__)()), 2)
-    leave(code if isinstance(code, int) else 0)
+        return _fail(str(getattr(error, "format_message", error.__str__)()), 2)
+    except OSError as error:
+        return _fail(str(DiskError.of(error)), 2)
+    return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"invsearch: {' '.join(message.split())}", file=sys.stderr)
-    leave(code)
+def _fail(message: str, code: int) -> int:
+    print(f"invsearch: {printable(' '.join(message.split()))}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

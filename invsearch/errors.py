@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CheckError",
+    "DiskError",
     "InputError",
     "InvsearchError",
     "NotHereError",
@@ -15,6 +16,9 @@ __all__ = [
     "TrialError",
     "nearest",
 ]
+
+
+_SHOWN = 200  # characters of a path: what is longer was no path, and would hide the reason
 
 
 class InvsearchError(Exception):
@@ -31,6 +35,26 @@ class InputError(InvsearchError):
 
 class NotHereError(InputError):
     """A file, a module or a data set that is named and is not at hand here."""
+
+
+class DiskError(InputError):
+    """What the system does not let us read or write: a full disk, a read-only mount, ..."""
+
+    @classmethod
+    def of(cls, error: OSError, path: object = None, deed: str = "", hint: str = "") -> DiskError:
+        """Return the one line about an error of the system.
+
+        Args:
+            error: What the system said.
+            path: What it is about; None for what the error names.
+            deed: What was not possible, such as ``written``.
+            hint: The way out.
+        """
+        named = str(error.filename or "" if path is None else path)
+        reason = error.strerror or str(error) or type(error).__name__
+        parts = [named if len(named) <= _SHOWN else f"{named[:_SHOWN]}..."] if named else []
+        parts += [f"cannot be {deed}"] if deed else []
+        return cls(": ".join([*parts, reason]) + (f"; {hint}" if hint else ""))
 
 
 class CheckError(InvsearchError):

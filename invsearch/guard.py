@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
 
-from invsearch.errors import InvsearchError
+from invsearch.errors import DiskError, InvsearchError
 from invsearch.failure import UserCodeError, describe_failure, traceback_of
 from invsearch.process_state import ProcessState
 
@@ -47,6 +47,7 @@ class Guard:
 
         Raises:
             UserCodeError: If it ended in any exception of its own.
+            DiskError: If the run's own files could not be written.
             BaseException: What :meth:`ours` or the handler of a signal raised meanwhile.
         """
         limit, process = sys.getrecursionlimit(), os.getpid()
@@ -63,6 +64,8 @@ class Guard:
         state.restore()
         if self._through is not None:
             raise self._through
+        if isinstance(caught, DiskError):  # the run's disk, not the trial, which is tried again
+            raise caught
         if caught is not None:
             ours = caught if isinstance(caught, InvsearchError) else None
             traceback = "" if ours else traceback_of(caught)  # ours say it all in their message

@@ -38,6 +38,7 @@ FLOORS = (
     "metrics",
     "value",
     "plugins",
+    "terminal",
     "atomic",
     "errors",
     "__init__",

@@ -125,7 +125,6 @@ class TrainedEvaluation:
         return Progress(trainer.epoch, trainer.done, metrics)
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._ready().save(folder / CHECKPOINT)
 
     def load(self, folder: Path) -> None:

@@ -281,5 +281,6 @@ def _parameters(
 
 
 def _are_settings(stages: object) -> bool:
-    listed = isinstance(stages, Sequence) and not isinstance(stages, str | bytes)
-    return listed and all(isinstance(stage, Mapping) for stage in stages)
+    if not isinstance(stages, Sequence) or isinstance(stages, str | bytes):
+        return False
+    return all(isinstance(stage, Mapping) for stage in stages)

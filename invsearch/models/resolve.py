@@ -151,7 +151,7 @@ def _blocks(
         count = values.get(f"stage{stage}.blocks")
         if count is not None:
             require(f"stage{stage}.blocks", count, _BLOCKS)
-            return count
+            return int(count)
         depth = values.get("depth", _CUSTOM)
         if depth != _CUSTOM:
             _require_depth(family, depth)

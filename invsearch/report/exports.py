@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from invsearch.errors import InputError
 from invsearch.runs import RunData, load_run
-from invsearch.runs.files import dump_json, write_atomic
+from invsearch.runs.files import dump_json
+from invsearch.runs.outputs import write_checked
 
 __all__ = ["write_csv", "write_json"]
 
@@ -59,9 +59,5 @@ def _plain(run: RunData) -> dict[str, Any]:
 
 
 def _write(output: Path, text: str) -> Path:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(output, text)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written: {error.strerror}") from None
+    write_checked(output, text)
     return output

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from invsearch.atomic import is_standard_output
 from invsearch.errors import InputError, nearest
 from invsearch.report.exports import write_csv, write_json
 from invsearch.report.page import Say, silent, write_report
 from invsearch.report.places import default_output
 from invsearch.report.plot.picture import write_png
 from invsearch.report.web.plotly_script import check_mode
+from invsearch.runs.outputs import check_output
 
 __all__ = ["FORMATS", "write"]
 
@@ -48,6 +50,10 @@ def write(
         )
     if plotlyjs and form != "html":
         raise InputError(f"--plotlyjs is about pages: it has no meaning with --format {form}")
+    if output is not None:
+        if is_standard_output(output) and (form == "png" or plotlyjs == "directory"):
+            raise InputError(f"-o {output}: several files are written, which need names")
+        check_output(output)  # before the work, not after it
     path = output or default_output(folders).with_suffix(f".{form}")
     if form in _DATA:
         return [_DATA[form](folders, path)]

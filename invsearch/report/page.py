@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from invsearch._version import __version__
-from invsearch.errors import InputError
 from invsearch.report import sections
 from invsearch.report.benchmarks import Benchmark
 from invsearch.report.blocks import Prose, Section
@@ -21,7 +20,7 @@ from invsearch.report.shown import PageMaterial, ShownRun
 from invsearch.report.web.assets import asset, script, template
 from invsearch.report.web.plotly_script import PlotlyMode, PlotlyScript, plotly_script, write_beside
 from invsearch.runs import RunData, load_run
-from invsearch.runs.files import write_atomic
+from invsearch.runs.outputs import write_checked
 
 __all__ = ["Say", "render", "silent", "write_report"]
 
@@ -51,7 +50,7 @@ def write_report(
     Args:
         run_paths: Folders of runs, or names under ``results/``; empty and failed runs give a page
             too.
-        output: The HTML file; its folder is made when missing.
+        output: The HTML file; its folder is made when missing. ``-`` is standard output.
         plotlyjs: Whether plotly.js is in the page (``inline``), in a file beside it (``directory``)
             or fetched when the page opens (``cdn``).
         paper: As all that follow but the last, see
@@ -71,13 +70,9 @@ def write_report(
     path = Path(output)
     material = PageMaterial(runs, paper, reproduction, benchmarks, contests)
     html = render(material, plotlyjs=plotlyjs, say=say)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, html)
-        if plotlyjs == "directory":
-            write_beside(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    write_checked(path, html)
+    if plotlyjs == "directory":
+        write_beside(path)
     return path
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from invsearch.report.text import span_seconds, start_of
 from invsearch.runs import RunData
+from invsearch.runs.mark import MARK
+from invsearch.terminal import as_argument
 
 __all__ = [
     "clock_rows",
@@ -36,7 +38,13 @@ def repeat_command(run: RunData) -> str:
     Trials, seed, executor and mode are those of the recorded command where it gave them, else the
     space file's. The folder's space file has every ``--set`` applied.
     """
-    return _command(run, f"{near(run.path)}-again")
+    return _command(run, as_argument(near(_again(run.path.resolve()))))
+
+
+def _again(path: Path) -> Path:
+    """The first folder beside a run that is free for another one."""
+    names = (f"{path.name}-again{number}" for number in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(place for place in map(path.with_name, names) if not place.exists())
 
 
 def resume_command(run: RunData) -> str:
@@ -47,7 +55,7 @@ def resume_command(run: RunData) -> str:
     planned = planned_trials(run)
     if not run.objectives or (bool(run.trials) if planned is None else _done(run) >= planned):
         return ""
-    return f"{_command(run, str(near(run.path)))} --resume"
+    return f"{_command(run, as_argument(near(run.path)))} --resume"
 
 
 def planned_trials(run: RunData) -> int | None:
@@ -67,7 +75,7 @@ def _given(run: RunData) -> list[str]:
 
 def _command(run: RunData, out: str) -> str:
     given = _given(run)
-    words = ["invsearch", "run", str(near(run.path) / "space.yaml"), "--out", out]
+    words = ["invsearch", "run", as_argument(near(run.path) / "space.yaml"), "--out", out]
     for option, key in (("--trials", "trials"), ("--seed", "seed"), ("--executor", "")):
         value = _option(given, option) or run.outline.search.get(key)
         words += [option, value] if value else []
@@ -102,6 +110,8 @@ def environment_rows(environment: Mapping[str, Any], prefix: str = "") -> list[t
     """Flatten ``environment.json`` into ``(name, value)`` rows."""
     rows: list[tuple[str, str]] = []
     for key, value in environment.items():
+        if not prefix and key in MARK:  # what makes the folder a run says nothing about the machine
+            continue
         if key == "command" and isinstance(value, list) and value:
             program = [] if Path(str(value[0])).name == "invsearch" else ["invsearch"]
             rows.append(("started by", shlex.join([*program, *map(str, value)])))

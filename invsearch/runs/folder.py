@@ -10,69 +10,22 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from invsearch.errors import InputError
+from invsearch.errors import DiskError, InputError
 from invsearch.metrics import Direction
 from invsearch.runs.columns import METRIC_COLUMNS, parameter_columns, tested
 from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import FrontMember, front
 from invsearch.runs.lines import LineFile, read_lines
 from invsearch.runs.lock import hold
-from invsearch.runs.outline import outline
+from invsearch.runs.mark import ENVIRONMENT, JOURNAL, LOCK, MARK, PARTS, check_place, check_schema
+from invsearch.runs.outline import is_mapping, outline
+from invsearch.runs.records import parse_replicate, parse_trial
 from invsearch.runs.replicates import Replicate, fold, with_tests
-from invsearch.runs.trial import SCHEMA, Origin, State, Trial
+from invsearch.runs.trial import Trial
 
 __all__ = ["RunFolder"]
-
-PARTS = (
-    "space.yaml",
-    "environment.json",
-    "study.journal",
-    "trials.jsonl",
-    "replicates.jsonl",
-    "tests.jsonl",
-    "front.csv",
-    "latency_table.json",
-    "checkpoints",
-    "errors",
-)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check_record(data: Any) -> None:
-    """Raise where a decoded line cannot be a trial or a replicate of this schema."""
-    if not isinstance(data, Mapping):
-        raise ValueError("not an object")
-    if data["schema"] != SCHEMA:
-        raise ValueError(f"schema {data['schema']!r} is not the {SCHEMA} that this version reads")
-    number = data["number"]
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise ValueError(f"the trial number {number!r} is not a whole number from 0")
-    for name, metric in data["metrics"].items():
-        if not _is_number(metric["value"]):
-            raise ValueError(f"the value of {name!r} is not a number: {metric['value']!r}")
-        for end in (metric.get("low"), metric.get("high")):
-            if end is not None and not _is_number(end):
-                raise ValueError(f"the interval of {name!r} is not made of numbers: {end!r}")
-
-
-def _parse_trial(data: Any) -> Trial:
-    _check_record(data)
-    for field, allowed in (("state", get_args(State)), ("origin", get_args(Origin))):
-        if data[field] not in allowed:
-            raise ValueError(f"{field} is {data[field]!r}, not one of {', '.join(allowed)}")
-    if not all(_is_number(value) for value in data["constraints"].values()):
-        raise ValueError("a constraint is not a number")
-    return Trial.from_json(data)
-
-
-def _parse_replicate(data: Any) -> Replicate:
-    _check_record(data)
-    return Replicate.from_json(data)
 
 
 class RunFolder:
@@ -102,11 +55,11 @@ class RunFolder:
 
     @property
     def environment_path(self) -> Path:
-        return self.path / "environment.json"
+        return self.path / ENVIRONMENT
 
     @property
     def study_path(self) -> Path:
-        return self.path / "study.journal"
+        return self.path / JOURNAL
 
     @property
     def trials_path(self) -> Path:
@@ -157,7 +110,7 @@ class RunFolder:
         Raises:
             InputError: On entering, if another process holds it; it names that process's id.
         """
-        return hold(self.path / ".lock", elsewhere=elsewhere)
+        return hold(self.path / LOCK, elsewhere=elsewhere)
 
     def create(
         self,
@@ -177,9 +130,10 @@ class RunFolder:
             command: The arguments of the command that started the run, for the report.
 
         Raises:
-            InputError: If the folder holds trials of another space text.
+            InputError: If the folder holds trials of another space text, or files of others.
             ValueError: If the text and the resolved space disagree.
         """
+        check_place(self.path)
         _check_agreement(space_text, resolved)
         if self.holds_trials and self.space_path.exists() and self.space_text() != space_text:
             raise InputError(
@@ -208,7 +162,7 @@ class RunFolder:
             }
         if command:
             known["command"] = list(command)
-        write_atomic(self.environment_path, dump_json(known, indent=2) + "\n")
+        write_atomic(self.environment_path, dump_json({**MARK, **known}, indent=2) + "\n")
 
     def note_end(self, reason: str | None) -> None:
         """Keep in ``environment.json`` why the search ended before its budget was spent, if so."""
@@ -219,33 +173,61 @@ class RunFolder:
             )
 
     def environment(self) -> dict[str, Any]:
-        """Return ``environment.json``; empty where it is missing or was never finished."""
-        try:
-            data = json.loads(self.environment_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        """Return ``environment.json``; empty where it is missing or has nothing in it.
+
+        Raises:
+            InputError: If it is damaged, or a newer version's.
+        """
+        path = self.environment_path
+        raw = _content(path)
+        if not raw.strip():
             return {}
-        return data if isinstance(data, dict) else {}
+        try:
+            data = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            where = f"{path}:{getattr(error, 'lineno', 1)}"
+            raise InputError(f"{where}: not JSON ({_reason(error)}); {_RESTORE}") from None
+        if not isinstance(data, dict):
+            raise InputError(f"{path}:1: not an object; {_RESTORE}")
+        check_schema(data.get("schema"), MARK["schema"], path)
+        return data
 
     def space_text(self) -> str:
-        """Return the space file's text; empty where it is missing."""
+        """Return the space file's text; empty where it is missing.
+
+        Raises:
+            InputError: If it is no text, or no mapping in YAML.
+        """
+        path = self.space_path
+        raw = _content(path)
         try:
-            return self.space_path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.space_path}: cannot be read: {error}") from None
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            raise InputError(f"{path}:{line}: cannot be read: not UTF-8 text; {_RESTORE}") from None
+        if not is_mapping(text):
+            raise InputError(f"{path}:1: cannot be read: not a space file; {_RESTORE}")
+        return text
 
     def _read_trials(self) -> LineFile[Trial]:
         seen: dict[int, int] = {}
 
         def parse(data: Any) -> Trial:
-            trial = _parse_trial(data)
+            trial = parse_trial(data)
             if trial.number in seen:
                 raise ValueError(f"trial {trial.number} is already on line {seen[trial.number]}")
             seen[trial.number] = len(seen) + 1
             return trial
 
         return read_lines(self.trials_path, parse)
+
+    def logged(self) -> list[Trial]:
+        """Return every line of the log as it was written, replicates left aside.
+
+        Raises:
+            InputError: If the log is damaged other than in its last line.
+        """
+        return list(self._read_trials().records)
 
     def trials(self) -> list[Trial]:
         """Return every logged trial in the order of the log, replicates folded in.
@@ -254,7 +236,7 @@ class RunFolder:
             InputError: If a log is damaged other than in its last line.
         """
         log = self._read_trials()
-        replicates = read_lines(self.replicates_path, _parse_replicate)
+        replicates = read_lines(self.replicates_path, parse_replicate)
         self.notices = [notice for notice in (log.notice, replicates.notice) if notice]
         by_number: dict[int, list[Replicate]] = {}
         for replicate in replicates.records:
@@ -263,18 +245,18 @@ class RunFolder:
 
     def replicates(self) -> list[Replicate]:
         """Return every logged replicate in the order of the log."""
-        return list(read_lines(self.replicates_path, _parse_replicate).records)
+        return list(read_lines(self.replicates_path, parse_replicate).records)
 
     def tests(self) -> list[Replicate]:
         """Return what is known on the test set: a line for each training that was judged there.
 
         Nothing that decides a search reads it.
         """
-        return list(read_lines(self.tests_path, _parse_replicate).records)
+        return list(read_lines(self.tests_path, parse_replicate).records)
 
     def append_test(self, test: Replicate) -> None:
         """Log durably how one training did on the test set."""
-        _cut(self.tests_path, read_lines(self.tests_path, _parse_replicate))
+        _cut(self.tests_path, read_lines(self.tests_path, parse_replicate))
         append_lines(self.tests_path, dump_json(test.to_json()))
 
     def append_trials(self, trials: Sequence[Trial]) -> None:
@@ -300,7 +282,7 @@ class RunFolder:
 
     def append_replicate(self, replicate: Replicate) -> None:
         """Log one replicate durably; :meth:`trials` folds it into its trial's metrics."""
-        _cut(self.replicates_path, read_lines(self.replicates_path, _parse_replicate))
+        _cut(self.replicates_path, read_lines(self.replicates_path, parse_replicate))
         append_lines(self.replicates_path, dump_json(replicate.to_json()))
 
     def write_front(
@@ -327,6 +309,23 @@ class RunFolder:
         judged = {trial.number: trial for trial in with_tests(trials, self.tests())}
         write_atomic(self.front_path, _front_csv(members, judged, objectives))
         return members
+
+
+# What is missing is written anew; what is damaged may be somebody's work, or tell what happened.
+_RESTORE = "restore it, or remove it and resume the run, which writes it again"
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise DiskError.of(error, path, "read") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "msg", None) or "nested too deeply or not UTF-8 text"
 
 
 def _cut(path: Path, log: LineFile[Any]) -> None:

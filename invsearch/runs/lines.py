@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
-from invsearch.errors import InputError
+from invsearch.errors import DiskError, InputError
+from invsearch.runs.mark import check_schema
+from invsearch.runs.records import NewerError
+from invsearch.runs.trial import SCHEMA
 
 __all__ = ["LineFile", "read_lines"]
 
@@ -35,7 +38,10 @@ def _no_constant(text: str) -> NoReturn:
 
 
 def _decode(raw: bytes) -> Any:
-    return json.loads(raw.decode(), parse_constant=_no_constant)
+    try:
+        return json.loads(raw.decode(), parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _damage(path: Path, line: int, why: str) -> InputError:
@@ -60,12 +66,13 @@ def read_lines(path: Path, parse: Callable[[Any], T]) -> LineFile[T]:
         The records and what was dropped.
 
     Raises:
-        InputError: If a line other than a torn last one cannot be read; it names path and line.
+        InputError: If a line other than a torn last one cannot be read, or a newer version wrote
+            it; it names path and line.
     """
     try:
         raw_lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DiskError.of(error, path, "read") from None
     tail = raw_lines.pop()
     records: list[T] = []
     sound = 0
@@ -80,6 +87,8 @@ def read_lines(path: Path, parse: Callable[[Any], T]) -> LineFile[T]:
             raise _damage(path, index, f"not a line of JSON ({error})") from None
         try:
             records.append(parse(data))
+        except NewerError as error:
+            check_schema(error.args[0], SCHEMA, f"{path}:{index}")
         except KeyError as error:
             raise _damage(path, index, f"the field {error} is missing") from None
         except (ValueError, TypeError, AttributeError) as error:

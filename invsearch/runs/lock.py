@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from invsearch.errors import InputError
+from invsearch.errors import DiskError, InputError
 
 __all__ = ["hold"]
 
@@ -49,6 +49,13 @@ def _acquire(descriptor: int, path: Path, elsewhere: bool) -> None:
         raise InputError(f"{path.parent} cannot be locked: {error.strerror}{choose}") from None
 
 
+def _sign(descriptor: int) -> None:
+    """Say who holds the lock; on a full disk nobody can, and the lock holds all the same."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+
 @contextlib.contextmanager
 def hold(path: Path, *, elsewhere: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a ``with`` block.
@@ -60,19 +67,24 @@ def hold(path: Path, *, elsewhere: bool = True) -> Iterator[None]:
 
     Raises:
         InputError: If another process holds it; it names that process's id.
+        DiskError: If the folder or the file cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    choose = "choose another folder with --out" if elsewhere else ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise DiskError.of(error, path.parent, "written", choose) from None
     _held.add(descriptor)
     try:
         _acquire(descriptor, path, elsewhere)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        _sign(descriptor)
         try:
             yield
         finally:
-            if descriptor in _held:
-                os.ftruncate(descriptor, 0)
+            with contextlib.suppress(OSError):
+                if descriptor in _held:
+                    os.ftruncate(descriptor, 0)
     finally:
         if descriptor in _held:  # not in a forked child
             _held.remove(descriptor)

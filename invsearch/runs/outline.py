@@ -11,7 +11,7 @@ import yaml
 
 from invsearch.metrics import Direction
 
-__all__ = ["SpaceOutline", "outline"]
+__all__ = ["SpaceOutline", "is_mapping", "outline"]
 
 # as in space/yaml_file.py
 _SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
@@ -64,6 +64,15 @@ def _texts(section: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, value in section.items() if isinstance(value, str)}
 
 
+def is_mapping(text: str) -> bool:
+    """Whether a text is a YAML mapping, as every space file is; so is one that says nothing."""
+    try:
+        data = yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError):
+        return False
+    return data is None or data == "" or isinstance(data, Mapping)
+
+
 def outline(text: str) -> SpaceOutline:
     """Read the outline of a space file that was checked when its run was made.
 
@@ -79,7 +88,7 @@ def outline(text: str) -> SpaceOutline:
     """
     try:
         data = yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return SpaceOutline()
     if not isinstance(data, Mapping):
         return SpaceOutline()

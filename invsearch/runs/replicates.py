@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from invsearch.metrics import Metric
@@ -73,9 +74,15 @@ def _mean(first: Metric, further: Sequence[Metric]) -> Metric:
     return replace(first, value=mean, low=mean - half, high=mean + half, n=n)
 
 
+def _kind(metric: Metric) -> tuple[object, ...]:
+    """What two values must share to be of one quantity; a data set may have moved meanwhile."""
+    spent = metric.fidelity
+    return metric.source, spent and replace(spent, dataset=Path(spent.dataset).name)
+
+
 def _adds_to(own: Metric, further: Metric) -> bool:
     """Whether a further seed's metric tells anything about the trial's."""
-    if (own.source, own.fidelity) != (further.source, further.fidelity):
+    if _kind(own) != _kind(further):
         return False
     ends = (own.value, own.low, own.high)
     return own.source != "evaluated" or ends != (further.value, further.low, further.high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -27,7 +28,9 @@ _SHORTENED = 1e4  # four digits take no more room than three and a letter
 
 
 class LiveView:
-    """Shows a session while it runs; plain lines where the output is no terminal.
+    """Shows a session while it runs; plain lines where the output is no terminal that can move.
+
+    Nothing that happens here ends a search: what cannot be shown is left out.
 
     Args:
         console: Where to show it; standard error, so that standard output stays free.
@@ -40,13 +43,15 @@ class LiveView:
         self._session: Session | None = None
         self._told = 0
         self._members: tuple[int, list[FrontMember]] = (-1, [])
+        self._moves = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=2, transient=True
+            console=console, get_renderable=self._shown, refresh_per_second=2, transient=True
         )
 
     def __enter__(self) -> LiveView:
-        if self._console.is_terminal:
-            self._live.start()
+        if self._moves:
+            with suppress(Exception):
+                self._live.start()
         return self
 
     def __exit__(
@@ -55,17 +60,29 @@ class LiveView:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        with suppress(Exception):
+            self._live.stop()
 
     def update(self, session: Session) -> None:
         """Take in a change of the session."""
+        with suppress(Exception):
+            self._tell(session)
+
+    def _tell(self, session: Session) -> None:
         if self._session is None:
             self._told = session.resumed
         self._session = session
-        for trial in session.trials[self._told :]:
-            if trial.state == "failed" or not self._console.is_terminal:
-                self._console.print(_line(trial, session), highlight=False, soft_wrap=True)
-        self._told = len(session.trials)
+        new = session.trials[self._told :]
+        self._told = len(session.trials)  # first: a line that cannot be shown is not tried again
+        for trial in new:
+            if trial.state == "failed" or not self._moves:
+                self._console.print(_line(trial, session), soft_wrap=True)
+
+    def _shown(self) -> RenderableType:
+        try:
+            return self._render()
+        except Exception:
+            return Text("")
 
     def _render(self) -> RenderableType:
         session = self._session
@@ -89,12 +106,11 @@ def front_table(
     table = Table(title=f"front ({len(members)})", title_justify="left", box=None, padding=(0, 2))
     table.add_column("trial", justify="right", no_wrap=True)
     for name, direction in objectives.items():
-        table.add_column(
-            f"{name} {'↓' if direction == 'minimize' else '↑'}", justify="right", no_wrap=True
-        )
+        arrow = "↓" if direction == "minimize" else "↑"
+        table.add_column(Text(f"{name} {arrow}"), justify="right", no_wrap=True)
     tests = tested(objectives, [member.trial for member in members])
     for name in tests:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     table.add_column("stays", justify="right", no_wrap=True)
     table.add_column("architecture")
     for member in members[:rows]:

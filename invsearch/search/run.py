@@ -9,12 +9,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from invsearch.errors import InputError
+from invsearch.errors import DiskError, InputError
 from invsearch.plugins import EXECUTORS, STRATEGIES
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
 from invsearch.problem.ranges import check_feasible
 from invsearch.runs import RunFolder, describe
+from invsearch.runs.files import write_atomic
+from invsearch.runs.keep import keep_sources
+from invsearch.runs.load import RESULTS
+from invsearch.runs.mark import check_place
+from invsearch.search.agreement import check_agreement
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.final import judge_front
 from invsearch.search.limits import Limits
@@ -23,7 +28,7 @@ from invsearch.search.session import Session
 from invsearch.search.strategies import Strategy
 from invsearch.space import SpaceFile
 
-__all__ = ["AUTO", "RunOptions", "run_search"]
+__all__ = ["AUTO", "RunOptions", "default_folder", "run_search"]
 
 AUTO = "auto"
 DETERMINISTIC_BATCH = 4  # a laptop's cores; the machine's own would make runs depend on it
@@ -55,6 +60,11 @@ class RunOptions:
     command: Sequence[str] = ()
 
 
+def default_folder(out: Path | None, slug: str) -> Path:
+    """Return where a run goes: where the user says, or under ``results/``."""
+    return out or RESULTS / slug
+
+
 def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> RunFolder:
     """Search a space and leave a run folder.
 
@@ -70,16 +80,29 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         InputError: If the space, the folder, an evaluator or the cluster cannot be used.
         KeyboardInterrupt: If the search was interrupted; ``resume`` goes on.
     """
+    folder = RunFolder(default_folder(options.out, space_file.slug))
+    check_place(folder.path)
     problem = problem_of(space_file)
     _check_strategy(problem)
     problem.check()
     check_feasible(problem)
-    folder = RunFolder(options.out or Path("results") / space_file.slug)
     _check_folder(folder, options, console)
+    for notice in space_file.notices:
+        console.print(notice, soft_wrap=True)
+    try:
+        _search(problem, folder, options, console)
+    except OSError as error:
+        hint = "the same command with --resume goes on when that is mended"
+        raise DiskError.of(error, error.filename or folder.path, "written", hint) from error
+    return folder
+
+
+def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: Console) -> None:
+    space_file = problem.file
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
-        environment = _open_folder(folder, space_file, options)
-        problem.prepare(folder, lambda text: console.print(text, soft_wrap=True, highlight=False))
+        environment = _open_folder(folder, space_file, options, console)
+        problem.prepare(folder, lambda text: console.print(text, soft_wrap=True))
         view = LiveView(console, space_file.name)
         workers = _workers(problem, options, stack)
         deterministic = options.deterministic or space_file.search.deterministic
@@ -111,7 +134,6 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
             session.derive_front()
             raise
         _conclude(session, console)
-    return folder
 
 
 def _limits(space_file: SpaceFile, options: RunOptions) -> Limits:
@@ -146,8 +168,6 @@ def _check_strategy(problem: Problem) -> None:
 
 
 def _check_folder(folder: RunFolder, options: RunOptions, console: Console) -> None:
-    if folder.path.exists() and not folder.path.is_dir():
-        raise InputError(f"{folder.path} is a file: choose a folder with --out")
     if options.resume:
         if not folder.exists or folder.half_made:
             state = "half-made" if folder.exists else "missing"
@@ -160,9 +180,17 @@ def _check_folder(folder: RunFolder, options: RunOptions, console: Console) -> N
         )
 
 
-def _open_folder(folder: RunFolder, space_file: SpaceFile, options: RunOptions) -> str:
+def _open_folder(
+    folder: RunFolder, space_file: SpaceFile, options: RunOptions, console: Console
+) -> str:
     environment = describe()
     if folder.study_path.exists():
+        check_agreement(folder)
+        if not folder.space_text().strip():
+            console.print(f"{folder.space_path} was gone: written anew from {space_file.path}")
+            write_atomic(folder.space_path, space_file.text)
+        if not folder.environment():
+            console.print(f"{folder.environment_path} was gone: it knows this machine alone now")
         folder.add_environment(environment, command=options.command)
     elif folder.holds_trials:
         raise InputError(
@@ -171,6 +199,7 @@ def _open_folder(folder: RunFolder, space_file: SpaceFile, options: RunOptions) 
         )
     else:
         folder.create(space_file.text, environment=environment, command=options.command)
+    keep_sources(folder.path, space_file)
     return str(environment["id"])
 
 

@@ -341,10 +341,10 @@ class Session:
             self._refresh_front()
 
     def _flush(self) -> None:
-        """Write the study first, then the log."""
-        self._study.flush()
-        self.folder.append_trials(self._unlogged)
-        self._unlogged.clear()
+        """Write the study first, then the log, which is never ahead of it."""
+        waiting = self._study.flush()
+        self.folder.append_trials([one for one in self._unlogged if one.number not in waiting])
+        self._unlogged = [one for one in self._unlogged if one.number in waiting]
 
     def _mend_log(self) -> None:
         """Append to trials.jsonl what the study knows and a kill kept from it."""

@@ -28,6 +28,7 @@ from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial, 
 from invsearch.search.seeds import derive_seed
 from invsearch.search.strategies import Strategy
 from invsearch.space.architecture import Architecture
+from invsearch.space.load import without_places
 
 __all__ = ["Proposal", "SearchStudy"]
 
@@ -100,14 +101,20 @@ class SearchStudy:
         """The number of the next new trial."""
         return self._next_number
 
-    def flush(self) -> None:
-        """Write what was buffered to the journal, up to the first trial that has not ended."""
-        if self._study is not self._journal:
-            unwritten = self._study.get_trials(deepcopy=False)[self._written :]
-            ended = list(itertools.takewhile(lambda trial: trial.state.is_finished(), unwritten))
-            with self._file.one_sync():
-                self._journal.add_trials(ended)
-            self._written += len(ended)
+    def flush(self) -> set[int]:
+        """Write what was buffered to the journal, up to the first trial that has not ended.
+
+        Returns:
+            The numbers of the trials that are still to be written: they must not be logged yet.
+        """
+        if self._study is self._journal:
+            return set()
+        unwritten = self._study.get_trials(deepcopy=False)[self._written :]
+        ended = list(itertools.takewhile(lambda trial: trial.state.is_finished(), unwritten))
+        with self._file.one_sync():
+            self._journal.add_trials(ended)
+        self._written += len(ended)
+        return {trial.user_attrs.get("number", -1) for trial in unwritten[len(ended) :]}
 
     def enqueue_baselines(self, baselines: Mapping[str, Architecture]) -> None:
         """Queue named architectures, each at most once in the life of the run."""
@@ -190,6 +197,7 @@ class SearchStudy:
         if old is None:
             self._journal.set_user_attr("space", new)
             return
+        old, new = without_places(old), without_places(new)
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if changed:
             raise InputError(

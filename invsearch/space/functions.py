@@ -25,7 +25,7 @@ def import_function(reference: str, search_paths: Iterable[str | Path] = ()) -> 
 
     Args:
         reference: The function.
-        search_paths: Folders to look in before those of ``sys.path``, to which they are added.
+        search_paths: Folders to look in before those of ``sys.path``, at whose front they are put.
 
     Raises:
         InputError: In one line, if there is no such function or its module cannot be imported.
@@ -78,9 +78,8 @@ def _located(reference: str, folder: Path) -> str:
 
 
 def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -> ModuleType:
-    for folder in reversed([str(Path(path).resolve()) for path in search_paths]):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+    first = [str(Path(path).resolve()) for path in search_paths]
+    sys.path[:] = [*first, *(place for place in sys.path if place not in first)]
     importlib.invalidate_caches()
     try:
         return _imported(lambda: importlib.import_module(name))
@@ -89,9 +88,12 @@ def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -
 
 
 def _import_file(path: Path, reason: str) -> None:
-    name = f"invsearch_operators_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    # by content, not by path: the copy that a run keeps registers the same operators
+    name = f"invsearch_operators_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
     if name in sys.modules:
         return
+    if str(path.parent) not in sys.path:  # last: what it imports beside it, and nothing else's
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     loader = spec.loader

@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -30,11 +30,12 @@ from invsearch.space.schema import (
     Sections,
     Timing,
 )
+from invsearch.space.sources import KeptSources
 from invsearch.space.space import Space
 from invsearch.space.validation import validate
 from invsearch.space.yaml_file import Document, dump, parse
 
-__all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug"]
+__all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug", "without_places"]
 
 TimingT = TypeVar("TimingT", bound=Timing)
 _TABLE = {"table": True}
@@ -68,6 +69,7 @@ class SpaceFile:
         path: The file.
         text: Its text; overrides are applied.
         search_paths: Folders in which modules that the file names are looked for first.
+        notices: What a user should know about the files it names, in words.
     """
 
     name: str
@@ -85,6 +87,7 @@ class SpaceFile:
     path: Path
     text: str
     search_paths: tuple[str, ...]
+    notices: tuple[str, ...] = ()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -110,8 +113,8 @@ class SpaceFile:
         """What two runs must share for their trials to be comparable, as plain data.
 
         The name, the search, the latency table, the device that trains and the cluster are left
-        out, and the folder of named data: they may change when a run is resumed. A trained metric's
-        fidelity has its precision.
+        out: they may change when a run is resumed. A trained metric's fidelity has its precision.
+        Files and folders have their names alone: a run and its data may move.
         """
         data: dict[str, Any] = {
             "objectives": dict(self.objectives),
@@ -122,7 +125,7 @@ class SpaceFile:
             "space": self.space.to_json(),
             "evaluator": self.evaluator,
             "costs": self.costs,
-            "operators": [Path(reference).name for reference in self.operators],
+            "operators": [Path(one).name for one in (self.model.operators if self.model else ())],
         }
         for key in ("accuracy", "latency"):
             section = getattr(self, key)
@@ -130,15 +133,37 @@ class SpaceFile:
             data[key] = section and section.model_dump(mode="json", exclude=exclude)
         if self.accuracy is not None and self.accuracy.precision == "auto":
             data["accuracy"]["precision"] = "fp32"  # as runs had it when there was no other default
-        return data
+        return without_places(data)
 
 
-def load_space_file(path_or_name: str | Path, overrides: Sequence[str] = ()) -> SpaceFile:
+def without_places(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity, which versions before may have written, with the data set's name alone.
+
+    Args:
+        identity: What :meth:`SpaceFile.identity` returned, maybe through JSON.
+    """
+    accuracy = identity.get("accuracy")
+    if not accuracy or not isinstance(accuracy.get("dataset"), str):
+        return dict(identity)
+    return {**identity, "accuracy": {**accuracy, "dataset": Path(accuracy["dataset"]).name}}
+
+
+def load_space_file(
+    path_or_name: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    run: Callable[[str], Path] | None = None,
+) -> SpaceFile:
     """Read and check a space file.
+
+    What it names is looked for beside it and in the current folder. The copy of a space file in a
+    run folder finds what the run kept of that.
 
     Args:
         path_or_name: A path, or the name of a shipped space; a file that exists wins.
         overrides: ``a.b=c`` each, validated like the file.
+        run: From the slug of the file's name to the folder of a run that is to go on: it goes on
+            with the files that it kept.
 
     Raises:
         InputError: In one line, with file, line and column, the value and what is allowed.
@@ -156,7 +181,7 @@ def load_space_file(path_or_name: str | Path, overrides: Sequence[str] = ()) -> 
     if overrides:
         given = " ".join(f"--set {override!r}" for override in overrides)
         text = f"# {path.name} with {given}\n{dump(document.value)}"
-    return _build(document, Path(str(path)), text)
+    return _build(document, Path(str(path)), text, run)
 
 
 def shipped_spaces() -> dict[str, Traversable]:
@@ -205,14 +230,23 @@ def _read(path: Traversable, label: str) -> str:
         raise InputError(f"{label}:{line}:{column}: not UTF-8 text ({error.reason})") from None
 
 
-def _build(document: Document, path: Path, text: str) -> SpaceFile:
+def _build(
+    document: Document, path: Path, text: str, run: Callable[[str], Path] | None
+) -> SpaceFile:
     sections = validate(Sections, document)
     check_sections(document, sections)
     check_metrics(document, sections)
     folder = path.resolve().parent
-    search_paths = (str(folder), str(Path.cwd()))
-    operators = _operators(document, sections, folder, search_paths)
-    accuracy = _accuracy(document, sections, folder)
+    kept = KeptSources.read(folder)
+    if kept is None and run is not None:
+        kept = KeptSources.read(run(slug(sections.name)))
+    if kept is not None:
+        kept.check()
+    search_paths = tuple(
+        dict.fromkeys([*(kept.search_paths if kept else ()), str(folder), str(Path.cwd())])
+    )
+    operators = _operators(document, sections, folder, search_paths, kept)
+    accuracy = _accuracy(document, sections, folder, kept)
     space = _space(document, sections)
     check_space(document, sections, space)
     latency = _latency(sections, folder)
@@ -227,21 +261,36 @@ def _build(document: Document, path: Path, text: str) -> SpaceFile:
         operators=operators,
         accuracy=accuracy,
         latency=latency,
-        search=sections.search,
+        search=_search(sections, kept),
         cluster=sections.cluster,
         path=path,
         text=text,
         search_paths=search_paths,
+        notices=_notices(kept),
     )
 
 
+def _notices(kept: KeptSources | None) -> tuple[str, ...]:
+    changed = kept.changed() if kept else []
+    if kept is None or not changed:
+        return ()
+    names = ", ".join(map(str, changed))
+    have = "have" if len(changed) > 1 else "has"
+    return (f"{names} {have} changed since the run began: the copies in {kept.folder} are used",)
+
+
 def _operators(
-    document: Document, sections: Sections, folder: Path, search_paths: Iterable[str]
+    document: Document,
+    sections: Sections,
+    folder: Path,
+    search_paths: Iterable[str],
+    kept: KeptSources | None,
 ) -> tuple[str, ...]:
     located: tuple[str, ...] = ()
     for index, reference in enumerate(sections.model.operators if sections.model else ()):
         try:
-            one = locate_operators([reference], folder)
+            own = kept.operator(str(reference)) if kept else None
+            one = (str(own),) if own else locate_operators([reference], folder)
             import_operators(one, tuple(search_paths))
         except InputError as error:
             raise document.error(("model", "operators", index), str(error)) from error
@@ -249,7 +298,9 @@ def _operators(
     return located
 
 
-def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy | None:
+def _accuracy(
+    document: Document, sections: Sections, folder: Path, kept: KeptSources | None
+) -> Accuracy | None:
     if sections.model is None or not (sections.accuracy or needs(sections, "accuracy")):
         return None
     accuracy = sections.accuracy or Accuracy()
@@ -258,10 +309,12 @@ def _accuracy(document: Document, sections: Sections, folder: Path) -> Accuracy 
     from invsearch.data import resolve_dataset
 
     given = accuracy.folder
+    found = kept.place(accuracy.dataset) if kept else None
+    found = found or _beside(folder, accuracy.dataset)
     place = None if given is None else str(_beside(folder, given) or Path(given).expanduser())
     _reach(str(folder), str(Path.cwd()))
     try:
-        dataset = resolve_dataset(str(_beside(folder, accuracy.dataset) or accuracy.dataset), place)
+        dataset = resolve_dataset(str(found or accuracy.dataset), place)
     except InputError as error:
         raise document.error(("accuracy", "dataset"), str(error)) from error
     place = place and str(Path(place).resolve())
@@ -295,6 +348,15 @@ def _with_table(timing: TimingT, folder: Path) -> TimingT:
     if not isinstance(timing.table, str):
         return timing
     return timing.model_copy(update={"table": str(folder / timing.table)})
+
+
+def _search(sections: Sections, kept: KeptSources | None) -> Search:
+    """The search, with the earlier runs it starts from where they are now."""
+    earlier = sections.search.warm_start
+    if kept is None or not earlier:
+        return sections.search
+    found = [str(kept.place(name) or name) for name in earlier]
+    return sections.search.model_copy(update={"warm_start": type(earlier)(found)})
 
 
 def _space(document: Document, sections: Sections) -> Space:

@@ -19,6 +19,7 @@ from torch.export import ExportedProgram
 from invsearch.errors import CheckError, InputError, nearest
 from invsearch.models import build
 from invsearch.runs.files import dump_json
+from invsearch.runs.outputs import check_output
 from invsearch.takeaway.pick import Pick
 from invsearch.takeaway.portable import foreign_operators, trace
 from invsearch.takeaway.saved import CONFIG, SavedNetwork, config_of, write_bytes
@@ -72,6 +73,7 @@ def export(
     form = _format(output, form)
     if output.is_dir():
         raise InputError(f"-o {output} is a folder: name a file, such as {output}/network.pt2")
+    check_output(output)
     if native and form != "torch":
         raise InputError(f"--native is for --format torch, not {form}")
     if form == "onnx":

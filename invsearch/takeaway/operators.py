@@ -11,6 +11,7 @@ from invsearch.errors import InputError
 from invsearch.models import NetworkSpec
 from invsearch.runs import RunFolder
 from invsearch.space.functions import import_operators
+from invsearch.space.sources import KeptSources
 from invsearch.space.yaml_file import parse
 
 __all__ = ["operator_overrides", "require_operators"]
@@ -19,8 +20,9 @@ __all__ = ["operator_overrides", "require_operators"]
 def operator_overrides(folder: RunFolder) -> list[str]:
     """``--set`` for a run's copy of its space file: operator files as absolute paths.
 
-    A space file names them relative to itself, and the copy in the run folder lies elsewhere. They
-    are looked for in the run folder, in the current folder, and where the search was started.
+    A space file names them relative to itself, and the copy in the run folder lies elsewhere. A run
+    keeps copies of them, which are found without this; those of a version before are looked for in
+    the run folder, in the current folder, and where the search was started.
 
     Raises:
         InputError: If a file is in none of them.
@@ -28,7 +30,8 @@ def operator_overrides(folder: RunFolder) -> list[str]:
     value = parse(folder.space_text(), str(folder.space_path)).value
     model = value.get("model") if isinstance(value, dict) else None
     references = model.get("operators") if isinstance(model, dict) else None
-    if not isinstance(references, list):
+    kept = KeptSources.read(folder.path)
+    if not isinstance(references, list) or (kept is not None and kept.operators):
         return []
     places = _places(folder)
     located = [_locate(str(reference), places) for reference in references]

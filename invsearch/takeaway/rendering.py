@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from invsearch.atomic import is_standard_output
 from invsearch.metrics import KNOWN_METRICS, Metric, base_metric
 from invsearch.report.text import counted_noun, display, fidelity, interval
 from invsearch.takeaway.device_table import ReadTable, TablePair, compare_tables
@@ -17,6 +18,7 @@ from invsearch.takeaway.evaluate import Evaluated
 from invsearch.takeaway.export import Exported
 from invsearch.takeaway.remeasure import Remeasured
 from invsearch.takeaway.train import TrainedTrial
+from invsearch.terminal import make_console
 
 __all__ = [
     "metric_table", "print_evaluated", "print_exported", "print_measured", "print_tables",
@@ -104,6 +106,8 @@ def print_evaluated(found: Evaluated, name: str) -> None:
 
 def print_exported(done: Exported) -> None:
     """Print what was written, and what loading it needs."""
+    if is_standard_output(done.path):
+        return
     console, config = _console(), done.config
     state = "untrained" if config["training"] is None else "trained"
     shape = " x ".join(map(str, ["batch", *config["input_shape"][1:]]))
@@ -117,11 +121,11 @@ def print_exported(done: Exported) -> None:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    return make_console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def _line(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(text, soft_wrap=True)
 
 
 def metric_table(metrics: Mapping[str, Metric], title: str = "") -> Table:

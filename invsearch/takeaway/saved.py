@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from invsearch import cost
-from invsearch.atomic import write_atomic
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec, build
 from invsearch.models.official import read_checkpoint
 from invsearch.runs.files import dump_json
+from invsearch.runs.outputs import write_checked
 from invsearch.takeaway.operators import require_operators
 from invsearch.takeaway.pick import Pick
 
@@ -155,7 +155,6 @@ def save_network(folder: Path, config: Mapping[str, Any], weights: Mapping[str, 
     """Write the weights, then the config: a folder with a config is whole."""
     from safetensors.torch import save
 
-    folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / WEIGHTS, save(dict(weights), {"format": "pt"}))
     write_bytes(folder / CONFIG, (dump_json(config, indent=2) + "\n").encode())
 
@@ -164,13 +163,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replace a whole file; its folder is made where it is missing.
 
     Raises:
-        InputError: If it cannot be written.
+        InputError: If it cannot be written, or is a part of a run.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    write_checked(path, data)
 
 
 def _missing(path: Path) -> str:

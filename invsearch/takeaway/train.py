@@ -218,7 +218,9 @@ def _already(target: Path, job: Job) -> SavedNetwork | None:
     """The training that a folder holds, if it is this one."""
     if not (target / CONFIG).exists():
         inside = [path.name for path in target.iterdir()] if target.is_dir() else []
-        foreign = [name for name in inside if name not in (CHECKPOINT, WEIGHTS) and name[0] != "."]
+        # weights without a checkpoint are not what a kill leaves of a training
+        ours = (CHECKPOINT, WEIGHTS) if CHECKPOINT in inside else ()
+        foreign = [name for name in inside if name not in ours and name[0] != "."]
         if foreign:
             raise InputError(f"{target} holds other files: choose another folder with -o")
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invsearch.atomic import replacing
-from invsearch.errors import InputError
+from invsearch.atomic import write_atomic
+from invsearch.errors import DiskError, InputError
 
 __all__ = ["read_checkpoint", "read_weights", "write_checkpoint", "write_weights"]
 
@@ -23,12 +24,17 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     Args:
         weights: Contiguous tensors on the CPU.
         path: Its folder is made where it is missing.
+
+    Raises:
+        DiskError: If it cannot be written: no fault of the training.
     """
     from safetensors.torch import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(save(dict(weights)))
+    try:
+        write_atomic(path, save(dict(weights)))
+    except OSError as error:
+        raise DiskError.of(error, path, "written") from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -52,10 +58,17 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     Args:
         state: Tensors, numbers and strings in dicts and lists.
         path: Its folder is made where it is missing.
+
+    Raises:
+        DiskError: If it cannot be written: no fault of the training.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        torch.save(state, file)
+    buffer = io.BytesIO()  # torch reports what a file refuses as a RuntimeError without the reason
+    torch.save(state, buffer)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
+        raise DiskError.of(error, path, "written") from error
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

@@ -77,10 +77,10 @@ def write_beside(page: Path) -> Path:
     Returns:
         The file.
     """
-    from invsearch.runs.files import write_atomic
+    from invsearch.runs.outputs import write_checked
 
     path = page.parent / FILE
-    write_atomic(path, _library())
+    write_checked(path, _library())
     return path
 
 

@@ -139,6 +139,32 @@ def test_deterministic_runs_are_equal_on_ray_and_serially(
     assert runs[0] == runs[1]
 
 
+def test_terminated_driver_says_so_in_one_line_and_goes_on(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    """Ray's own handler of SIGTERM prints a stack and aborts."""
+    space = write_space(tmp_path)
+    driver = subprocess.Popen(
+        command("run", space, "--trials", 10),
+        cwd=tmp_path,
+        env={**os.environ, **cluster, "TOY_SECONDS": "0.3"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "results" / "toy" / "trials.jsonl"
+    while not log.exists() or log.read_text().count("\n") < 2:
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGTERM)
+    errors = driver.communicate(timeout=90)[1]
+    assert driver.returncode == 143, errors
+    last = "invsearch: terminated: the same command with --resume goes on"
+    assert errors.splitlines()[-1] == last
+    assert all(line == last or "trial" in line for line in errors.splitlines()), errors
+    passed(invsearch(tmp_path, "run", space, "--trials", 10, "--resume", **cluster))
+    assert sorted(trial["number"] for trial in trial_lines(log.parent)) == list(range(10))
+
+
 def test_killed_driver_loses_only_what_was_in_flight(
     tmp_path: Path, cluster: dict[str, str]
 ) -> None:

@@ -18,7 +18,8 @@ def test_run_keeps_its_budget_and_writes_the_folder(tmp_path: Path) -> None:
     assert all(trial["state"] == "complete" for trial in trials)
     assert len({str(trial["architecture"]) for trial in trials}) == 8, "evaluated twice"
     names = {path.name for path in folder.iterdir()} - {".lock", "checkpoints"}
-    assert names == {"space.yaml", "environment.json", "study.journal", "trials.jsonl", "front.csv"}
+    parts = {"space.yaml", "environment.json", "study.journal", "trials.jsonl", "front.csv"}
+    assert names == {*parts, "sources"}
 
 
 def test_front_holds_what_nothing_dominates(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,8 +160,10 @@ search: {strategy: random, trials: 1}
 """
 
 
-def test_operators_file_is_found_from_elsewhere_or_asked_for(tmp_path: Path) -> None:
-    """A space file names it relative to itself; the run folder's copy of it lies elsewhere."""
+def test_operators_file_travels_with_the_run_and_is_asked_for_where_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    """A space file names it relative to itself; the run keeps a copy, from this version on."""
     project, away = tmp_path / "project", tmp_path / "away"
     (project / "spaces").mkdir(parents=True)
     away.mkdir()
@@ -170,6 +173,10 @@ def test_operators_file_is_found_from_elsewhere_or_asked_for(tmp_path: Path) -> 
     run = project / "results" / "foreign"
     passed(invsearch(away, "export", run, 0, "-o", "a.json"))
     (project / "spaces" / "shift.py").rename(tmp_path / "shift.py")
+    passed(invsearch(away, "export", run, 0, "-o", "a.json"))
+    (run / "sources" / "shift.py").unlink()
+    one_line(invsearch(away, "export", run, 0, "-o", "a.json"), "shift.py", str(run), "missing")
+    shutil.rmtree(run / "sources")  # a run of the version before
     one_line(invsearch(away, "export", run, 0, "-o", "a.json"), "'shift.py'", str(run), "copy it")
 
 

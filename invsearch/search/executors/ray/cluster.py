@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import InputError
+from invsearch.terminal import tell_sigterm
 
 if TYPE_CHECKING:
     from invsearch.problem.problem import Problem
@@ -68,6 +69,7 @@ def connected(address: str | None, cpus: int | None) -> Iterator[None]:
         where = address or "this machine"
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"cannot connect to Ray at {where}: {reason}") from error
+    tell_sigterm()  # Ray's own handler prints a stack of C++ and aborts
     try:
         yield
     finally:
