@@ -42,7 +42,7 @@ class Counter:
             CheckError: If something that costs is not counted; names it and the part it is in.
         """
         refuse_unwatchable(self._module)  # before hooks are put there, which it does not take
-        observer = Observer.of(self._see)
+        observer = Observer.of(self._see, self._where)
         with ExitStack() as watching:
             for name, part in self._module.named_modules():
                 self._watch(name, part, watching)
@@ -52,7 +52,7 @@ class Counter:
             except NotImplementedError as error:
                 if observer.running is None:
                     raise
-                refuse_meta(operation_name(observer.running), self._where(), error)
+                refuse_meta(operation_name(observer.running), observer.place, error)
         if self._unknown:
             refuse(self._unknown)
         return self.total
@@ -87,7 +87,8 @@ class Counter:
             self.leave(name, part)
 
         watching.callback(part.register_forward_pre_hook(before).remove)
-        watching.callback(part.register_forward_hook(after).remove)
+        # also where it raises, and whoever called it goes on
+        watching.callback(part.register_forward_hook(after, always_call=True).remove)
 
     def _where(self) -> str:
         return self._path[-1] if self._path else ""

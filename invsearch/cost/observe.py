@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -80,17 +81,20 @@ class Observer(TorchDispatchMode):
 
     Attributes:
         running: The operation that is running, or that failed.
+        place: In which part, as ``where`` says.
     """
 
     supports_higher_order_operators = True
 
     see: See
+    where: Callable[[], str] = str
     running: Any = None
+    place: str = ""
 
     @classmethod
-    def of(cls, see: See) -> Observer:
+    def of(cls, see: See, where: Callable[[], str] = str) -> Observer:
         observer = cls()
-        observer.see = see
+        observer.see, observer.where = see, where
         return observer
 
     def __torch_dispatch__(
@@ -101,7 +105,7 @@ class Observer(TorchDispatchMode):
             # only within inference mode do they come here whole, else torch takes them apart first
             with self:
                 return func.decompose(*args, **kwargs)
-        self.running = func
+        self.running, self.place = func, self.where()
         try:
             output = func(*args, **kwargs)
         except RuntimeError:
@@ -206,6 +210,7 @@ def on_meta(
         run_on_meta(module, state, image)
 
 
+@functools.cache
 def _is_composite(operation: Any) -> bool:
     if not isinstance(operation, torch._ops.OpOverload):
         return False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,7 +45,7 @@ def trace_macs(module: nn.Module, shape: Sequence[int]) -> int:
     """
     refuse_unwatchable(module)
     refuse_untraceable(module)
-    with evaluating(module), _with_dead_code(module):
+    with evaluating(module), _balanced(module), _with_dead_code(module):
         analysis = _analyse(module, shape)
     unknown = {
         name: sorted(op for op in analysis.unsupported_ops(name) if not is_free(op))
@@ -75,6 +76,30 @@ def _analyse(module: nn.Module, shape: Sequence[int]) -> FlopCountAnalysis:
         finally:
             logger.setLevel(level)
     return analysis
+
+
+@contextmanager
+def _balanced(module: nn.Module) -> Iterator[None]:
+    """Close the scope of a part that raises, where whoever called it goes on.
+
+    fvcore opens a scope in the tracer before each part and closes it only where the part returns;
+    one that stays open aborts the process.
+    """
+    handled: list[BaseException | None] = []  # what was being handled when each part was called
+
+    def before(part: nn.Module, inputs: Any) -> None:
+        handled.append(sys.exception())
+
+    def after(part: nn.Module, inputs: Any, output: Any) -> None:
+        state = torch._C._get_tracing_state()
+        if sys.exception() is not handled.pop() and state is not None:
+            state.pop_scope()
+
+    with ExitStack() as hooks:
+        for part in module.modules():
+            hooks.callback(part.register_forward_pre_hook(before).remove)
+            hooks.callback(part.register_forward_hook(after, always_call=True).remove)
+        yield
 
 
 @contextmanager

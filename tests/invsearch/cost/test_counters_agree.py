@@ -73,6 +73,24 @@ def test_attention_costs_the_same_in_training_and_in_its_fused_eval_path() -> No
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+def tries(x: Tensor, first: nn.Module, second: nn.Module) -> Tensor:
+    try:
+        return first(x)
+    except ZeroDivisionError:
+        return torch.relu(second(x)) @ x.mT
+
+
+class Failing(nn.ReLU):
+    def forward(self, x: Tensor) -> Tensor:
+        raise ZeroDivisionError
+
+
+def test_a_part_that_raises_and_is_caught_leaves_nothing_behind() -> None:
+    """After it a functional ReLU is still outside of any layer."""
+    module = With(tries, Failing(), nn.Identity())
+    assert set(figures(module, (2, 5, 6)).values()) == {2 * 5 * 5 * 6}
+
+
 def windows(x: Tensor) -> Tensor:
     return torch.nn.functional.unfold(x, 3).sum(1)
 
