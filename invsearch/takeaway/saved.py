@@ -15,7 +15,7 @@ from invsearch.atomic import write_atomic
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec, build
-from invsearch.models.official import read_checkpoint
+from invsearch.models.checkpoint import read_checkpoint
 from invsearch.runs.files import dump_json
 from invsearch.takeaway.operators import require_operators
 from invsearch.takeaway.pick import Pick
