@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from invsearch.errors import InputError
+from invsearch.models.arguments import checked
 from invsearch.models.build import Network, rednet
+from invsearch.models.checkpoint import read_checkpoint, state_of
 
-__all__ = ["from_official", "read_checkpoint"]
+__all__ = ["from_official"]
+
+_LOG = logging.getLogger(__name__)
 
 _GROUP_CHANNELS = 16  # of every released network; the checkpoints do not say it
+_STEM, _HEAD = "backbone.stem.0.conv.weight", "head.fc.weight"
+_OF_BACKBONE = re.compile(r"(stem|layer[1-4])\.")
 _STEM_SPAN = "backbone.stem.1.conv2.conv.weight"
 _BLOCK = re.compile(r"backbone\.layer([1-4])\.(\d+)\.conv2\.conv2\.conv\.weight")
 _RENAMES = tuple(
@@ -42,15 +48,21 @@ _RENAMES = tuple(
 )
 
 
-def from_official(checkpoint: Mapping[str, Any] | str | Path) -> Network:
+def from_official(
+    checkpoint: Mapping[str, Any] | str | Path, *, num_classes: int | None = None
+) -> Network:
     """Build the RedNet of a released checkpoint and load its weights.
 
     Depth, kernel sizes (the stem's is 3 or 7), widths of the head and of the images are inferred
     from the checkpoint's own keys and shapes.
 
     Args:
-        checkpoint: The state dict, bare or wrapped as ``{"state_dict": ..., "meta": ...}``, or the
-            path of a ``.pth`` (read with ``weights_only=True``) or ``.safetensors`` file.
+        checkpoint: The state dict, bare or as trainings save it (in ``state_dict``, ``model``,
+            ``ema``, ...; keys with ``module.``, ``_orig_mod.``, ...), or the path of a ``.pth``
+            (read with ``weights_only=True``) or ``.safetensors`` file.
+        num_classes: Width of the head; default: the checkpoint's, 0 where it has no head. For any
+            other number the head is freshly initialised, which is logged as a warning; 0 leaves
+            it out.
 
     Returns:
         The network in training mode; forward takes images (B, 3, H, W) to logits.
@@ -60,42 +72,55 @@ def from_official(checkpoint: Mapping[str, Any] | str | Path) -> Network:
     """
     if isinstance(checkpoint, str | Path):
         checkpoint = read_checkpoint(Path(checkpoint))
-    wrapped = checkpoint.get("state_dict", checkpoint)
-    if not isinstance(wrapped, Mapping):
-        raise InputError(f"the checkpoint's state_dict is a {type(wrapped).__name__}, not a dict")
-    state = {str(key): value for key, value in wrapped.items()}
-    network = _network(state)
+    state = _rooted(state_of(checkpoint))
+    saved = _shape(_HEAD, state[_HEAD])[0] if _HEAD in state else 0
+    wanted = saved if num_classes is None else checked("num_classes", num_classes)
+    network = _network(state, wanted)
     renamed = {_rename(key): value for key, value in state.items()}
+    if wanted != saved:
+        renamed = _with_head_of(network, renamed)
+    if wanted not in (0, saved):
+        found = f"a head of {saved} classes" if saved else "no head"
+        _LOG.warning(
+            "the checkpoint has %s: that of the network, of %d, is freshly initialised",
+            found,
+            wanted,
+        )
+    elif not saved:
+        _LOG.warning(
+            "the checkpoint has no head: the network gives pooled features (num_classes 0)"
+        )
     _check(network, renamed, {_rename(key): key for key in state})
     network.load_state_dict(renamed)
     return network
 
 
-def read_checkpoint(path: Path) -> Mapping[str, Any]:
-    """Read a ``.safetensors`` or torch file onto the CPU, without unpickling code.
-
-    Raises:
-        InputError: If it is missing or not such a file.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: no checkpoint can be read from it: {reason}") from error
-    if not isinstance(data, Mapping):
-        raise InputError(f"{path}: holds a {type(data).__name__}, not a state dict")
-    return data
+def _rooted(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with the keys of the released files, whatever was put before them."""
+    marked = [key for key in state if key.endswith(_STEM.removeprefix("backbone."))]
+    if len(marked) != 1:  # none, or several networks in one: what follows says what is amiss
+        return dict(state)
+    place = marked[0].removesuffix(_STEM.removeprefix("backbone."))
+    root = place.removesuffix("backbone.")
+    if place != root:
+        return {key.removeprefix(root): value for key, value in state.items()}
+    return {
+        f"backbone.{key.removeprefix(root)}" if _OF_BACKBONE.match(key.removeprefix(root)) else key:
+        value for key, value in state.items()
+    }  # fmt: skip
 
 
-def _network(state: Mapping[str, Any]) -> Network:
+def _with_head_of(network: Network, state: Mapping[str, Any]) -> dict[str, Any]:
+    body = {key: value for key, value in state.items() if not key.startswith("head.")}
+    own = network.state_dict()
+    return body | {key: value for key, value in own.items() if key.startswith("head.")}
+
+
+def _network(state: Mapping[str, Any], num_classes: int) -> Network:
     """An empty network with the shapes that the checkpoint's keys imply."""
     blocks = {(int(m[1]), int(m[2])): key for key in state if (m := _BLOCK.fullmatch(key))}
     counts = [sum(stage == number for stage, _ in blocks) for number in range(1, 5)]
-    needed = (_STEM_SPAN, "backbone.stem.0.conv.weight", "head.fc.weight")
+    needed = (_STEM_SPAN, _STEM)
     missing = [key for key in needed if key not in state]
     if missing or 0 in counts:
         first = (missing or ["backbone.layerN.*.conv2.conv2.conv.weight in every stage"])[0]
@@ -111,7 +136,7 @@ def _network(state: Mapping[str, Any]) -> Network:
     shapes = [_shape(key, state[key]) for key in needed]
     return rednet(
         None,
-        num_classes=shapes[2][0],
+        num_classes=num_classes,
         in_channels=shapes[1][1],
         stem_kernel_size=_kernel_size(_STEM_SPAN, state[_STEM_SPAN], 32),
         stages=stages,

@@ -14,7 +14,7 @@ from invsearch import cost
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec, build
-from invsearch.models.official import read_checkpoint
+from invsearch.models.checkpoint import read_checkpoint
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import write_checked
 from invsearch.takeaway.operators import require_operators
