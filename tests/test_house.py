@@ -18,6 +18,7 @@ FLOORS = (
     "report",
     "bench",
     "explain",
+    "simulate",
     "search",
     "problem",
     "accuracy",

@@ -49,6 +49,11 @@ class Problem(ABC):
         """Whether :meth:`measure` takes times that other work on the machine would spoil."""
         return False
 
+    @property
+    def batches(self) -> bool:
+        """Whether proposals come in batches: measured costs are taken while nothing else runs."""
+        return self.measures and self.needs_workers
+
     def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
         """Do once what :meth:`known` needs, before anything else runs on the machine.
 

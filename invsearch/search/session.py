@@ -82,8 +82,7 @@ class Session:
         self.replicated = 0
         self._environment = environment
         self._deterministic = deterministic
-        # measured costs are taken while nothing else runs, so their proposals come in batches too
-        self._batches = deterministic or (problem.measures and problem.needs_workers)
+        self._batches = deterministic or problem.batches
         self._ready: deque[Proposal] = deque()
         self._out: dict[int, tuple[Proposal, str]] = {}
         self._held: dict[int, tuple[Proposal, Trial]] = {}
