@@ -520,18 +520,19 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except InvsearchError as error:
-        _fail(str(error), error.exit_code)
+        _fail(error.lines, error.exit_code)
     except typer.Exit as leave:
         code = leave.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except typer.TyperException as error:
-        _fail(str(getattr(error, "format_message", error.__str__)()), 2)
+        _fail((str(getattr(error, "format_message", error.__str__)()),), 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"invsearch: {' '.join(message.split())}", file=sys.stderr)
+def _fail(messages: tuple[str, ...], code: int) -> None:
+    for message in messages:
+        print(f"invsearch: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
 
 

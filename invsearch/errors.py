@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "CheckError",
     "InputError",
     "InvsearchError",
+    "ManifoldError",
     "NotHereError",
     "StoppedError",
     "TrialError",
@@ -20,6 +21,11 @@ class InvsearchError(Exception):
     """Base of every error whose message alone is shown to the user (exit code 1)."""
 
     exit_code = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the user is shown, a line each."""
+        return (str(self),)
 
 
 class InputError(InvsearchError):
@@ -34,6 +40,22 @@ class NotHereError(InputError):
 
 class CheckError(InvsearchError):
     """A check that was asked for and failed (exit code 1)."""
+
+
+class ManifoldError(InputError):
+    """Faults that are independent of each other and are all told, a line each.
+
+    Args:
+        reasons: One text for each.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self._reasons = tuple(reasons)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return self._reasons
 
 
 class StoppedError(InvsearchError):

@@ -38,11 +38,13 @@ class Outcome:
         metrics: The metrics it brought.
         stopped: Whether it was stopped at a rung.
         error: Why it failed, or None.
+        environment: Id of the environment it ran in; empty for the driver's.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     stopped: bool = False
     error: str | None = None
+    environment: str = ""
 
 
 class Session:
@@ -281,7 +283,7 @@ class Session:
             constraints=self.problem.violations(metrics),
             origin=proposal.origin,
             seed=proposal.seed,
-            environment=self._environment,
+            environment=outcome.environment or self._environment,
             error=error,
         )
 

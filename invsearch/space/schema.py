@@ -78,6 +78,21 @@ def _device(value: str) -> str:
     return value
 
 
+def _gpus(value: float) -> float:
+    if value > 1 and not value.is_integer():
+        raise ValueError(f"must be a whole number, or at most 1, not {show(value)}")
+    return value
+
+
+def _resource(value: str) -> str:
+    own = {"cpu": "cpus_per_trial", "gpu": "gpus_per_trial"}
+    if value.lower() in own:
+        raise ValueError(f"{value} is not named here: use cluster.{own[value.lower()]}")
+    if not value.strip():
+        raise ValueError("a resource has a name")
+    return value
+
+
 def _name(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
@@ -219,9 +234,20 @@ class Cluster(_Section):
 
     address: str | None = None
     cpus_per_trial: Real = Field(default=1, gt=0)
-    gpus_per_trial: Real = Field(default=0, ge=0)
+    gpus_per_trial: Annotated[Real, AfterValidator(_gpus)] = Field(
+        default=0, ge=0, description="A fraction shares one; above 1 a whole number."
+    )
+    resources: dict[Annotated[str, AfterValidator(_resource)], Annotated[Real, Field(gt=0)]] = (
+        Field(default={}, description="Amounts of what nodes were started with by --resources.")
+    )
     storage_path: str | None = Field(
         default=None, description="Shared by all nodes, for checkpoints."
+    )
+    autoscale: bool = Field(
+        default=False, description="The cluster adds nodes by itself for what none has now."
+    )
+    unauthenticated: bool = Field(
+        default=False, description="A cluster on the network that asks for no token will do."
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -12,8 +11,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from invsearch.evaluation import Progress
-from invsearch.search.executors.ray.cluster import preflight
-from invsearch.search.executors.ray.trainable import EvaluationTrainable, unpack
+from invsearch.search.executors.ray.checkpoints import Checkpoints
+from invsearch.search.executors.ray.need import Need
+from invsearch.search.executors.ray.preflight import preflight
+from invsearch.search.executors.ray.trainable import EvaluationTrainable, environment_of, unpack
 from invsearch.search.session import Outcome, Session
 
 if TYPE_CHECKING:
@@ -24,26 +25,27 @@ __all__ = ["run_ray"]
 _WORKER_DEATHS = 2  # a node may go twice; what dies a third time dies of itself
 
 
-def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | None = None) -> None:
+def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None:
     """Evaluate on the connected Ray cluster until the session is finished.
 
     Args:
         session: The run.
-        cpus: CPUs of one evaluation.
-        gpus: GPUs of one evaluation.
-        storage: Where Tune keeps its own bookkeeping, which nothing reads again; a folder that all
-            nodes share where the cluster has several; None for a temporary one.
+        need: What one evaluation takes of a node.
+        storage: A folder that all nodes share, for checkpoints; None for the run's own.
 
     Raises:
         KeyboardInterrupt: If the search was interrupted; what was in flight is an orphan.
         InputError: If a node cannot evaluate the space.
     """
-    preflight(session.problem)
-    state = _Flight(session, threads=max(1, int(cpus)))
+    checkpoints = Checkpoints(session.folder, storage)
+    shared = storage is not None
+    for environment in preflight(session.problem, need, checkpoints.root, shared=shared):
+        session.folder.add_environment(environment)
+    state = _Flight(session, need.threads, checkpoints)
     with tempfile.TemporaryDirectory(prefix="invsearch-tune-") as temporary:
         trainable = tune.with_resources(
             tune.with_parameters(EvaluationTrainable, problem=session.problem),
-            {"cpu": cpus, "gpu": gpus},
+            need.bundle(),
         )
         tuner = tune.Tuner(
             trainable,
@@ -63,6 +65,7 @@ def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | No
             ),
         )
         tuner.fit()
+    checkpoints.close()
     if state.error is not None:
         raise state.error
     if not session.finished:
@@ -72,13 +75,27 @@ def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | No
 class _Flight:
     """What Tune's trials stand for; shared by the searcher and the scheduler."""
 
-    def __init__(self, session: Session, threads: int) -> None:
+    def __init__(self, session: Session, threads: int, checkpoints: Checkpoints) -> None:
         self.session = session
         self.threads = threads
+        self.checkpoints = checkpoints
         self.proposals: dict[str, Proposal] = {}
         self.stopped: set[str] = set()
         self.deaths: dict[str, str] = {}
         self.error: BaseException | None = None
+        self._known: set[str] = set()
+
+    def finish(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Hand the session how an evaluation ended; its checkpoints are done with."""
+        self.session.finish(proposal, outcome)
+        self.checkpoints.drop(proposal.number)
+
+    def environment(self, described: Mapping[str, Any]) -> str:
+        """The id of the environment that a worker described, which the folder then knows."""
+        if described and described["id"] not in self._known:
+            self.session.folder.add_environment(described)
+            self._known.add(described["id"])
+        return str(described.get("id", ""))
 
     def guard(self, action: Callable[[], Any], otherwise: Any) -> Any:
         """Keep an exception of ours for the end: inside Tune it would be reported as a bug."""
@@ -122,12 +139,11 @@ class _StudySearcher(Searcher):
         if proposal is None:
             return str(Searcher.FINISHED) if session.finished else None
         self._flight.proposals[trial_id] = proposal
-        folder: Path = session.folder.checkpoint_dir(proposal.number)
         return {
             "architecture": [list(item) for item in proposal.architecture.items()],
             "seed": proposal.seed,
             "threads": self._flight.threads,
-            "folder": str(folder.resolve()),
+            "folder": str(self._flight.checkpoints.of(proposal.number)),
         }
 
     def _complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
@@ -137,11 +153,12 @@ class _StudySearcher(Searcher):
             return
         if error or result is None:
             reason = flight.deaths.pop(trial_id, "the worker died")
-            flight.session.finish(proposal, Outcome(error=reason))
+            flight.finish(proposal, Outcome(error=reason))
             return
         progress, failure = unpack(result)
         stopped = trial_id in flight.stopped
-        flight.session.finish(proposal, Outcome(progress.metrics, stopped, failure))
+        where = flight.environment(environment_of(result))
+        flight.finish(proposal, Outcome(progress.metrics, stopped, failure, where))
 
 
 class _RungScheduler(FIFOScheduler):

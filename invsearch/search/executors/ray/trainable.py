@@ -10,9 +10,11 @@ from ray import tune
 
 from invsearch.evaluation import Evaluation, Progress, describe_failure
 from invsearch.problem.problem import Problem
+from invsearch.runs import describe
+from invsearch.search.executors.ray.checkpoints import claim
 from invsearch.space.architecture import Architecture
 
-__all__ = ["EvaluationTrainable", "pack", "unpack"]
+__all__ = ["EvaluationTrainable", "environment_of", "pack", "unpack"]
 
 PAYLOAD = "invsearch_payload"
 
@@ -39,6 +41,7 @@ class EvaluationTrainable(tune.Trainable):
         torch.set_num_threads(config["threads"])
         self._config = config
         self._folder = Path(config["folder"])
+        self._identity = {name: config[name] for name in ("architecture", "seed")}
         self._evaluation: Evaluation | None = None
         self._unsaved = False
 
@@ -53,8 +56,11 @@ class EvaluationTrainable(tune.Trainable):
         if self._evaluation is None:
             architecture = Architecture(tuple(map(tuple, self._config["architecture"])))
             self._evaluation = self._problem.evaluation(architecture, self._config["seed"])
+            if self._folder.is_dir():
+                claim(self._folder, self._identity)
             self._evaluation.load(self._folder)
         if self._unsaved:  # the scheduler has let it go on
+            claim(self._folder, self._identity)
             self._evaluation.save(self._folder)
         progress = self._evaluation.step()
         self._unsaved = True
@@ -65,7 +71,15 @@ def pack(progress: Progress, error: str | None) -> dict[str, Any]:
     """A result for Tune: one JSON text, since Tune flattens and checks what it understands."""
     metrics = {name: metric.to_json() for name, metric in progress.metrics.items()}
     data = {"step": progress.step, "done": progress.done, "metrics": metrics, "error": error}
+    if progress.metrics or progress.done:  # what may be its last result says where it ran
+        data["environment"] = describe()
     return {PAYLOAD: json.dumps(data), "done": progress.done}
+
+
+def environment_of(result: dict[str, Any]) -> dict[str, Any]:
+    """What the worker said of the environment it ran in; empty where it said nothing."""
+    environment: dict[str, Any] = json.loads(result[PAYLOAD]).get("environment", {})
+    return environment
 
 
 def unpack(result: dict[str, Any]) -> tuple[Progress, str | None]:
