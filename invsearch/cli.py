@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from invsearch._version import __version__
-from invsearch.errors import InvsearchError
+from invsearch.errors import InvsearchError, without_password
 from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
 
 __all__ = ["app", "main"]
@@ -80,6 +80,13 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Fixed batches, told in order of number.")
     ] = False,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://USER@HOST:PORT/DATABASE, where several drivers share one study.",
+        ),
+    ] = None,
 ) -> None:
     """Search a space and leave a run folder with its Pareto front."""
     from invsearch.errors import InputError, StoppedError
@@ -96,7 +103,8 @@ def run(
         executor=executor,
         address=address,
         deterministic=deterministic,
-        command=["invsearch", *sys.argv[1:]],
+        command=["invsearch", *map(without_password, sys.argv[1:])],
+        storage=storage,
     )
     console = _console()
     try:
@@ -532,7 +540,7 @@ def main() -> None:
 
 def _fail(messages: tuple[str, ...], code: int) -> None:
     for message in messages:
-        print(f"invsearch: {' '.join(message.split())}", file=sys.stderr)
+        print(f"invsearch: {' '.join(without_password(message).split())}", file=sys.stderr)
     sys.exit(code)
 
 

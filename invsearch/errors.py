@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "StoppedError",
     "TrialError",
     "nearest",
+    "without_password",
 ]
 
 
@@ -73,3 +75,9 @@ def nearest(value: object, allowed: Iterable[object]) -> str:
     names = [str(name) for name in allowed]
     close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def without_password(text: str) -> str:
+    """A text without the passwords of the URLs in it, in their authority or in their query."""
+    bare = re.sub(r"(://[^/@:\s]*):[^@\s]*@", r"\1@", text)
+    return re.sub(r"(?i)([?&](?:ssl)?password)=[^&\s'\"]*", r"\1=***", bare)

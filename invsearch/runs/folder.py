@@ -29,6 +29,7 @@ PARTS = (
     "space.yaml",
     "environment.json",
     "study.journal",
+    "study.json",
     "trials.jsonl",
     "replicates.jsonl",
     "front.csv",

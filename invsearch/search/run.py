@@ -16,6 +16,7 @@ from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder, describe
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.live import LiveView
+from invsearch.search.server import pointer, serving
 from invsearch.search.session import Session
 from invsearch.search.strategies import Strategy
 from invsearch.space import SpaceFile
@@ -39,6 +40,7 @@ class RunOptions:
         address: An existing cluster.
         deterministic: Fixed batches, told in order.
         command: The command line, kept with the run.
+        storage: A PostgreSQL server's URL, for a study that several drivers share.
     """
 
     out: Path | None = None
@@ -48,6 +50,7 @@ class RunOptions:
     address: str | None = None
     deterministic: bool = False
     command: Sequence[str] = ()
+    storage: str | None = None
 
 
 def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> RunFolder:
@@ -77,6 +80,10 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         view = LiveView(console, space_file.name)
         workers = _workers(problem, options, stack)
         deterministic = options.deterministic or space_file.search.deterministic
+        url = options.storage or space_file.search.storage
+        server = stack.enter_context(
+            serving(folder.path, url, space_file.slug, alone=deterministic)
+        )
         if deterministic:
             parallel = space_file.search.parallel
             capacity = parallel if isinstance(parallel, int) else DETERMINISTIC_BATCH
@@ -90,6 +97,7 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
             capacity=capacity,
             deterministic=deterministic,
             on_change=view.update,
+            server=server,
         )
         _announce(session, console)
         try:
@@ -122,16 +130,26 @@ def _check_folder(folder: RunFolder, options: RunOptions, console: Console) -> N
             state = "half-made" if folder.exists else "missing"
             console.print(f"{folder.path} is {state}: starting the run")
         return
-    if folder.holds_trials or folder.study_path.exists():
+    if folder.holds_trials or _studied(folder):
         raise InputError(
             f"{folder.path} already holds a run: continue it with --resume, "
             "or choose another folder with --out"
         )
 
 
+def _studied(folder: RunFolder) -> bool:
+    """Whether the folder has a study, or says where it is."""
+    return folder.study_path.exists() or bool(pointer(folder.path))
+
+
 def _open_folder(folder: RunFolder, space_file: SpaceFile, options: RunOptions) -> str:
     environment = describe()
-    if folder.study_path.exists():
+    if options.storage is not None and folder.study_path.exists():
+        raise InputError(
+            f"{folder.path} has its study in {folder.study_path.name}: leave out --storage, or "
+            "choose another folder with --out"
+        )
+    if _studied(folder):
         folder.add_environment(environment, command=options.command)
     elif folder.holds_trials:
         raise InputError(

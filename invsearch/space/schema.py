@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from invsearch.errors import nearest
+from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
 from invsearch.plugins import STRATEGIES
 from invsearch.space.yaml_file import show
@@ -75,6 +75,17 @@ def _reference(value: str) -> str:
 def _device(value: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
         raise ValueError(f"must be cpu, cuda or cuda:N, not {show(value)}")
+    return value
+
+
+def _storage(value: str) -> str:
+    if without_password(value) != value:
+        raise ValueError(
+            f"{without_password(value)} was given with a password, which would be kept in the "
+            "run's folder: leave it to PGPASSWORD, to ~/.pgpass or to --storage"
+        )
+    if not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError(f"must be postgresql://USER@HOST:PORT/DATABASE, not {show(value)}")
     return value
 
 
@@ -220,6 +231,10 @@ class Search(_Section):
         tuple[str, ...], Field(strict=False, description="Earlier runs that guide cost_aware.")
     ] = ()
     reduction_factor: Real = Field(default=2.0, gt=1)
+    storage: Annotated[str, AfterValidator(_storage)] | None = Field(
+        default=None,
+        description="postgresql://USER@HOST:PORT/DATABASE, where several drivers share a study.",
+    )
     deterministic: bool = False
 
     @model_validator(mode="after")
