@@ -11,7 +11,10 @@ from typing import Any
 
 from invsearch.runs import RunFolder
 
-__all__ = ["Checkpoints", "claim"]
+__all__ = ["TUNE", "Checkpoints", "claim"]
+
+TUNE = "tune"
+"""Where Tune keeps its own bookkeeping, beside the trials' folders."""
 
 _OWNER = "trial.json"
 
@@ -42,7 +45,8 @@ class Checkpoints:
         shutil.rmtree(self.of(number), ignore_errors=True)
 
     def close(self) -> None:
-        """Remove what is empty."""
+        """Remove Tune's own bookkeeping, which nothing reads again, and what is empty."""
+        shutil.rmtree(self.root / TUNE, ignore_errors=True)
         if self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
 

@@ -11,7 +11,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from invsearch.evaluation import Progress
-from invsearch.search.executors.ray.checkpoints import Checkpoints
+from invsearch.search.executors.ray.checkpoints import TUNE, Checkpoints
 from invsearch.search.executors.ray.need import Need
 from invsearch.search.executors.ray.preflight import preflight
 from invsearch.search.executors.ray.trainable import EvaluationTrainable, environment_of, unpack
@@ -57,8 +57,8 @@ def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name="tune",
-                storage_path=storage or temporary,
+                name=TUNE,
+                storage_path=str(checkpoints.root) if storage else temporary,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=_WORKER_DEATHS),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
