@@ -10,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from invsearch._version import __version__
-from invsearch.errors import DiskError, InputError, InvsearchError, StoppedError
+from invsearch.errors import (
+    DiskError,
+    InputError,
+    InvsearchError,
+    StoppedError,
+    without_password,
+)
 from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
 from invsearch.stdio import leave, print_json, reserve_stdout
 from invsearch.terminal import (
@@ -104,6 +110,13 @@ def run(
         typer.Option(metavar="SECONDS", help="Of the whole search; default: the space file's."),
     ] = None,
     as_json: JsonOption = False,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://USER@HOST:PORT/DATABASE, where several drivers share one study.",
+        ),
+    ] = None,
 ) -> None:
     """Search a space and leave a run folder with its Pareto front."""
     from invsearch.errors import InputError
@@ -123,7 +136,8 @@ def run(
         address=address,
         deterministic=deterministic,
         timeout_s=timeout,
-        command=["invsearch", *sys.argv[1:]],
+        command=["invsearch", *map(without_password, sys.argv[1:])],
+        storage=storage,
     )
     console = _console()
     try:
@@ -368,6 +382,71 @@ def bench_search(
         make_console().print(contests.standings_table(standings))
 
 
+@app.command()
+def simulate(
+    space: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPACE",
+            help="A space whose evaluator looks results up, or the folder of an earlier run.",
+        ),
+    ],
+    workers: Annotated[
+        str, typer.Option(help="Trials at a time; several numbers, separated by commas.")
+    ],
+    seconds_per_trial: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S",
+            help="Of a whole trial on one worker; LOW..HIGH for a range; "
+            "default: what the trials of the earlier run took.",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="The budget; default: the space file's.")
+    ] = None,
+    overrides: SetOption = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each number of workers.")] = 3,
+    seconds_per_ask: Annotated[
+        float, typer.Option(min=0, help="Of the driver, for each proposal it hands out.")
+    ] = 0.0,
+    seconds_to_start: Annotated[
+        float, typer.Option(min=0, help="Until a new worker can begin with its first trial.")
+    ] = 0.0,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Fixed batches, told in order of number.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Simulate searches: hypervolume against wall-clock and device-hours, by number of workers."""
+    import json
+
+    from rich.console import Console
+
+    from invsearch.simulate import Plan, parse_durations, parse_workers
+    from invsearch.simulate import simulate as simulate_searches
+    from invsearch.simulate.rendering import simulation_json, simulation_table
+
+    plan = Plan(
+        workers=parse_workers(workers),
+        durations=parse_durations(seconds_per_trial) if seconds_per_trial is not None else None,
+        trials=trials,
+        seeds=seeds,
+        ask_s=seconds_per_ask,
+        start_s=seconds_to_start,
+        deterministic=deterministic,
+    )
+    console = _console()
+    simulation = simulate_searches(
+        space, plan, overrides or [], lambda line: console.print(line, style="dim", highlight=False)
+    )
+    if as_json:
+        typer.echo(json.dumps(simulation_json(simulation)))
+    else:
+        width = None if sys.stdout.isatty() else _PIPED_WIDTH
+        Console(width=width).print(simulation_table(simulation))
+
+
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's folder, or its name in results/.")
 ]
@@ -572,7 +651,7 @@ def _run() -> int:
     except StoppedError as error:
         return _fail(str(error), ended_by()[1])
     except InvsearchError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(error.lines, error.exit_code)
     except typer.Exit as end:
         code = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -584,8 +663,11 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"invsearch: {printable(' '.join(message.split()))}", file=sys.stderr)
+def _fail(message: str | tuple[str, ...], code: int) -> int:
+    """Print what went wrong, a line each."""
+    for line in (message,) if isinstance(message, str) else message:
+        text = " ".join(without_password(line).split())
+        print(f"invsearch: {printable(text)}", file=sys.stderr)
     return code
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "CheckError",
     "DiskError",
     "InputError",
     "InvsearchError",
+    "ManifoldError",
     "NotHereError",
     "StoppedError",
     "TrialError",
     "nearest",
+    "without_password",
 ]
 
 
@@ -25,6 +28,11 @@ class InvsearchError(Exception):
     """Base of every error whose message alone is shown to the user (exit code 1)."""
 
     exit_code = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the user is shown, a line each."""
+        return (str(self),)
 
 
 class InputError(InvsearchError):
@@ -61,6 +69,22 @@ class CheckError(InvsearchError):
     """A check that was asked for and failed (exit code 1)."""
 
 
+class ManifoldError(InputError):
+    """Faults that are independent of each other and are all told, a line each.
+
+    Args:
+        reasons: One text for each.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self._reasons = tuple(reasons)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return self._reasons
+
+
 class StoppedError(InvsearchError):
     """The user interrupted a command (exit code 130); nothing that was finished is lost."""
 
@@ -84,6 +108,12 @@ def nearest(value: object, allowed: Iterable[object]) -> str:
         return f" (did you mean {min(numbers, key=lambda one: abs(one - number))!r}?)"
     close = difflib.get_close_matches(str(value), list(map(str, known)), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def without_password(text: str) -> str:
+    """A text without the passwords of the URLs in it, in their authority or in their query."""
+    bare = re.sub(r"(://[^/@:\s]*):[^@\s]*@", r"\1@", text)
+    return re.sub(r"(?i)([?&](?:ssl)?password)=[^&\s'\"]*", r"\1=***", bare)
 
 
 def _number(value: object) -> float | None:

@@ -53,12 +53,14 @@ class Outcome:
         stopped: Whether it was stopped at a rung.
         error: Why it failed, or None.
         traceback: The whole traceback of what was raised; empty where the reason says it all.
+        environment: Id of the environment it ran in; empty for the driver's.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     stopped: bool = False
     error: str | None = None
     traceback: str = ""
+    environment: str = ""
 
 
 class Evaluation(Protocol):

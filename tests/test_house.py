@@ -19,6 +19,7 @@ FLOORS = (
     "report",
     "bench",
     "explain",
+    "simulate",
     "search",
     "problem",
     "accuracy",

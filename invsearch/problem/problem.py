@@ -66,6 +66,11 @@ class Problem(ABC):
         """Whether an evaluation reports from within a step (:meth:`Attentive.attend`)."""
         return False
 
+    @property
+    def batches(self) -> bool:
+        """Whether proposals come in batches: measured costs are taken while nothing else runs."""
+        return self.measures and self.needs_workers
+
     def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
         """Do once what :meth:`known` needs, before anything else runs on the machine.
 

@@ -24,6 +24,7 @@ PARTS = (
     "space.yaml",
     ENVIRONMENT,
     JOURNAL,
+    "study.json",
     "trials.jsonl",
     "replicates.jsonl",
     "tests.jsonl",

@@ -24,6 +24,7 @@ from invsearch.search.executors import Executor, Workers
 from invsearch.search.final import judge_front
 from invsearch.search.limits import Limits
 from invsearch.search.live import LiveView
+from invsearch.search.server import pointer, serving
 from invsearch.search.session import Session
 from invsearch.search.strategies import Strategy
 from invsearch.space import SpaceFile
@@ -48,6 +49,7 @@ class RunOptions:
         deterministic: Fixed batches, told in order.
         timeout_s: Seconds of the whole search; None for the space file's.
         command: The command line, kept with the run.
+        storage: A PostgreSQL server's URL, for a study that several drivers share.
     """
 
     out: Path | None = None
@@ -58,6 +60,7 @@ class RunOptions:
     deterministic: bool = False
     timeout_s: float | None = None
     command: Sequence[str] = ()
+    storage: str | None = None
 
 
 def default_folder(out: Path | None, slug: str) -> Path:
@@ -106,6 +109,10 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
         view = LiveView(console, space_file.name)
         workers = _workers(problem, options, stack)
         deterministic = options.deterministic or space_file.search.deterministic
+        url = options.storage or space_file.search.storage
+        server = stack.enter_context(
+            serving(folder.path, url, space_file.slug, alone=deterministic)
+        )
         if deterministic:
             parallel = space_file.search.parallel
             capacity = parallel if isinstance(parallel, int) else DETERMINISTIC_BATCH
@@ -120,6 +127,7 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
             deterministic=deterministic,
             limits=_limits(space_file, options),
             on_change=view.update,
+            server=server,
         )
         _announce(session, console)
         if space_file.search.rungs and space_file.evaluator and not problem.reports:
@@ -173,19 +181,30 @@ def _check_folder(folder: RunFolder, options: RunOptions, console: Console) -> N
             state = "half-made" if folder.exists else "missing"
             console.print(f"{folder.path} is {state}: starting the run")
         return
-    if folder.holds_trials or folder.study_path.exists():
+    if folder.holds_trials or _studied(folder):
         raise InputError(
             f"{folder.path} already holds a run: continue it with --resume, "
             "or choose another folder with --out"
         )
 
 
+def _studied(folder: RunFolder) -> bool:
+    """Whether the folder has a study, or says where it is."""
+    return folder.study_path.exists() or bool(pointer(folder.path))
+
+
 def _open_folder(
     folder: RunFolder, space_file: SpaceFile, options: RunOptions, console: Console
 ) -> str:
     environment = describe()
-    if folder.study_path.exists():
-        check_agreement(folder)
+    if options.storage is not None and folder.study_path.exists():
+        raise InputError(
+            f"{folder.path} has its study in {folder.study_path.name}: leave out --storage, or "
+            "choose another folder with --out"
+        )
+    if _studied(folder):
+        if folder.study_path.exists():
+            check_agreement(folder)
         if not folder.space_text().strip():
             console.print(f"{folder.space_path} was gone: written anew from {space_file.path}")
             write_atomic(folder.space_path, space_file.text)

@@ -22,6 +22,7 @@ from invsearch.search.halving import Halving
 from invsearch.search.limits import Limit, Limits, Watch
 from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
+from invsearch.search.server import StudyServer
 from invsearch.search.study import SearchStudy
 
 __all__ = ["Outcome", "Session"]
@@ -48,6 +49,7 @@ class Session:
             evaluations end changes nothing.
         limits: What may end the search, or an evaluation, before.
         on_change: Called after every change, for a live view.
+        server: Where the study is, if it is not in the folder's journal.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Session:
         deterministic: bool = False,
         limits: Limits | None = None,
         on_change: Callable[[Session], None] = lambda session: None,
+        server: StudyServer | None = None,
     ) -> None:
         search = problem.file.search
         self.problem = problem
@@ -74,24 +77,27 @@ class Session:
         self.replicated = 0
         self._environment = environment
         self._deterministic = deterministic
-        # measured costs are taken while nothing else runs, so their proposals come in batches too
-        self._batches = deterministic or (problem.measures and problem.needs_workers)
+        self._batches = deterministic or problem.batches
         self._ready: deque[Proposal] = deque()
         self._out: dict[int, tuple[Proposal, str]] = {}
         self._held: dict[int, tuple[Proposal, Trial]] = {}
         self._batch_start = 0
         self._front_written = 0.0
-        self._buffered = not problem.needs_workers and not problem.measures
+        free = not problem.needs_workers and not problem.measures
+        self._buffered = free and server is None
         self._unlogged: list[Trial] = []
         self._counted = 0
-        self._study = SearchStudy(folder.study_path, problem, buffered=self._buffered)
+        self._study = SearchStudy(
+            folder.study_path, problem, buffered=self._buffered, server=server
+        )
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
         self._mend_log()
-        self._study.enqueue_baselines(problem.baselines())
+        with self._study.asking():
+            self._study.enqueue_baselines(problem.baselines())
         self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
-        for number, rung, metrics in self._study.rungs:
-            self.halving.record(number, rung, metrics)
+        self._rungs_known = 0
+        self._take_arrived()
         self._replication = Replication(problem, folder)
 
     @property
@@ -134,7 +140,8 @@ class Session:
 
     @property
     def _spent(self) -> bool:
-        return self.counted + len(self._held) >= self.trials_wanted or self.exhausted
+        ended = self.counted + len(self._held) + self._study.elsewhere
+        return ended >= self.trials_wanted or self.exhausted
 
     def ask(self) -> Proposal | None:
         """Hand out the next proposal; None where there is none now (see :attr:`finished`).
@@ -213,6 +220,10 @@ class Session:
 
     def close(self) -> None:
         """Write what is left; call it when the executor has returned."""
+        with self._study.asking():
+            self._study.refresh()
+        self._study.exchange_environments(self.folder)
+        self._take_arrived()
         self._flush()
         self.derive_front()
 
@@ -224,13 +235,29 @@ class Session:
     def _pending(self) -> list[int]:
         return [*self._out, *(proposal.number for proposal in self._ready)]
 
+    def _take_arrived(self) -> None:
+        """Log what other drivers of a shared study have finished."""
+        for number, rung, metrics in self._study.rungs[self._rungs_known :]:
+            self.halving.record(number, rung, metrics)
+        self._rungs_known = len(self._study.rungs)
+        for trial in self._study.take_arrived():
+            self._log(trial)
+
     def _may_fill(self) -> bool:
-        if self.exhausted or self.counted + len(self._held) + len(self._out) >= self.trials_wanted:
+        under_way = len(self._held) + len(self._out) + self._study.elsewhere
+        if self.exhausted or self.counted + under_way >= self.trials_wanted:
             return False
         return not self._out if self._batches else len(self._out) < self.capacity
 
     def _fill(self, size: int) -> None:
-        size = min(size, self.trials_wanted - self.counted - len(self._out))
+        with self._study.asking():
+            self._study.refresh()
+            self._take_arrived()
+            self._fill_alone(size)
+
+    def _fill_alone(self, size: int) -> None:
+        left = self.trials_wanted - self.counted - len(self._out) - self._study.elsewhere
+        size = min(size, left)
         start = self._study.next_number
         if self._deterministic and self._study.orphans:
             start, size = self._interrupted_batch()
@@ -313,7 +340,7 @@ class Session:
             constraints=self.problem.violations(metrics),
             origin=proposal.origin,
             seed=proposal.seed,
-            environment=self._environment,
+            environment=outcome.environment or self._environment,
             error=error,
         )
 

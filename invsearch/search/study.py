@@ -9,23 +9,26 @@ import random
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import Metric
 from invsearch.plugins import STRATEGIES
 from invsearch.problem.problem import Problem
+from invsearch.runs import RunFolder
 from invsearch.runs.trial import Trial
+from invsearch.search.drivers import OtherDrivers
 from invsearch.search.failing import FailingRegion
 from invsearch.search.journal import JournalFile, mend_journal
 from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial, proposal_from
 from invsearch.search.seeds import derive_seed
+from invsearch.search.server import StudyServer
 from invsearch.search.strategies import Strategy
 from invsearch.space.architecture import Architecture
 from invsearch.space.load import without_places
@@ -60,20 +63,34 @@ class SearchStudy:
         problem: What is searched.
         buffered: Whether the journal is written by :meth:`flush` alone, many trials at a time; for
             searches whose evaluations cost nothing, where the writing would cost most.
+        server: Where the study is, in place of the journal.
 
     Raises:
         InputError: If the study is that of another space.
     """
 
-    def __init__(self, path: Path, problem: Problem, *, buffered: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        problem: Problem,
+        *,
+        buffered: bool = False,
+        server: StudyServer | None = None,
+    ) -> None:
         self._problem = problem
         self._search = problem.file.search
-        mend_journal(path, "number")
         self._strategy = STRATEGIES.get(self._search.strategy, Strategy)
         self._sampler = self._strategy.samplers(problem)
         self._failing = FailingRegion(problem.space)
-        self._file = JournalFile(path)
-        self._storage: BaseStorage = JournalStorage(self._file)
+        self._server = server
+        self._file: JournalFile | None = None
+        self._storage: BaseStorage
+        if server is not None:
+            self._storage = server.storage
+        else:
+            mend_journal(path, "number")
+            self._file = JournalFile(path)
+            self._storage = JournalStorage(self._file)
         self._journal = self._study = self._open(self._storage)
         self._check_space(path)
         if buffered:
@@ -89,7 +106,9 @@ class SearchStudy:
         self.interrupted_batch: int | None = None
         self.finished: list[Trial] = []
         self.rungs: list[tuple[int, int, dict[str, Metric]]] = []
-        self._read()
+        self._drivers = OtherDrivers(server)
+        with self.asking():
+            self._read()
 
     @property
     def orphans(self) -> int:
@@ -101,6 +120,41 @@ class SearchStudy:
         """The number of the next new trial."""
         return self._next_number
 
+    @property
+    def elsewhere(self) -> int:
+        """How many trials other drivers of a shared study evaluate now."""
+        return self._drivers.running
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Be the only driver of a shared study that asks; ask, refresh and count inside."""
+        return self._server.asking() if self._server else nullcontext()
+
+    def refresh(self) -> None:
+        """Take in what other drivers of a shared study have asked and finished."""
+        if self._server is None:
+            return
+        for asked in list(self._drivers.news(self._study.get_trials(deepcopy=False))):
+            self._read_trial(asked)
+        self._orphans.sort(key=lambda proposal: proposal.number)
+
+    def take_arrived(self) -> list[Trial]:
+        """The trials that other drivers have finished since the last call."""
+        arrived, self._drivers.arrived = self._drivers.arrived, []
+        return arrived
+
+    def exchange_environments(self, folder: RunFolder) -> None:
+        """Tell the other drivers of a shared study of this run's environments, and take theirs."""
+        if self._server is None:
+            return
+        own = folder.environment()
+        first = {key: value for key, value in own.items() if key not in ("further", "command")}
+        for described in (first, *own.get("further", {}).values()):
+            if described.get("id"):
+                self._study.set_user_attr(f"environment:{described['id']}", described)
+        for name, described in self._study.user_attrs.items():
+            if name.startswith("environment:"):
+                folder.add_environment(described)
+
     def flush(self) -> set[int]:
         """Write what was buffered to the journal, up to the first trial that has not ended.
 
@@ -111,6 +165,7 @@ class SearchStudy:
             return set()
         unwritten = self._study.get_trials(deepcopy=False)[self._written :]
         ended = list(itertools.takewhile(lambda trial: trial.state.is_finished(), unwritten))
+        assert self._file is not None
         with self._file.one_sync():
             self._journal.add_trials(ended)
         self._written += len(ended)
@@ -185,7 +240,7 @@ class SearchStudy:
         with _quiet():
             return optuna.create_study(
                 storage=storage,
-                study_name="invsearch",
+                study_name=self._server.study if self._server else "invsearch",
                 directions=list(self._problem.objectives.values()),
                 load_if_exists=True,
             )
@@ -203,6 +258,9 @@ class SearchStudy:
             raise InputError(
                 f"{path.parent} is the run of another space (it differs in {', '.join(changed)}): "
                 "choose another folder with --out"
+                if self._server is None
+                else f"the study {self._server.study!r} on the server is of another space (it "
+                f"differs in {', '.join(changed)}): give the space file another name:"
             )
 
     def _hints(self, trial: Trial, reached: Sequence[Mapping[str, Metric]]) -> dict[str, Any]:
@@ -218,30 +276,52 @@ class SearchStudy:
         return {**({"sigma": sigma} if any(sigma) else {}), **({"rungs": rungs} if rungs else {})}
 
     def _read(self) -> None:
-        for asked in self._study.get_trials(deepcopy=False):
-            attributes = asked.user_attrs
-            if "number" not in attributes:
-                if asked.state == TrialState.RUNNING:
-                    self._study.tell(asked.number, state=TrialState.FAIL)
-                continue
-            proposal = proposal_from(asked.number, attributes)
-            self._seen.add(proposal.architecture)
-            self._next_number = max(self._next_number, proposal.number + 1)
-            for name, data in attributes.items():
-                if name.startswith("rung:"):
-                    metrics = {key: Metric.from_json(key, value) for key, value in data.items()}
-                    self._reached[asked.number].append(metrics)
-                    self.rungs.append((proposal.number, int(name[5:]), metrics))
-            if asked.state == TrialState.RUNNING:
-                self._asked[asked.number] = optuna.Trial(self._study, asked._trial_id)
-            if asked.state.is_finished():
-                self.finished.append(Trial.from_json(attributes["record"]))
-            elif "record" in attributes:
-                self.tell(asked.number, Trial.from_json(attributes["record"]))
-            else:
-                self._orphans.append(proposal)
-                self.interrupted_batch = attributes.get("batch")
+        trials = self._study.get_trials(deepcopy=False)
+        for asked in trials:
+            if "number" in asked.user_attrs:
+                self._read_trial(asked)
+            elif asked.state == TrialState.RUNNING:
+                self._forget(asked)
         self._orphans.sort(key=lambda proposal: proposal.number)
+        list(self._drivers.news(trials))
+        self._drivers.arrived.clear()  # whoever starts reads `finished`
+
+    def _own(self, asked: optuna.Trial) -> None:
+        """Say in a shared study whose a trial is."""
+        if self._server is not None:
+            asked.set_user_attr("driver", self._server.driver)
+
+    def _forget(self, asked: FrozenTrial) -> None:
+        """End a trial whose asking was cut short; what was enqueued is asked again."""
+        if "fixed_params" in asked.system_attrs:
+            self._storage.set_trial_state_values(asked._trial_id, TrialState.WAITING)
+        else:
+            self._study.tell(asked.number, state=TrialState.FAIL)
+
+    def _read_trial(self, asked: FrozenTrial) -> None:
+        attributes = asked.user_attrs
+        proposal = proposal_from(asked.number, attributes)
+        self._seen.add(proposal.architecture)
+        self._next_number = max(self._next_number, proposal.number + 1)
+        if self._drivers.runs(asked):
+            return
+        for name, data in attributes.items():
+            if name.startswith("rung:"):
+                metrics = {key: Metric.from_json(key, value) for key, value in data.items()}
+                self._reached[asked.number].append(metrics)
+                self.rungs.append((proposal.number, int(name[5:]), metrics))
+        if asked.state.is_finished():
+            self.finished.append(Trial.from_json(attributes["record"]))
+            self._drivers.arrived.append(self.finished[-1])
+            return
+        self._asked[asked.number] = optuna.Trial(self._study, asked._trial_id)
+        self._own(self._asked[asked.number])
+        if "record" in attributes:
+            self.tell(asked.number, Trial.from_json(attributes["record"]))
+            self._drivers.arrived.append(self.finished[-1])
+        else:
+            self._orphans.append(proposal)
+            self.interrupted_batch = attributes.get("batch")
 
     def _ask_sampler(self, batch: int | None) -> Proposal | Trial | None:
         """Ask once; None when the architecture is not new or not possible."""
@@ -279,6 +359,7 @@ class SearchStudy:
         asked.set_user_attr("seed", proposal.seed)
         if batch is not None:
             asked.set_user_attr("batch", batch)
+        self._own(asked)
         asked.set_user_attr("number", proposal.number)  # the last: it settles that it was asked
         if unknown is not None:
             return self._ended(proposal, failed_trial(proposal, unknown))
@@ -334,7 +415,20 @@ class SearchStudy:
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def _study_size(self) -> int:
-        return len(self._study.get_trials(deepcopy=False))
+        """How many trials were asked or enqueued; one whose asking a kill cut short is not there.
+
+        A journal is cut back to before such a trial; a server keeps it.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        settled = {"number", "rejected"}
+        return (
+            sum(
+                not trial.state.is_finished() or not settled.isdisjoint(trial.user_attrs)
+                for trial in trials
+            )
+            if self._server
+            else len(trials)
+        )
 
 
 def _values(metrics: Mapping[str, Metric], names: Sequence[str]) -> list[float]:

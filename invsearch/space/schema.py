@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from invsearch.errors import nearest
+from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
 from invsearch.plugins import RUNTIMES, STRATEGIES
 from invsearch.space.yaml_file import show
@@ -95,6 +95,32 @@ def _target_name(value: str) -> str:
 
 def _training_device(value: str) -> str:
     return value if value == "auto" else _device(value)
+
+
+def _storage(value: str) -> str:
+    if without_password(value) != value:
+        raise ValueError(
+            f"{without_password(value)} was given with a password, which would be kept in the "
+            "run's folder: leave it to PGPASSWORD, to ~/.pgpass or to --storage"
+        )
+    if not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError(f"must be postgresql://USER@HOST:PORT/DATABASE, not {show(value)}")
+    return value
+
+
+def _gpus(value: float) -> float:
+    if value > 1 and not value.is_integer():
+        raise ValueError(f"must be a whole number, or at most 1, not {show(value)}")
+    return value
+
+
+def _resource(value: str) -> str:
+    own = {"cpu": "cpus_per_trial", "gpu": "gpus_per_trial"}
+    if value.lower() in own:
+        raise ValueError(f"{value} is not named here: use cluster.{own[value.lower()]}")
+    if not value.strip():
+        raise ValueError("a resource has a name")
+    return value
 
 
 def _name(value: str) -> str:
@@ -278,6 +304,10 @@ class Search(_Section):
         tuple[str, ...], Field(strict=False, description="Earlier runs that guide cost_aware.")
     ] = ()
     reduction_factor: Real = Field(default=2.0, gt=1)
+    storage: Annotated[str, AfterValidator(_storage)] | None = Field(
+        default=None,
+        description="postgresql://USER@HOST:PORT/DATABASE, where several drivers share a study.",
+    )
     deterministic: bool = False
     timeout: Real | None = Field(default=None, gt=0, description="Seconds of the whole search.")
     trial_timeout: Real | None = Field(
@@ -299,9 +329,20 @@ class Cluster(_Section):
 
     address: str | None = None
     cpus_per_trial: Real = Field(default=1, gt=0)
-    gpus_per_trial: Real = Field(default=0, ge=0)
+    gpus_per_trial: Annotated[Real, AfterValidator(_gpus)] = Field(
+        default=0, ge=0, description="A fraction shares one; above 1 a whole number."
+    )
+    resources: dict[Annotated[str, AfterValidator(_resource)], Annotated[Real, Field(gt=0)]] = (
+        Field(default={}, description="Amounts of what nodes were started with by --resources.")
+    )
     storage_path: str | None = Field(
         default=None, description="Shared by all nodes, for checkpoints."
+    )
+    autoscale: bool = Field(
+        default=False, description="The cluster adds nodes by itself for what none has now."
+    )
+    unauthenticated: bool = Field(
+        default=False, description="A cluster on the network that asks for no token will do."
     )
 
 

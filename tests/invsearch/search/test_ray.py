@@ -3,102 +3,27 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import psutil
 import pytest
+from ray_cluster import RayCluster
 from toy import command, invsearch, passed, trial_lines, without_times, write_space
 
 pytestmark = pytest.mark.timeout(240)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Two nodes of one CPU each on this machine; yields the environment that reaches them."""
-    home = tmp_path_factory.mktemp("home")
-    environment = {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "HOME": str(home),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    port = free_port()
-    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
-    start += ["--object-store-memory=100000000", "--disable-usage-stats"]
-    common = ["--node-ip-address=127.0.0.1"]
-    head = ["--head", f"--port={port}", "--include-dashboard=false", *common]
-    worker = [f"--address=127.0.0.1:{port}", '--resources={"far": 1}', *common]
-    nodes: list[subprocess.Popen[bytes]] = []
-    try:
-        for arguments in (head, worker):
-            nodes.append(
-                subprocess.Popen(
-                    [*start, *arguments],
-                    env={**os.environ, **environment},
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
-            wait_for_nodes(port, environment, len(nodes))
-        yield {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}"}
-    finally:
-        stop(nodes)
-
-
-def wait_for_nodes(port: int, environment: dict[str, str], count: int) -> None:
-    code = (
-        "import ray, sys, time, logging\n"
-        f"ray.init('127.0.0.1:{port}', logging_level=logging.CRITICAL, log_to_driver=False)\n"
-        f"sys.exit(sum(n['Alive'] for n in ray.nodes()) < {count})"
-    )
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-            continue
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, **environment},
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return
-    pytest.fail(f"the cluster did not reach {count} nodes")
-
-
-def stop(nodes: list[subprocess.Popen[bytes]]) -> None:
-    """End the nodes and what they started, by process id (`ray stop` would end every Ray here)."""
-    processes = []
-    for node in nodes:
-        processes += psutil.Process(node.pid).children(recursive=True)
-        node.terminate()
-    for node in nodes:
-        try:
-            node.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            node.kill()
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    with RayCluster(tmp_path_factory.mktemp("home")) as nodes:
+        nodes.head()
+        nodes.worker('--resources={"far": 1}')
+        yield nodes.environment
 
 
 def test_both_nodes_evaluate(tmp_path: Path, cluster: dict[str, str]) -> None:

@@ -8,15 +8,13 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invsearch.errors import InputError
+from invsearch.search.executors.ray.exposure import refuse_exposed
 from invsearch.terminal import tell_sigterm
 
-if TYPE_CHECKING:
-    from invsearch.problem.problem import Problem
-
-__all__ = ["connected", "preflight"]
+__all__ = ["connected"]
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -29,19 +27,22 @@ _ENVIRONMENT = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "10",  # of an evaluation that does not end with the search
 }
 _CONNECT_S = 5.0  # a port of one's own network answers in milliseconds, or never
-_PREFLIGHT_S = 90.0  # a worker's first start, with torch from a cold disk, and room
 
 
 @contextlib.contextmanager
-def connected(address: str | None, cpus: int | None) -> Iterator[None]:
+def connected(
+    address: str | None, cpus: int | None, *, unauthenticated: bool = False
+) -> Iterator[None]:
     """Connect to Ray for the length of a ``with`` block.
 
     Args:
         address: ``host:port`` or ``auto`` for an existing cluster; None starts one on this machine.
         cpus: CPUs of a cluster started here.
+        unauthenticated: Whether a cluster that asks for no token will do.
 
     Raises:
-        InputError: If the address is not usable or nothing answers there.
+        InputError: If the address is not usable, nothing answers there, or anyone on the network
+            may run code there.
     """
     if address is not None:
         _check_address(address)
@@ -71,49 +72,12 @@ def connected(address: str | None, cpus: int | None) -> Iterator[None]:
         raise InputError(f"cannot connect to Ray at {where}: {reason}") from error
     tell_sigterm()  # Ray's own handler prints a stack of C++ and aborts
     try:
+        if address is not None and not unauthenticated:
+            head = ray.get_runtime_context().gcs_address if address == "auto" else address
+            refuse_exposed(head)
         yield
     finally:
         ray.shutdown()
-
-
-def preflight(problem: Problem) -> None:
-    """Check on every node that a worker can import what an evaluation needs.
-
-    Tune waits for ever, in silence, for a worker that cannot.
-
-    Raises:
-        InputError: If a node cannot; it names the node and the reason.
-    """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    @ray.remote(num_cpus=0, max_retries=0)
-    def check(packed: Problem) -> str | None:
-        try:
-            import invsearch.search.executors.ray.trainable  # noqa: F401
-
-            packed.check()
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        return None
-
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    tasks = {
-        node: check.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-        ).remote(problem)
-        for node in nodes
-    }
-    for node, task in tasks.items():
-        try:
-            reason = ray.get(task, timeout=_PREFLIGHT_S)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        if reason is not None:
-            raise InputError(
-                f"a worker on node {nodes[node]} cannot evaluate this space: {reason}; "
-                "install the same invsearch and the space's own modules on every node"
-            )
 
 
 def _worker_environment() -> dict[str, str]:

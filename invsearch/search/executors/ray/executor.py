@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ from ray.tune.search import Searcher
 
 from invsearch.evaluation import Progress
 from invsearch.search.executors.evaluate import task_of
-from invsearch.search.executors.ray.cluster import preflight
-from invsearch.search.executors.ray.trainable import EvaluationTrainable, unpack
+from invsearch.search.executors.ray.checkpoints import TUNE, Checkpoints
+from invsearch.search.executors.ray.need import Need
+from invsearch.search.executors.ray.preflight import preflight
+from invsearch.search.executors.ray.trainable import EvaluationTrainable, environment_of, unpack
 from invsearch.search.session import Outcome, Session
 
 if TYPE_CHECKING:
@@ -25,26 +27,27 @@ __all__ = ["run_ray"]
 _WORKER_DEATHS = 2  # a node may go twice; what dies a third time dies of itself
 
 
-def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | None = None) -> None:
+def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None:
     """Evaluate on the connected Ray cluster until the session is finished.
 
     Args:
         session: The run.
-        cpus: CPUs of one evaluation.
-        gpus: GPUs of one evaluation.
-        storage: Where Tune keeps its own bookkeeping, which nothing reads again; a folder that all
-            nodes share where the cluster has several; None for a temporary one.
+        need: What one evaluation takes of a node.
+        storage: A folder that all nodes share, for checkpoints; None for the run's own.
 
     Raises:
         KeyboardInterrupt: If the search was interrupted; what was in flight is an orphan.
         InputError: If a node cannot evaluate the space.
     """
-    preflight(session.problem)
-    state = _Flight(session, threads=max(1, int(cpus)))
+    checkpoints = Checkpoints(session.folder, storage)
+    shared = storage is not None
+    for environment in preflight(session.problem, need, checkpoints.root, shared=shared):
+        session.folder.add_environment(environment)
+    state = _Flight(session, need.threads, checkpoints)
     with tempfile.TemporaryDirectory(prefix="invsearch-tune-") as temporary:
         trainable = tune.with_resources(
             tune.with_parameters(EvaluationTrainable, problem=session.problem),
-            {"cpu": cpus, "gpu": gpus},
+            need.bundle(),
         )
         tuner = tune.Tuner(
             trainable,
@@ -57,14 +60,15 @@ def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | No
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name="tune",
-                storage_path=storage or temporary,
+                name=TUNE,
+                storage_path=str(checkpoints.root) if storage else temporary,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=_WORKER_DEATHS),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
         tuner.fit()
+    checkpoints.close()
     if state.error is not None:
         raise state.error
     if not session.finished:
@@ -74,13 +78,27 @@ def run_ray(session: Session, *, cpus: float, gpus: float = 0, storage: str | No
 class _Flight:
     """What Tune's trials stand for; shared by the searcher and the scheduler."""
 
-    def __init__(self, session: Session, threads: int) -> None:
+    def __init__(self, session: Session, threads: int, checkpoints: Checkpoints) -> None:
         self.session = session
         self.threads = threads
+        self.checkpoints = checkpoints
         self.proposals: dict[str, Proposal] = {}
         self.stopped: set[str] = set()
         self.deaths: dict[str, str] = {}
         self.error: BaseException | None = None
+        self._known: set[str] = set()
+
+    def finish(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Hand the session how an evaluation ended; its checkpoints are done with."""
+        self.session.finish(proposal, outcome)
+        self.checkpoints.drop(proposal.number)
+
+    def environment(self, described: Mapping[str, Any]) -> str:
+        """The id of the environment that a worker described, which the folder then knows."""
+        if described and described["id"] not in self._known:
+            self.session.folder.add_environment(described)
+            self._known.add(described["id"])
+        return str(described.get("id", ""))
 
     def guard(self, action: Callable[[], Any], otherwise: Any) -> Any:
         """Keep an exception of ours for the end: inside Tune it would be reported as a bug."""
@@ -124,8 +142,11 @@ class _StudySearcher(Searcher):
         if proposal is None:
             return str(Searcher.FINISHED) if session.finished else None
         self._flight.proposals[trial_id] = proposal
+        task = replace(
+            task_of(session, proposal), folder=self._flight.checkpoints.of(proposal.number)
+        )
         return {
-            "task": task_of(session, proposal).to_json(),
+            "task": task.to_json(),
             "threads": self._flight.threads,
             "trial_s": session.limit.trial_s,
             "reports": bool(session.halving.rungs) and session.problem.reports,
@@ -140,13 +161,15 @@ class _StudySearcher(Searcher):
             return
         if error or result is None:
             reason = flight.deaths.pop(trial_id, "the worker died")
-            flight.session.finish(proposal, Outcome(error=reason))
+            flight.finish(proposal, Outcome(error=reason))
             return
         progress, outcome = unpack(result)
         stopped = trial_id in flight.stopped
         if not (progress.done or stopped):  # cut short with the search: evaluated when it resumes
             return
-        flight.session.finish(proposal, replace(outcome, stopped=stopped or outcome.stopped))
+        where = flight.environment(environment_of(result))
+        outcome = replace(outcome, stopped=stopped or outcome.stopped, environment=where)
+        flight.finish(proposal, outcome)
 
 
 class _RungScheduler(FIFOScheduler):

@@ -13,11 +13,13 @@ from invsearch.evaluation import Attentive, Evaluation, Outcome, Progress
 from invsearch.failure import UserCodeError
 from invsearch.guard import Guard
 from invsearch.problem.problem import Problem
+from invsearch.runs import describe
 from invsearch.search.executors.apart import Apart
 from invsearch.search.executors.evaluate import Task
+from invsearch.search.executors.ray.checkpoints import claim
 from invsearch.search.limits import Limit
 
-__all__ = ["EvaluationTrainable", "pack", "unpack"]
+__all__ = ["EvaluationTrainable", "environment_of", "pack", "unpack"]
 
 PAYLOAD = "invsearch_payload"
 
@@ -54,6 +56,8 @@ class EvaluationTrainable(tune.Trainable):
         torch.set_num_threads(config["threads"])
         task, trial_s = Task.from_json(config["task"]), config["trial_s"]
         apart = trial_s is not None or config["reports"]
+        if task.folder.is_dir():
+            claim(task.folder, _identity(task))
         self._steps = self._apart.steps(task, Limit(trial_s)) if apart else self._here(task)
         self._waiting = False
 
@@ -84,11 +88,17 @@ class EvaluationTrainable(tune.Trainable):
             while not progress.done:
                 if (yield progress):
                     return Outcome(progress.metrics, stopped=True)
+                claim(task.folder, _identity(task))
                 guard.call(lambda: evaluation.save(task.folder))
                 progress = guard.call(evaluation.step)
         except UserCodeError as error:  # Tune would retry the user's exceptions too
             return Outcome(error=str(error), traceback=error.traceback)
         return Outcome(progress.metrics)
+
+
+def _identity(task: Task) -> dict[str, Any]:
+    """What a trial is, whose checkpoints are in a folder."""
+    return {"architecture": [list(item) for item in task.architecture.items()], "seed": task.seed}
 
 
 def _begun(problem: Problem, task: Task) -> Evaluation:
@@ -104,7 +114,15 @@ def pack(progress: Progress, outcome: Outcome) -> dict[str, Any]:
     metrics = {name: metric.to_json() for name, metric in progress.metrics.items()}
     data = {"step": progress.step, "done": progress.done, "metrics": metrics}
     data |= {"stopped": progress.stopped, "error": outcome.error, "traceback": outcome.traceback}
+    if progress.metrics or progress.done:  # what may be its last result says where it ran
+        data["environment"] = describe()
     return {PAYLOAD: json.dumps(data), "done": progress.done}
+
+
+def environment_of(result: dict[str, Any]) -> dict[str, Any]:
+    """What the worker said of the environment it ran in; empty where it said nothing."""
+    environment: dict[str, Any] = json.loads(result[PAYLOAD]).get("environment", {})
+    return environment
 
 
 def unpack(result: dict[str, Any]) -> tuple[Progress, Outcome]:

@@ -1,0 +1,69 @@
+"""Where the workers of a run keep checkpoints, and whose checkpoint is in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from invsearch.runs import RunFolder
+
+__all__ = ["TUNE", "Checkpoints", "claim"]
+
+TUNE = "tune"
+"""Where Tune keeps its own bookkeeping, beside the trials' folders."""
+
+_OWNER = "trial.json"
+
+
+class Checkpoints:
+    """The folders in which the trials of one run are saved.
+
+    Args:
+        folder: The run's folder.
+        storage: A folder that all nodes share; None where the run's folder is one, or there is no
+            second node.
+    """
+
+    def __init__(self, folder: RunFolder, storage: str | None) -> None:
+        run = folder.path.resolve()  # and not the storage: each node finds it by its name
+        if storage is None:
+            self.root = run / "checkpoints"
+        else:
+            place = hashlib.sha256(str(run).encode()).hexdigest()[:8]
+            self.root = Path(storage).absolute() / f"{run.name}-{place}"
+
+    def of(self, number: int) -> Path:
+        """The folder of a trial."""
+        return self.root / str(number)
+
+    def drop(self, number: int) -> None:
+        """Remove a trial's folder; it has ended."""
+        shutil.rmtree(self.of(number), ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove Tune's own bookkeeping, which nothing reads again, and what is empty."""
+        shutil.rmtree(self.root / TUNE, ignore_errors=True)
+        if self.root.is_dir() and not any(self.root.iterdir()):
+            self.root.rmdir()
+
+
+def claim(folder: Path, trial: Mapping[str, Any]) -> None:
+    """Make a folder a trial's own: what another trial left there is removed.
+
+    A node that the driver's folder is not shared with may hold checkpoints of an earlier run under
+    the same path, of other architectures with the same numbers.
+
+    Args:
+        folder: The trial's folder; it is made.
+        trial: What the trial is, as plain data.
+    """
+    owner, text = folder / _OWNER, json.dumps(trial, sort_keys=True)
+    if owner.is_file() and owner.read_text(encoding="utf-8") != text:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not owner.is_file():
+        owner.write_text(text, encoding="utf-8")

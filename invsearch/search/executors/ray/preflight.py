@@ -1,0 +1,122 @@
+"""Preflight: every node that may run a trial is looked at before the first one does."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invsearch.errors import ManifoldError
+from invsearch.runs import describe
+from invsearch.search.executors.ray.need import Need
+from invsearch.search.executors.ray.node import Asked, Found, inspect, unseen, versions_of
+
+if TYPE_CHECKING:
+    from invsearch.problem.problem import Problem
+
+__all__ = ["preflight"]
+
+_PREFLIGHT_S = 90.0  # a worker's first start, with torch from a cold disk, and room
+
+
+def preflight(
+    problem: Problem, need: Need, checkpoints: Path, *, shared: bool
+) -> list[Mapping[str, Any]]:
+    """Look at every node that can run a trial.
+
+    Each imports what an evaluation needs and loads its data, tells its versions and devices, and
+    writes a file where checkpoints go; where that must be shared, each then reads every other's.
+
+    Args:
+        problem: What is searched.
+        need: What a trial takes of a node.
+        checkpoints: The folder of checkpoints.
+        shared: Whether all nodes must see the same one.
+
+    Returns:
+        The nodes' environments.
+
+    Raises:
+        ManifoldError: A line for each thing that is wrong; it names the node.
+    """
+    import ray
+    from ray import cloudpickle
+
+    nodes = {
+        node["NodeID"]: node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"] and need.slots(node["Resources"])
+    }
+    run = secrets.token_hex(4)
+    marks = {node: f".preflight-{run}-{node[:12]}" for node in nodes}
+    packed, versions = cloudpickle.dumps(problem), versions_of(describe())
+    try:
+        found = _on_each(
+            nodes,
+            inspect,
+            lambda node: (
+                Asked(packed, versions, need.gpus, str(checkpoints), marks[node], shared),
+            ),
+        )
+        reasons = [(node, reason) for node, one in found.items() for reason in _reasons(one)]
+        if shared and not reasons:
+            reasons = list(_not_shared(nodes, checkpoints, marks))
+    finally:
+        for mark in marks.values():
+            (checkpoints / mark).unlink(missing_ok=True)
+    if reasons:
+        raise ManifoldError([f"node {nodes[node]}: {reason}" for node, reason in reasons])
+    return [one.environment for one in found.values() if isinstance(one, Found)]
+
+
+def _not_shared(
+    nodes: Mapping[str, str], folder: Path, marks: Mapping[str, str]
+) -> Iterable[tuple[str, str]]:
+    here = [node for node, mark in marks.items() if unseen(str(folder), [mark])]
+    for node in here:
+        yield node, f"what it writes to {folder} is not seen by the driver: {_SHARE}"
+    others = _on_each(nodes, unseen, lambda node: (str(folder), list(marks.values())))
+    names = {mark: nodes[node] for node, mark in marks.items()}
+    for node, answer in others.items():
+        if isinstance(answer, str):
+            yield node, answer
+        elif answer and not here:
+            missing = ", ".join(dict.fromkeys(names[mark] for mark in answer))
+            yield node, f"it does not see what {missing} writes to {folder}: {_SHARE}"
+
+
+_SHARE = "cluster.storage_path must be one folder that all nodes mount"
+
+
+def _reasons(found: Found | str) -> Sequence[str]:
+    return (found,) if isinstance(found, str) else found.reasons
+
+
+def _on_each(
+    nodes: Iterable[str], function: Callable[..., Any], arguments: Callable[[str], tuple[Any, ...]]
+) -> dict[str, Any]:
+    """What a function returns on each node; a text where it could not be run."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    remote = ray.remote(num_cpus=0, max_retries=0)(function)
+    tasks = {
+        node: remote.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        ).remote(*arguments(node))
+        for node in nodes
+    }
+    answers: dict[str, Any] = {}
+    for node, task in tasks.items():
+        try:
+            answers[node] = ray.get(task, timeout=_PREFLIGHT_S)
+        except ray.exceptions.GetTimeoutError:
+            answers[node] = f"no worker of it answered within {_PREFLIGHT_S:.0f} s"
+        except Exception as error:
+            reason = " ".join(str(error).split())[-300:]  # the end of a traceback says why
+            answers[node] = (
+                f"a worker there could not start: {type(error).__name__}: {reason}; install the "
+                "same invsearch on every node"
+            )
+    return answers

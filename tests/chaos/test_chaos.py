@@ -1,0 +1,25 @@
+"""Three rounds of chaos: a node, a disk, a driver; `make chaos` plays two hundred."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos.rounds import HARMS, open_cluster, play
+from ray_cluster import RayCluster
+
+ROUNDS = 3
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    with open_cluster(tmp_path_factory.mktemp("home")) as opened:
+        yield opened
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_disturbed_search_ends_whole(number: int, tmp_path: Path, cluster: RayCluster) -> None:
+    happened = play(number, tmp_path, cluster)
+    assert happened[0] == HARMS[number].__name__
