@@ -13,7 +13,7 @@ _PLAIN = (Tensor, nn.Parameter)
 
 
 def symbolic(x: object) -> bool:
-    """Whether x stands for a tensor that is not there, as fx's proxy: nothing can be asked of it."""
+    """Whether x stands for a tensor that is not there, as fx's proxy; it answers no question."""
     return not isinstance(x, Tensor)
 
 
