@@ -11,6 +11,7 @@ import typer
 from invsearch._version import __version__
 from invsearch.errors import InvsearchError
 from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
+from invsearch.shadow import require_own_names
 
 __all__ = ["app", "main"]
 
@@ -52,7 +53,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    require_own_names([Path.cwd()])
 
 
 @app.command(

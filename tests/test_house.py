@@ -35,6 +35,7 @@ FLOORS = (
     "value",
     "plugins",
     "atomic",
+    "shadow",
     "errors",
     "__init__",
     "_version",

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from invsearch.errors import InputError, NotHereError, nearest
+from invsearch.shadow import require_own_names
 
 __all__ = ["import_function", "import_operators", "locate_operators"]
 
@@ -74,6 +75,8 @@ def _located(reference: str, folder: Path) -> str:
 
 
 def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -> ModuleType:
+    search_paths = list(search_paths)
+    require_own_names(search_paths)
     for folder in reversed([str(Path(path).resolve()) for path in search_paths]):
         if folder not in sys.path:
             sys.path.insert(0, folder)
