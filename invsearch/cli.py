@@ -18,6 +18,7 @@ from invsearch.errors import (
     without_password,
 )
 from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
+from invsearch.shadow import require_own_names
 from invsearch.stdio import leave, print_json, reserve_stdout
 from invsearch.terminal import (
     as_argument,
@@ -77,7 +78,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    require_own_names([Path.cwd()])
 
 
 @app.command(

@@ -7,9 +7,14 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
 
-__all__ = ["fits", "hooked", "plain", "profiled", "recorded"]
+__all__ = ["fits", "hooked", "plain", "profiled", "recorded", "symbolic"]
 
 _PLAIN = (Tensor, nn.Parameter)
+
+
+def symbolic(x: object) -> bool:
+    """Whether x stands for a tensor that is not there, as fx's proxy; it answers no question."""
+    return not isinstance(x, Tensor)
 
 
 def recorded(x: Tensor) -> bool:

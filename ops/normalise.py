@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from ops.eager import hooked, plain, profiled, recorded
+from ops.eager import hooked, plain, profiled, recorded, symbolic
 from ops.involution.backends.native import library as native
 
 __all__ = ["normalise"]
@@ -44,7 +44,7 @@ def normalise(
 
 
 def _runs_native(x: Tensor, norm: nn.BatchNorm2d, relu: nn.Module, shortcut: Tensor | None) -> bool:
-    if norm.training or x.device.type != "cpu" or x.dtype not in native.STORAGE:
+    if norm.training or symbolic(x) or x.device.type != "cpu" or x.dtype not in native.STORAGE:
         return False
     if type(norm) is not nn.BatchNorm2d or type(relu) is not nn.ReLU or hooked(norm, relu):
         return False

@@ -41,6 +41,7 @@ FLOORS = (
     "plugins",
     "terminal",
     "atomic",
+    "shadow",
     "errors",
     "__init__",
     "_version",

@@ -14,6 +14,7 @@ from invsearch.models.families import FAMILIES, Family
 from invsearch.models.families.resnet import PRESETS
 from invsearch.models.network import BlockSpec, NetworkSpec, Part, Place, StageSpec, StemSpec
 from invsearch.models.official import from_official
+from invsearch.models.portable import portable
 from invsearch.models.problem import problem
 from invsearch.models.proxy import proxy_spec
 from invsearch.models.resolve import network_spec
@@ -39,6 +40,7 @@ __all__ = [
     "family_spec",
     "from_official",
     "network_spec",
+    "portable",
     "problem",
     "proxy_spec",
     "rednet",

@@ -24,7 +24,7 @@ _ENTRIES = (  # averaged weights first, as timm has it: they are what was evalua
 _WRAPPERS = frozenset(
     {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "ema_model"}
 )
-"""Modules that data parallelism, ``torch.compile``, FSDP, checkpointing, averaging put around."""
+"""What data parallelism, compiling, FSDP, checkpointing and averaging put around a module."""
 
 _COUNTERS = frozenset({"n_averaged"})  # what an averaged model has beside the model
 _SHOWN = 3  # names of refused globals in a line

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from invsearch.errors import InputError, NotHereError, nearest
 from invsearch.failure import UserCodeError
 from invsearch.guard import Guard
+from invsearch.shadow import require_own_names
 
 __all__ = ["import_function", "import_operators", "locate_operators"]
 
@@ -79,6 +80,7 @@ def _located(reference: str, folder: Path) -> str:
 
 def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -> ModuleType:
     first = [str(Path(path).resolve()) for path in search_paths]
+    require_own_names(first)
     sys.path[:] = [*first, *(place for place in sys.path if place not in first)]
     importlib.invalidate_caches()
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
+from torch.overrides import handle_torch_function
 
+from ops.eager import symbolic
 from ops.involution import library
 from ops.involution.geometry import Pair, pair
 
@@ -44,6 +46,10 @@ def involution2d(
         TypeError: If dtypes or devices differ or are not floating point.
         RuntimeError: If the named back end cannot run; says why.
     """
+    if symbolic(x) or symbolic(kernel):  # one node of fx's graph
+        given = (x, kernel, stride, padding, dilation, backend)
+        result: Tensor = handle_torch_function(involution2d, (x, kernel), *given)
+        return result
     steps = _ONE if stride == 1 else pair("stride", stride, 1)
     spread = _ONE if dilation == 1 else pair("dilation", dilation, 1)
     border = _same(kernel, spread) if padding is None else pair("padding", padding, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.eager import fits, hooked, profiled, recorded
+from ops.eager import fits, hooked, profiled, recorded, symbolic
 from ops.involution.fused import at_once, bottleneck, fused, runs_fused
 from ops.involution.generators import BottleneckGenerator
 from ops.involution.geometry import Pair
@@ -21,8 +21,11 @@ def parts(generator: BottleneckGenerator, x: Tensor, backend: str | None) -> Par
     """The generator's reduction, batch norm and span, if its layer can run fused on x.
 
     Only where nobody can tell: not when a part of the generator was replaced or is watched by a
-    hook, and not under TorchScript's tracer, whose graphs show the generator's own operators.
+    hook, and not under the tracers of TorchScript and fx, whose graphs show the generator's own
+    operators.
     """
+    if symbolic(x):
+        return None
     if type(generator) is not BottleneckGenerator or not runs_fused(backend, x):
         return None
     if torch._C._get_tracing_state() is not None:

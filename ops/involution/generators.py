@@ -8,11 +8,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function
 
+from ops.eager import symbolic
 from ops.involution import library
 from ops.pointwise import Pointwise
 
-__all__ = ["GENERATORS", "AttentionGenerator", "BottleneckGenerator", "LinearGenerator"]
+__all__ = ["GENERATORS", "AttentionGenerator", "BottleneckGenerator", "LinearGenerator", "inside"]
 
 
 class BottleneckGenerator(nn.Module):
@@ -98,20 +100,29 @@ class AttentionGenerator(nn.Module):
         window = [[step, step] for step in (self.stride, padding, self.dilation)]
         logits = library.grad_kernel(query, self.key(x), size, self.groups, *window)
         logits = logits + self.position[:, :, :, None, None].to(logits.dtype)
-        outside = ~self._inside(x.shape[2], x.shape[3], x.device)
+        outside = ~inside(x, size, self.stride, self.dilation)
         weights = logits.masked_fill(outside, -torch.inf).flatten(2, 3).softmax(2)
         return weights.view(logits.shape)
 
-    def _inside(self, height: int, width: int, device: torch.device) -> Tensor:
-        """(K, K, H_out, W_out), True where a window position lies on the image."""
-        rows = self._inside_axis(height, device)[:, None, :, None]
-        return rows & self._inside_axis(width, device)[None, :, None, :]
 
-    def _inside_axis(self, size: int, device: torch.device) -> Tensor:
-        offsets = torch.arange(self.kernel_size, device=device) - self.kernel_size // 2
-        pixels = torch.arange(0, size, self.stride, device=device)
-        index = offsets[:, None] * self.dilation + pixels[None, :]
-        return (index >= 0) & (index < size)
+def inside(x: Tensor, kernel_size: int, stride: int, dilation: int) -> Tensor:
+    """(K, K, H_out, W_out), True where a position of a window over x (B, C, H, W) lies on it."""
+    if symbolic(x):  # one node of fx's graph
+        result: Tensor = handle_torch_function(inside, (x,), x, kernel_size, stride, dilation)
+        return result
+    rows, columns = (
+        _inside_axis(size, kernel_size, stride, dilation, x.device) for size in x.shape[2:]
+    )
+    return rows[:, None, :, None] & columns[None, :, None, :]
+
+
+def _inside_axis(
+    size: int, kernel_size: int, stride: int, dilation: int, device: torch.device
+) -> Tensor:
+    offsets = torch.arange(kernel_size, device=device) - kernel_size // 2
+    pixels = torch.arange(0, size, stride, device=device)
+    index = offsets[:, None] * dilation + pixels[None, :]
+    return (index >= 0) & (index < size)
 
 
 GENERATORS: dict[str, type[BottleneckGenerator | LinearGenerator | AttentionGenerator]] = {

@@ -1,0 +1,101 @@
+"""A copy of a model in torch's own layers and operators: for ONNX, quantisation, other tools."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ops import Involution2d
+from ops.involution.generators import AttentionGenerator
+from ops.pointwise import Pointwise
+from ops.self_attention import SelfAttention2d
+
+__all__ = ["portable"]
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def portable(model: M) -> M:
+    """Copy a model, its layers of `ops` as modules of torch's own operators.
+
+    Involution and self-attention become the paper's definition (windows by ``unfold``, weighted and
+    summed), 1x1 convolutions plain ``nn.Conv2d``. The copy computes the same up to rounding, has
+    the same state dict, and is slower: it is for tools that know torch alone, such as
+    ``torch.onnx.export``, ``torch.fx`` and ``torch.ao.quantization``.
+
+    Args:
+        model: Any module, a network of ours or one that holds layers of `ops`; left as it is.
+
+    Returns:
+        The copy, of the same class, on the same device and in the same mode.
+    """
+    copied = copy.deepcopy(model)
+    for module in copied.modules():
+        kind = _PORTABLE.get(type(module))
+        if kind is not None:  # the same attributes and hooks, another forward
+            module.__class__ = kind
+    return copied
+
+
+class _Involution(Involution2d):
+    """`Involution2d`, generator and aggregation in torch's operators."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.aggregate(x, self.generator(x))
+
+    def aggregate(self, x: Tensor, kernel: Tensor) -> Tensor:
+        groups, size = self.channels // self.group_channels, self.kernel_size
+        window = _windows(x, size, self.stride, self.dilation)
+        height, width = kernel.shape[4], kernel.shape[5]
+        window = window.unflatten(2, (height, width)).unflatten(1, (groups, -1, size * size))
+        return (window * kernel.flatten(2, 3).unsqueeze(2)).sum(3).flatten(1, 2)
+
+
+class _SelfAttention(_Involution):
+    """`SelfAttention2d` in torch's operators."""
+
+    value: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.aggregate(self.value(x), self.generator(x))
+
+
+class _AttentionGenerator(AttentionGenerator):
+    """`AttentionGenerator` in torch's operators."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = x
+        if self.stride > 1:
+            pooled = F.avg_pool2d(
+                x, self.stride, self.stride, ceil_mode=True, count_include_pad=False
+            )
+        query = (self.query(pooled) * self.scale).unflatten(1, (self.groups, -1)).unsqueeze(3)
+        size, steps = self.kernel_size, (self.stride, self.dilation)
+        height, width = query.shape[4], query.shape[5]
+        keys = _windows(self.key(x), size, *steps).unflatten(2, (height, width))
+        keys = keys.unflatten(1, (self.groups, -1, size * size))
+        logits = (keys * query).sum(2) + self.position.flatten(1)[:, :, None, None]
+        outside = _windows(torch.ones_like(x[:, :1]), size, *steps) == 0
+        outside = outside.unflatten(2, (height, width)).unsqueeze(1)
+        weights = logits.masked_fill(outside, -torch.inf).softmax(2)
+        return weights.unflatten(2, (size, size))
+
+
+_PORTABLE: Mapping[type[nn.Module], type[nn.Module]] = {
+    Pointwise: nn.Conv2d,
+    Involution2d: _Involution,
+    SelfAttention2d: _SelfAttention,
+    AttentionGenerator: _AttentionGenerator,
+}
+"""Of what exactly is one of ours, what does the same with torch's operators."""
+
+
+def _windows(x: Tensor, kernel_size: int, stride: int, dilation: int) -> Tensor:
+    """(B, C, H, W) -> (B, C * K * K, H_out * W_out)."""
+    padding = (kernel_size - 1) // 2 * dilation
+    return F.unfold(x, kernel_size, dilation=dilation, padding=padding, stride=stride)
