@@ -49,8 +49,6 @@ def describe_failure(error: BaseException) -> str:
     if isinstance(error, InvsearchError):
         return clean(text)
     name = type(error).__name__
-    if isinstance(error, SystemExit):
-        return clean(f"{name}: exit code {text or 'None'}")
     if isinstance(error, MemoryError) or any(words in text for words in _MEMORY):
         return clean(f"out of memory: {text}" if text else "out of memory")
     return clean(f"{name}: {text}" if text else name)

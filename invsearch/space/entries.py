@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,10 @@ __all__ = [
     "unusable",
 ]
 
+_WHOLE = 2**53  # up to here a float64 is exactly every whole number
+# From 0, up to which a multiple of a step is told from its neighbours: a float64 has 16 digits, of
+# which a millionth of a step takes six.
+_STEPS = 10**10
 FORMS = "{choice: [...]} or {range: [low, high]}"
 
 
@@ -56,11 +61,13 @@ def _choice(document: Document, path: Path, entry: Entry, name: str) -> Paramete
     for key in ("step", "log"):
         if getattr(entry, key) is not None:
             raise document.error((*path, key), f"{title(path)}: a choice has no {key}", key=True)
+    seen: set[Value] = set()
     for i, value in enumerate(values):
-        if value in values[:i]:
+        if value in seen:
             raise document.error(
                 (*path, "choice", i), f"{title(path)}.choice has {show(value)} twice"
             )
+        seen.add(value)
     return Parameter(name, tuple(values))
 
 
@@ -79,6 +86,7 @@ def _range(document: Document, path: Path, entry: Entry, name: str) -> Parameter
         step = 1
     if step is not None and step > high - low:
         raise document.error((*path, "step"), f"{label}.step {step} is wider than the range")
+    _check_width(document, at, label, low, high, step if not integer else None)
     if not integer:
         low, high = float(low), float(high)
     made = Parameter(name, None, low, high, step, bool(entry.log), integer)
@@ -88,6 +96,21 @@ def _range(document: Document, path: Path, entry: Entry, name: str) -> Parameter
             (*at, 1), f"{label}.range: with step {step} it ends at {last}, not {high}"
         )
     return made
+
+
+def _check_width(
+    document: Document, at: Path, label: str, low: float, high: float, step: float | None
+) -> None:
+    """Refuse a range that the samplers, which compute in float64, cannot tell the values of."""
+    reason = ""
+    if isinstance(low, int) and isinstance(high, int) and max(-low, high) > _WHOLE:
+        reason = f"whole numbers lie between -2^53 and 2^53 ({_WHOLE:,})"
+    elif not math.isfinite(float(high) - float(low)):
+        reason = "the range is wider than the largest number there is"
+    elif step is not None and max(-low, high) / step > _STEPS:
+        reason = f"its ends are more than {_STEPS:,} steps of {step} from 0"
+    if reason:
+        raise document.error(at, f"{label}.range cannot be [{low}, {high}]: {reason}")
 
 
 def condition_values(document: Document, path: Path, name: str, value: Any) -> tuple[Value, ...]:

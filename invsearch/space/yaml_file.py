@@ -21,7 +21,7 @@ __all__ = ["Document", "Path", "dump", "parse", "show"]
 Path = tuple[str | int, ...]
 """The keys and indices that lead from the top of a file to a value."""
 
-_MAX_NODES = 20_000  # of a file: the largest space of blocks has hundreds; an alias bomb has more
+_MAX_NODES = 100_000  # of a file, read in seconds: a long choice has some; an alias bomb has more
 _MAX_DIGITS = 400  # of a number: any float has fewer, and Python refuses more than 4300
 # decimal, as MACs and parameters are counted
 _SUFFIXES = {"k": 10**3, "M": 10**6, "G": 10**9}
@@ -129,8 +129,11 @@ class _Reader:
     def read(self, node: yaml.Node, path: Path) -> Any:
         self._count += 1
         self._document.values[path] = self._where(node)
-        if id(node) in self._open or self._count > _MAX_NODES:
+        if id(node) in self._open:
             raise InputError(f"{self._where(node)}: an alias repeats itself too often")
+        if self._count > _MAX_NODES:
+            limit = f"more than {_MAX_NODES:,} values"
+            raise InputError(f"{self._where(node)}: {limit}, or an alias repeats itself too often")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         self._open.add(id(node))

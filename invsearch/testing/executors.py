@@ -82,6 +82,28 @@ class ExecutorConformance:
             assert word in errors[depth]
         assert {t.architecture["depth"] for t in trials if t.state == "complete"} == {5, 6}
 
+    def test_whatever_ends_an_evaluation_is_its_trials_end(
+        self, workers: Workers, tmp_path: Path
+    ) -> None:
+        """It leaves, or raises what no ``except Exception`` sees; serial has the same reasons."""
+        problem = landscape(tmp_path, evaluator="leaving", counted=False, strategy="exhaustive")
+        trials = _run(workers, problem, tmp_path / "here", 36)
+        errors = {t.architecture["depth"]: t.error or "" for t in trials if t.state == "failed"}
+        assert errors.keys() == {1, 2, 3}
+        for depth, word in {1: "SystemExit", 2: r"caf\udce9", 3: "KeyboardInterrupt"}.items():
+            assert word in errors[depth]
+            assert "traceback: errors/" in errors[depth]
+        assert trials == _serially(problem, tmp_path, 36)
+
+    def test_reports_from_within_an_evaluation_stop_it(
+        self, workers: Workers, tmp_path: Path
+    ) -> None:
+        """At the rungs, as evaluations of several steps are stopped."""
+        problem = landscape(tmp_path, evaluator="reporting", strategy="random", rungs=(2,))
+        trials = _run(workers, problem, tmp_path / "here", 12)
+        assert {trial.state for trial in trials} == {"complete", "stopped"}
+        assert trials == _serially(problem, tmp_path, 12)
+
     def test_an_evaluation_goes_on_from_what_it_saved(
         self, workers: Workers, tmp_path: Path
     ) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["costs", "landscape", "troubled"]
+if TYPE_CHECKING:
+    from invsearch.problem.context import TrialContext
+
+__all__ = ["cornered", "costs", "landscape", "leaving", "reporting", "troubled"]
 
 
 def costs(values: Mapping[str, Any]) -> dict[str, float]:
@@ -33,4 +38,33 @@ def troubled(values: Mapping[str, Any]) -> dict[str, float]:
         raise MemoryError
     if values["depth"] == 4:
         return {"error": 1.0}
+    return landscape(values)
+
+
+def leaving(values: Mapping[str, Any]) -> dict[str, float]:
+    """The same, where half of the evaluations end by more than an error, and one elsewhere."""
+    if values["depth"] == 1:
+        sys.exit(0)
+    if values["depth"] == 2:
+        raise BaseException("caf\udce9")
+    if values["depth"] == 3:
+        raise KeyboardInterrupt
+    if values["depth"] == 4:
+        os.chdir("/")
+    return landscape(values)
+
+
+def reporting(values: Mapping[str, Any], context: TrialContext) -> dict[str, float]:
+    """The same, with three reports on the way."""
+    end = landscape(values)
+    for step in (1, 2, 3):
+        if context.report(step, {**end, "error": end["error"] + 1 / step}):
+            break
+    return end
+
+
+def cornered(values: Mapping[str, Any]) -> dict[str, float]:
+    """The same, but half of the space fails."""
+    if values["depth"] <= 3:
+        raise ValueError("too shallow")
     return landscape(values)

@@ -141,6 +141,16 @@ class StrategyConformance(BasicSamplerTestCase, MultiObjectiveSamplerTestCase):
         assert {t.architecture["depth"] for t in trials if t.state == "complete"} == {5, 6}
         assert all(t.error for t in trials if t.state == "failed")
 
+    def test_where_trials_fail_it_seldom_goes_again(self, tmp_path: Path) -> None:
+        """Half of the space fails: at most a quarter of the second half of the trials."""
+        if self._row().enumerates:
+            pytest.skip("it takes every architecture in turn")
+        problem = landscape(
+            tmp_path, params=CONTINUOUS, evaluator="cornered", strategy=self.strategy
+        )
+        trials = searched(problem, tmp_path / "run", 40)
+        assert sum(trial.state == "failed" for trial in trials[20:]) <= 5
+
     def test_baselines_come_first(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is enqueued is evaluated as it is, before anything of the strategy's own."""
         problem = landscape(tmp_path, strategy=self.strategy)

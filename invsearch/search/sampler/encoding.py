@@ -22,6 +22,8 @@ __all__ = ["Encoder", "count_of", "levels_of", "snap"]
 
 Array = NDArray[np.float64]
 
+_ONE_HOT = 256  # columns of a choice at most: 40 MB for the largest space that is listed
+
 
 def count_of(distribution: BaseDistribution) -> float:
     """How many values a distribution has; infinity where it is continuous."""
@@ -74,6 +76,7 @@ class Encoder:
         self.distributions = tuple(space.values())
         self._cache: list[dict[tuple[type, Any], float]] = [{} for _ in self.names]
         self._externals = [_external(distribution) for distribution in self.distributions]
+        self._codes = [_codes(distribution) for distribution in self.distributions]
         self.groups = self._groups()
 
     def row(self, params: Mapping[str, Any]) -> Array:
@@ -112,10 +115,10 @@ class Encoder:
 
     def _groups(self) -> NDArray[np.intp]:
         groups: list[int] = []
-        for distribution in self.distributions:
+        for distribution, codes in zip(self.distributions, self._codes, strict=True):
             group = groups[-1] + 1 if groups else 0
             if isinstance(distribution, CategoricalDistribution):
-                groups += [group] * (len(distribution.choices) + 1)
+                groups += [group] * codes.shape[1]
                 if _is_ordered(distribution):
                     groups += [group + 1]
             else:
@@ -126,9 +129,9 @@ class Encoder:
         """The distance features of ``rows`` (n, parameters): (n, columns).
 
         A choice is one-hot (with a level of its own where it is inactive), scaled so that two
-        different choices are at squared distance 1; a choice among numbers has its rank as a second
-        group. A range lies in 0..1, logarithmic where it is declared so, beside a column that tells
-        whether it is active.
+        different choices are at squared distance 1, or nearly so where they are many; a choice
+        among numbers has its rank as a second group. A range lies in 0..1, logarithmic where it is
+        declared so, beside a column that tells whether it is active.
         """
         blocks = []
         for j, distribution in enumerate(self.distributions):
@@ -137,7 +140,7 @@ class Encoder:
             if isinstance(distribution, CategoricalDistribution):
                 count = len(distribution.choices)
                 index = np.where(absent, count, value).astype(int)
-                blocks.append(np.eye(count + 1)[index] * np.sqrt(0.5))
+                blocks.append(self._codes[j][index])
                 if _is_ordered(distribution):
                     order = np.argsort(np.argsort(np.array(distribution.choices, dtype=float)))
                     rank = np.append(order / (count - 1), 0.5)
@@ -146,6 +149,21 @@ class Encoder:
                 unit = np.where(absent, 0.5, _unit(distribution, value))
                 blocks.append(np.stack([unit, 0.5 * absent], axis=1))
         return np.concatenate(blocks, axis=1) if blocks else np.empty((len(rows), 0))
+
+
+def _codes(distribution: BaseDistribution) -> Array:
+    """The columns of every choice and of none: (choices + 1, columns); empty for a range.
+
+    Of many choices they are random signs, which keep the distances to about a tenth (Johnson and
+    Lindenstrauss); one-hot, 12,000 choices of which each is a candidate took 3.7 GB.
+    """
+    if not isinstance(distribution, CategoricalDistribution):
+        return np.empty((0, 0))
+    count = len(distribution.choices) + 1
+    if count <= _ONE_HOT:
+        return np.eye(count) * np.sqrt(0.5)
+    signs = np.random.default_rng(0).integers(2, size=(count, _ONE_HOT)) * 2.0 - 1.0
+    return np.asarray(signs * np.sqrt(0.5 / _ONE_HOT))
 
 
 def _external(distribution: BaseDistribution) -> Callable[[float], Any]:

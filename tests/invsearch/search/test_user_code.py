@@ -71,7 +71,7 @@ def test_what_one_trial_changes_the_next_does_not_meet(hostile_run: Path, name: 
 def test_reasons_say_what_happened(hostile_run: Path) -> None:
     reasons = {name: trial["error"] or "" for name, trial in by_name(hostile_run).items()}
     words = {
-        "exit": "SystemExit: exit code 0",
+        "exit": "SystemExit: 0",
         "exit_words": "enough",
         "interrupt": "KeyboardInterrupt",
         "unspeakable": "UnspeakableError: (its message cannot be shown: RuntimeError)",
