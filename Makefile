@@ -1,5 +1,6 @@
-.PHONY: install test lint format types bench bench-gpu chaos picture wheel clean
+.PHONY: install test lint format types bench bench-gpu chaos picture wheel clean test-torch test-python
 PYTHON ?= python3
+TORCH ?= 2.14.1
 
 install:  ## an editable install with everything a developer needs
 	$(PYTHON) -m pip install -c constraints.txt -e '.[test,dev]'
@@ -7,6 +8,12 @@ install:  ## an editable install with everything a developer needs
 
 test:  ## the whole test suite
 	$(PYTHON) -m pytest -n auto --dist loadfile
+
+test-torch:  ## the suite with another torch: make test-torch TORCH=2.14.1 [TESTS="tests/ops"]
+	.ci/with_torch "$(TORCH)" $(TESTS)
+
+test-python:  ## the suite with another Python: make test-python PYTHON=python3.13 [TESTS="tests/ops"]
+	PYTHON="$(PYTHON)" .ci/with_torch "" $(TESTS)
 
 lint:
 	ruff check . && ruff format --check .

@@ -53,7 +53,8 @@ class _Involution(Involution2d):
         window = _windows(x, size, self.stride, self.dilation)
         height, width = kernel.shape[4], kernel.shape[5]
         window = window.unflatten(2, (height, width)).unflatten(1, (groups, -1, size * size))
-        return (window * kernel.flatten(2, 3).unsqueeze(2)).sum(3).flatten(1, 2)
+        y: Tensor = (window * kernel.flatten(2, 3).unsqueeze(2)).sum(3).flatten(1, 2)
+        return y
 
 
 class _SelfAttention(_Involution):
@@ -82,8 +83,9 @@ class _AttentionGenerator(AttentionGenerator):
         logits = (keys * query).sum(2) + self.position.flatten(1)[:, :, None, None]
         outside = _windows(torch.ones_like(x[:, :1]), size, *steps) == 0
         outside = outside.unflatten(2, (height, width)).unsqueeze(1)
-        weights = logits.masked_fill(outside, -torch.inf).softmax(2)
-        return weights.unflatten(2, (size, size))
+        weights: Tensor = logits.masked_fill(outside, -torch.inf).softmax(2)
+        by_offset: Tensor = weights.unflatten(2, (size, size))
+        return by_offset
 
 
 _PORTABLE: Mapping[type[nn.Module], type[nn.Module]] = {
