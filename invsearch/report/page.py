@@ -58,7 +58,8 @@ def write_report(
         reproduction: The paper's tables and figures.
         benchmarks: Measurements of the operators.
         contests: Comparisons of search strategies.
-        say: Told of every section that could not be made; the page says so in its place.
+        say: Told of what reading dropped, and of every section that could not be made; the page
+            says so in its place.
 
     Returns:
         The file.
@@ -67,6 +68,8 @@ def write_report(
         InputError: If a run does not exist or is damaged, or the file cannot be written.
     """
     runs = [load_run(path) for path in run_paths]
+    for notice in (notice for run in runs for notice in run.notices):
+        say(notice)
     path = Path(output)
     material = PageMaterial(runs, paper, reproduction, benchmarks, contests)
     html = render(material, plotlyjs=plotlyjs, say=say)

@@ -24,6 +24,7 @@ from invsearch.runs.outline import is_mapping, outline
 from invsearch.runs.records import parse_replicate, parse_trial
 from invsearch.runs.replicates import Replicate, fold, with_tests
 from invsearch.runs.trial import Trial
+from invsearch.space.sources import COPY
 
 __all__ = ["RunFolder"]
 
@@ -51,7 +52,7 @@ class RunFolder:
 
     @property
     def space_path(self) -> Path:
-        return self.path / "space.yaml"
+        return self.path / COPY
 
     @property
     def environment_path(self) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invsearch.errors import DiskError, InputError
-from invsearch.space.sources import SOURCES
+from invsearch.space.sources import COPY, SOURCES
 
 __all__ = ["FORMAT", "MARK", "PARTS", "check_place", "check_schema", "is_marked"]
 
@@ -21,7 +21,7 @@ MARK: Mapping[str, Any] = {"format": FORMAT, "schema": SCHEMA}
 
 ENVIRONMENT, JOURNAL, LOCK = "environment.json", "study.journal", ".lock"
 PARTS = (
-    "space.yaml",
+    COPY,
     ENVIRONMENT,
     JOURNAL,
     "study.json",

@@ -30,7 +30,7 @@ from invsearch.space.schema import (
     Sections,
     Timing,
 )
-from invsearch.space.sources import KeptSources
+from invsearch.space.sources import COPY, KeptSources
 from invsearch.space.space import Space
 from invsearch.space.validation import validate
 from invsearch.space.yaml_file import Document, dump, parse
@@ -237,11 +237,7 @@ def _build(
     check_sections(document, sections)
     check_metrics(document, sections)
     folder = path.resolve().parent
-    kept = KeptSources.read(folder)
-    if kept is None and run is not None:
-        kept = KeptSources.read(run(slug(sections.name)))
-    if kept is not None:
-        kept.check()
+    kept = _kept(path, run, slug(sections.name))
     search_paths = tuple(
         dict.fromkeys([*(kept.search_paths if kept else ()), str(folder), str(Path.cwd())])
     )
@@ -268,6 +264,17 @@ def _build(
         search_paths=search_paths,
         notices=_notices(kept),
     )
+
+
+def _kept(path: Path, run: Callable[[str], Path] | None, name: str) -> KeptSources | None:
+    """What a run keeps: that whose copy of a space file this is, or that which is to go on."""
+    # a run may live in the folder of other people's space files: they are not of the run
+    kept = KeptSources.read(path.resolve().parent) if path.name == COPY else None
+    if kept is None and run is not None:
+        kept = KeptSources.read(run(name))
+    if kept is not None:
+        kept.check()
+    return kept
 
 
 def _notices(kept: KeptSources | None) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from invsearch.errors import InputError, NotHereError
 
-__all__ = ["MANIFEST", "SOURCES", "KeptSources", "SourceFile", "digest"]
+__all__ = ["COPY", "MANIFEST", "SOURCES", "KeptSources", "SourceFile", "digest"]
 
+COPY = "space.yaml"  # a run folder's own copy of its space file
 SOURCES = "sources"
 MANIFEST = "sources.json"
 SCHEMA = 1

@@ -13,6 +13,7 @@ from invsearch.errors import InputError
 from invsearch.metrics import Metric, metric_info
 from invsearch.runs import Replicate, Trial, describe
 from invsearch.runs.lines import read_lines
+from invsearch.runs.outputs import check_output
 from invsearch.search.seeds import replicate_seed
 from invsearch.space import Accuracy
 from invsearch.takeaway.device import check_device
@@ -108,6 +109,8 @@ def train(run: str | Path, number: int, options: TrainOptions, tell: Told) -> Tr
         _check_replicable(picked)
     elif options.output.exists() and not options.output.is_dir():
         raise InputError(f"-o {options.output} is a file: name a folder")
+    else:
+        check_output(options.output / CONFIG)  # before the training, not after it
     _set_threads(picked, options)
     with locked(picked.folder) if records else nullcontext():
         return _train_seeds(picked, options, records, tell)

@@ -143,3 +143,10 @@ def test_where_nothing_can_be_written_is_one_line(
 def test_several_files_need_names(folder: Path) -> None:
     one_line(invsearch(folder, "report", "run", "-o", "-", "--plotlyjs", "directory"), "names")
     one_line(invsearch(folder, "report", "run", "-o", "-", "--format", "png"), "names")
+
+
+def test_what_reading_dropped_is_said(folder: Path) -> None:
+    log = folder / "run" / "trials.jsonl"
+    log.write_bytes(log.read_bytes()[:-10])
+    result = passed(invsearch(folder, "report", "run", "-o", "page.html"))
+    assert "trials.jsonl:4: the last line is torn" in result.stderr

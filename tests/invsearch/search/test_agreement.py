@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 from toy import invsearch, one_line, passed, trial_lines, write_space
 
+from invsearch.problem.kinds import problem_of
+from invsearch.runs import RunFolder
+from invsearch.search.agreement import check_agreement
+from invsearch.search.session import Outcome, Session
+from invsearch.space import load_space_file
+
 RESUME = ("--executor", "serial", "--resume", "--trials", 8, "--out", "run")
 
 
@@ -177,3 +183,30 @@ def test_a_newer_runs_files_are_refused_with_the_reason(run: Path) -> None:
     (run / "environment.json").write_text(environment.replace('"schema": 1', '"schema": 2'))
     refused_twice(run, "environment.json", *words)
     one_line(invsearch(run.parent, "report", "run", "-o", "page.html"), "environment.json", *words)
+
+
+def test_the_log_is_never_ahead_of_the_journal(tmp_path: Path) -> None:
+    """Trials of counted objectives are written many at a time, and may end in another order."""
+    text = (
+        "name: counted\nobjectives: {macs: minimize}\nmodel: {family: rednet, resolution: 32}\n"
+        "space: {width: {choice: [0.25, 0.5, 0.75, 1.0]}, stage: {blocks: 1}}\n"
+        "search: {strategy: random}\n"
+    )
+    (tmp_path / "counted.yaml").write_text(text)
+    problem = problem_of(load_space_file(tmp_path / "counted.yaml"))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(text, None, {"id": "abc"})
+    session = Session(problem, folder, environment="abc", trials=4, capacity=3)
+    first, second, third = (session.ask() for _ in range(3))
+    assert first
+    assert second
+    assert third
+    session.finish(first, Outcome())
+    session.finish(third, Outcome())
+    session.close()  # as where the executor was interrupted, or after so many trials
+    assert [trial.number for trial in folder.logged()] == [0]
+    check_agreement(folder)
+    session.finish(second, Outcome())
+    session.close()
+    assert sorted(trial.number for trial in folder.logged()) == [0, 1, 2]
+    check_agreement(folder)

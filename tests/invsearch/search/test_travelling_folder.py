@@ -251,3 +251,17 @@ def test_an_installed_evaluator_is_told_from_a_file_beside(tmp_path: Path) -> No
     assert beside_module("json") == []
     assert beside_module("torch.nn") == []
     assert beside_module("builtins") == []
+
+
+def test_a_run_beside_a_space_file_keeps_nothing_for_new_runs(project: Path) -> None:
+    """A run in the folder of its space file does not stand between that and later runs."""
+    arguments = ("run", "travels.yaml", "--executor", "serial", "--trials")
+    passed(away(project, *arguments, 2, "--out", "."))
+    (project / "offset.py").write_text("BY = 1000\n")
+    result = passed(away(project, *arguments, 2, "--out", "new"))
+    assert "changed" not in result.stderr
+    assert all(trial["metrics"]["error"]["value"] >= 1000 for trial in trial_lines(project / "new"))
+    result = passed(away(project, *arguments, 3, "--out", ".", "--resume"))
+    assert "offset.py has changed" in result.stderr
+    last = trial_lines(project)[2]
+    assert last["metrics"]["error"]["value"] == (last["architecture"]["x"] - 3) ** 2 + 1

@@ -132,6 +132,12 @@ def test_folder_of_something_else_is_never_overwritten(small: Path) -> None:
     (small / "full").mkdir()
     (small / "full" / "photo.jpg").touch()
     one_line(invsearch(small, "train", "small", 0, "-o", "full"), "holds other files", "-o")
+    (small / "full" / "photo.jpg").rename(small / "full" / "model.safetensors")
+    one_line(invsearch(small, "train", "small", 0, "-o", "full"), "holds other files", "-o")
+    own = ("-o", "results/small/sources")
+    one_line(invsearch(small, "train", "small", 0, *own, "--epochs", 1), "part of the run")
+    one_line(invsearch(small, "export", "small", 0, "-o", "results/small/front.csv",
+                       "--format", "spec"), "part of the run")  # fmt: skip
     one_line(invsearch(small, "train", "small", 0, "-o", "small.yaml"), "is a file")
     passed(invsearch(small, "train", "small", 0, "-o", "kept", "--epochs", 1))
     one_line(invsearch(small, "train", "small", 0, "-o", "kept"), "differs in recipe")
