@@ -228,7 +228,9 @@ def play(number: int, folder: Path, cluster: RayCluster) -> list[str]:
     found.sort(key=lambda trial: trial["number"])
     for trial in found:  # an orphan is evaluated again, and says so
         trial["origin"] = "sampler"
-    assert without_times(found) == without_times(trial_lines(folder / "whole"))
+    whole = without_times(trial_lines(folder / "whole"))
+    for trial, undisturbed in zip(without_times(found), whole, strict=True):
+        assert trial == undisturbed, f"{harms}: {trial} is not the undisturbed {undisturbed}"
     return [harm.__name__ for harm in harms]
 
 

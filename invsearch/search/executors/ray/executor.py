@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["run_ray"]
 
 _WORKER_DEATHS = 2  # a node may go twice; what dies a third time dies of itself
+_SETTLE_S = 4.0  # a lost node is noticed in 2 s; what starts on it before that dies at once, again
 
 
 def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None:
@@ -63,7 +66,7 @@ def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None
                 name=TUNE,
                 storage_path=str(checkpoints.root) if storage else temporary,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=_WORKER_DEATHS),
+                failure_config=tune.FailureConfig(max_failures=0),  # we try again, later
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
@@ -84,9 +87,29 @@ class _Flight:
         self.checkpoints = checkpoints
         self.proposals: dict[str, Proposal] = {}
         self.stopped: set[str] = set()
-        self.deaths: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        self._deaths: Counter[tuple[int, int]] = Counter()
+        self._again: list[tuple[float, Proposal]] = []
         self.error: BaseException | None = None
         self._known: set[str] = set()
+
+    def died(self, proposal: Proposal, reason: str) -> None:
+        """Try a trial again whose worker died, after a while, or give it up."""
+        key = (proposal.number, proposal.seed)
+        self._deaths[key] += 1
+        if self._deaths[key] <= _WORKER_DEATHS:
+            due = time.monotonic() + _SETTLE_S * self._deaths[key]
+            self._again.append((due, proposal))
+        else:
+            self.finish(proposal, Outcome(error=reason))
+
+    def due(self) -> Proposal | None:
+        """A trial that is to be tried again now."""
+        if self._again and min(self._again, key=_when)[0] <= time.monotonic():
+            first = min(self._again, key=_when)
+            self._again.remove(first)
+            return first[1]
+        return None
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> None:
         """Hand the session how an evaluation ended; its checkpoints are done with."""
@@ -107,6 +130,10 @@ class _Flight:
         except Exception as error:
             self.error = self.error or error
             return otherwise
+
+
+def _when(again: tuple[float, Proposal]) -> float:
+    return again[0]
 
 
 class _StudySearcher(Searcher):
@@ -138,7 +165,7 @@ class _StudySearcher(Searcher):
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         session = self._flight.session
-        proposal = session.ask()
+        proposal = self._flight.due() or session.ask()
         if proposal is None:
             return str(Searcher.FINISHED) if session.finished else None
         self._flight.proposals[trial_id] = proposal
@@ -160,8 +187,7 @@ class _StudySearcher(Searcher):
         if flight.session.watch.out_of_time and (error or result is None):
             return
         if error or result is None:
-            reason = flight.deaths.pop(trial_id, "the worker died")
-            flight.finish(proposal, Outcome(error=reason))
+            flight.died(proposal, flight.reasons.pop(trial_id, "the worker died"))
             return
         progress, outcome = unpack(result)
         stopped = trial_id in flight.stopped
@@ -190,7 +216,7 @@ class _RungScheduler(FIFOScheduler):
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
         reason = " ".join(str(trial.get_error() or "").split())[:300]
-        self._flight.deaths[trial.trial_id] = (
+        self._flight.reasons[trial.trial_id] = (
             f"the worker died {_WORKER_DEATHS + 1} times, which is how running out of memory looks"
             f"{': ' if reason else ''}{reason}"
         )
