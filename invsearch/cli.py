@@ -110,11 +110,14 @@ def _print_outcome(folder: Any) -> None:
     from rich.console import Console
 
     from invsearch.runs import load_run
+    from invsearch.runs.reliability_text import reliability_lines
     from invsearch.search.live import front_table
 
     run_data = load_run(folder.path)
     console = Console()
     console.print(front_table(run_data.members, run_data.objectives))
+    for line in reliability_lines(run_data):
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(f"{folder.front_path}", soft_wrap=True, highlight=False)
     console.print(f"next: invsearch report {folder.path}", soft_wrap=True, highlight=False)
 

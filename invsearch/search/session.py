@@ -100,7 +100,7 @@ class Session:
         self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
         for number, rung, metrics in self._study.rungs:
             self.halving.record(number, rung, metrics)
-        self._replication = Replication(problem, folder)
+        self._replication = Replication(problem, folder, trials)
 
     @property
     def trials(self) -> list[Trial]:
@@ -122,7 +122,7 @@ class Session:
         """Whether nothing is left to ask for and nothing is out."""
         if not self._spent or self._out or self._ready:
             return False
-        return not self._replication.due(1)
+        return not self._replication.early(1) and not self._replication.due(1)
 
     @property
     def _spent(self) -> bool:
@@ -133,6 +133,9 @@ class Session:
 
         When the budget is spent these are further seeds of doubtful members of the front.
         """
+        if not self._ready and self._may_learn():
+            limit = self.capacity if self._batches else 1
+            self._ready.extend(self._replication.early(limit, self._out))
         if not self._ready and self._may_fill():
             self._fill(self.capacity if self._batches else 1)
         if not self._ready and self._spent and not self._out:
@@ -211,6 +214,12 @@ class Session:
 
     def _pending(self) -> list[int]:
         return [*self._out, *(proposal.number for proposal in self._ready)]
+
+    def _may_learn(self) -> bool:
+        """Whether a second seed may go first: not before what a kill interrupted."""
+        if self._study.orphans:
+            return False
+        return not self._out if self._batches else len(self._out) < self.capacity
 
     def _may_fill(self) -> bool:
         if self.exhausted or self.counted + len(self._held) + len(self._out) >= self.trials_wanted:
