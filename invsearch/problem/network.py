@@ -152,7 +152,8 @@ class NetworkProblem(Problem):
         family = models.FAMILIES[str(settings["family"])]
         own = ops.get(family.operator).complete(family.defaults)
         own |= {name: known.default for name, known in family.settings.items()}
-        values = {"width": 1.0, "operator": family.operator, **own, **settings}
+        stem = "involution" if family.stem.kind == "rednet" else "convolution"
+        values = {"width": 1.0, "operator": family.operator, "stem": stem, **own, **settings}
         candidate = {}
         for parameter in self.space.parameters:
             value = values.get(parameter.name.rpartition(".")[2])

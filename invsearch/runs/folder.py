@@ -22,6 +22,7 @@ from invsearch.runs.lock import hold
 from invsearch.runs.mark import ENVIRONMENT, JOURNAL, LOCK, MARK, PARTS, check_place, check_schema
 from invsearch.runs.outline import is_mapping, outline
 from invsearch.runs.records import parse_replicate, parse_trial
+from invsearch.runs.reliability import Reliability, Seeds, reliability, seed_values
 from invsearch.runs.replicates import Replicate, fold, with_tests
 from invsearch.runs.trial import Trial
 from invsearch.space.sources import COPY
@@ -260,6 +261,10 @@ class RunFolder:
         _cut(self.tests_path, read_lines(self.tests_path, parse_replicate))
         append_lines(self.tests_path, dump_json(test.to_json()))
 
+    def seeds(self) -> Seeds:
+        """Return what each seed of each complete trial reached, by trained metric."""
+        return seed_values(self._read_trials().records, self.replicates())
+
     def append_trials(self, trials: Sequence[Trial]) -> None:
         """Log trials durably, in one write; a torn last line is cut first.
 
@@ -308,7 +313,9 @@ class RunFolder:
             seed=seed,
         )
         judged = {trial.number: trial for trial in with_tests(trials, self.tests())}
-        write_atomic(self.front_path, _front_csv(members, judged, objectives))
+        seeds = self.seeds()
+        told = {name: reliability(seeds.get(name, {}).values()) for name in objectives}
+        write_atomic(self.front_path, _front_csv(members, judged, objectives, told))
         return members
 
 
@@ -350,7 +357,10 @@ def _check_agreement(text: str, resolved: Mapping[str, Any] | None) -> None:
 
 
 def _front_csv(
-    members: Sequence[FrontMember], trials: Mapping[int, Trial], objectives: Mapping[str, Direction]
+    members: Sequence[FrontMember],
+    trials: Mapping[int, Trial],
+    objectives: Mapping[str, Direction],
+    reliabilities: Mapping[str, Reliability | None],
 ) -> str:
     columns = parameter_columns(list(trials.values()))
     buffer = io.StringIO()
@@ -358,14 +368,18 @@ def _front_csv(
     metric_columns = [f"{name}{suffix}" for name in objectives for suffix in METRIC_COLUMNS]
     tests = tested(objectives, [trials[member.trial.number] for member in members])
     test_columns = [f"{name}{suffix}" for name in tests for suffix in METRIC_COLUMNS]
-    writer.writerow(["trial", *columns.values(), *metric_columns, "p_front", *test_columns])
+    told = {name: one for name, one in reliabilities.items() if one is not None}
+    of_all = [cell for one in told.values() for cell in (one.seed_sd, one.value)]
+    heads = [f"{name}_{what}" for name in told for what in ("seed_sd", "reliability")]
+    writer.writerow(["trial", *columns.values(), *metric_columns, "p_front", *test_columns, *heads])
     for member in members:
         trial = trials[member.trial.number]
         row: list[object] = [trial.number]
         row += [trial.architecture.get(name, "") for name in columns]
         row += [cell for name in objectives for cell in _cells(trial, name)]
         row.append(f"{member.p_front:.4g}")
-        writer.writerow([*row, *(cell for name in tests for cell in _cells(trial, name))])
+        row += [cell for name in tests for cell in _cells(trial, name)]
+        writer.writerow([*row, *of_all])
     return buffer.getvalue()
 
 

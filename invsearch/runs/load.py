@@ -15,6 +15,7 @@ from invsearch.runs.columns import METRIC_COLUMNS, metric_names, parameter_colum
 from invsearch.runs.folder import RunFolder
 from invsearch.runs.front import FrontMember, front, hypervolume_trace
 from invsearch.runs.outline import SpaceOutline, outline
+from invsearch.runs.reliability import Reliability, Seeds, reliability
 from invsearch.runs.replicates import with_tests
 from invsearch.runs.trial import Trial
 
@@ -37,6 +38,7 @@ class RunData:
         environment: ``environment.json``.
         space_text: ``space.yaml``.
         notices: What reading dropped, in words.
+        seeds: By trained metric and trial, its value from each seed.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class RunData:
     environment: Mapping[str, Any] = field(default_factory=dict)
     space_text: str = ""
     notices: tuple[str, ...] = ()
+    seeds: Seeds = field(default_factory=dict)
 
     @cached_property
     def outline(self) -> SpaceOutline:
@@ -91,6 +94,27 @@ class RunData:
                 }
                 for member in self.members
             ],
+        }
+
+    @cached_property
+    def reliabilities(self) -> Mapping[str, Reliability]:
+        """What one training can tell, by trained metric; none where no trial has two seeds."""
+        found = {name: reliability(values.values()) for name, values in self.seeds.items()}
+        return {name: one for name, one in found.items() if one is not None}
+
+    def reliability(self) -> dict[str, dict[str, float]]:
+        """How much of a ranking by each trained metric is the architectures', not the seeds'.
+
+        Returns:
+            By metric ``value`` (the intraclass correlation of one training) with its 95 % interval
+            ``low`` and ``high``; ``seed_sd`` and ``architecture_sd`` in the metric's unit; ``n``,
+            the architectures compared. A metric is left out where fewer than three were trained, or
+            none from two seeds.
+        """
+        keys = ("value", "low", "high", "seed_sd", "architecture_sd", "n")
+        return {
+            name: {key: getattr(one, key) for key in keys}
+            for name, one in self.reliabilities.items()
         }
 
     def frame(self) -> pd.DataFrame:
@@ -178,4 +202,5 @@ def load_run(path: str | Path) -> RunData:
         environment=folder.environment(),
         space_text=folder.space_text(),
         notices=tuple(folder.notices),
+        seeds=folder.seeds(),
     )

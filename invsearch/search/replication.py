@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from invsearch.errors import TrialError
 from invsearch.metrics import Metric
@@ -15,6 +15,9 @@ from invsearch.search.study import Proposal
 __all__ = ["Replication"]
 
 _CERTAIN = 0.95  # of intervals of 95 %: a place that is surer needs no further seed
+_EARLY_SHARE = 5  # of so many trials one is trained twice early: a sixth of a run's time
+_EARLY_FROM = 16  # trials: of fewer the spare ones would be too few to say anything
+_EARLY_MOST = 8  # with eight the seeds' deviation is known to a quarter
 _MEMBERS = 8  # as many as one looks at; with two seeds each half of a default budget of 32
 
 
@@ -29,12 +32,44 @@ class Replication:
     Args:
         problem: What is searched.
         folder: The run's folder.
+        trials: The budget.
     """
 
-    def __init__(self, problem: Problem, folder: RunFolder) -> None:
+    def __init__(self, problem: Problem, folder: RunFolder, trials: int) -> None:
         self._problem = problem
         self._folder = folder
         self._failed: set[tuple[int, int]] = set()
+        self._early = self._early_wanted(trials)
+
+    def early(self, limit: int, running: Collection[int] = ()) -> list[Proposal]:
+        """Up to ``limit`` second seeds of the first complete trials, to learn what seeds do.
+
+        The first trials are chosen by no result, so they tell without bias how far two seeds of one
+        network are apart; those of the front, which :meth:`due` replicates, were the lucky ones.
+
+        Args:
+            limit: The most.
+            running: Trials of which something is being evaluated.
+        """
+        if not self._early:
+            return []
+        done = self._done()
+        complete = [t for t in self._folder.trials() if t.state == "complete"]
+        first = sorted(complete, key=lambda trial: trial.number)[: self._early]
+        left = [trial for trial in first if not done[trial.number]]
+        if len(first) == self._early and not left:
+            self._early = 0  # for the rest of this process: nothing is read again
+        free = [trial for trial in left if trial.number not in running]
+        return [self._proposal(t, replicate_seed(t.seed, 1)) for t in free[:limit]]
+
+    def _early_wanted(self, trials: int) -> int:
+        """How many; none where no objective is trained, so that seeds decide nothing."""
+        sources, wanted = self._problem.sources(), self._problem.file.search.early_replicates
+        if not any(sources.get(name) == "trained" for name in self._problem.objectives):
+            return 0
+        if isinstance(wanted, int):
+            return wanted
+        return min(_EARLY_MOST, trials // _EARLY_SHARE) if trials >= _EARLY_FROM else 0
 
     def due(self, limit: int) -> list[Proposal]:
         """Up to ``limit`` further seeds of different trials, the most doubtful first."""

@@ -98,7 +98,7 @@ class Session:
         self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
         self._rungs_known = 0
         self._take_arrived()
-        self._replication = Replication(problem, folder)
+        self._replication = Replication(problem, folder, trials)
 
     @property
     def trials(self) -> list[Trial]:
@@ -136,7 +136,7 @@ class Session:
             return not self._out
         if not self._spent or self._out or self._ready:
             return False
-        return not self._replication.due(1)
+        return not self._replication.early(1) and not self._replication.due(1)
 
     @property
     def _spent(self) -> bool:
@@ -151,6 +151,9 @@ class Session:
         self.watch.begin()
         if self.watch.out_of_time or self.watch.ended is not None:
             return None
+        if not self._ready and self._may_learn():
+            limit = self.capacity if self._batches else 1
+            self._ready.extend(self._replication.early(limit, self._out))
         if not self._ready and self._may_fill():
             self._fill(self.capacity if self._batches else 1)
         if not self._ready and self._spent and not self._out:
@@ -242,6 +245,12 @@ class Session:
         self._rungs_known = len(self._study.rungs)
         for trial in self._study.take_arrived():
             self._log(trial)
+
+    def _may_learn(self) -> bool:
+        """Whether a second seed may go first: not before what a kill interrupted."""
+        if self._study.orphans:
+            return False
+        return not self._out if self._batches else len(self._out) < self.capacity
 
     def _may_fill(self) -> bool:
         under_way = len(self._held) + len(self._out) + self._study.elsewhere

@@ -60,6 +60,13 @@ def _parallel(value: Any) -> Any:
     return value
 
 
+def _early(value: Any) -> Any:
+    value = _integral(value)
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise ValueError(f"must be 'auto' or a whole number of at least 0, not {show(value)}")
+    return value
+
+
 def _strategy(value: Any) -> Any:
     if value not in STRATEGIES:
         hint = nearest(value, STRATEGIES)
@@ -300,6 +307,11 @@ class Search(_Section):
         default=(), description="Epochs after which weak trials stop.", strict=False
     )
     replicates: Annotated[Whole, Field(ge=0, description="Further seeds of doubtful members.")] = 0
+    early_replicates: Annotated[
+        Literal["auto"] | int,
+        BeforeValidator(_early),
+        Field(description="Second seeds of the first trials: what do seeds do? auto: a fifth."),
+    ] = "auto"
     warm_start: Annotated[
         tuple[str, ...], Field(strict=False, description="Earlier runs that guide cost_aware.")
     ] = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from invsearch.models.blocks import BOTTLENECK
 from invsearch.models.families.family import Family
+from invsearch.models.families.resnet import FAMILY as RESNET
 from invsearch.models.families.resnet import PRESETS, STAGES
 from invsearch.models.network import NetworkSpec, StemSpec
 from ops.hyperparameter import Hyperparameter, odd_size
@@ -20,6 +21,9 @@ __all__ = ["FAMILY"]
 
 class _RedNet(Family):
     def adapt(self, spec: NetworkSpec, settings: Mapping[str, Value]) -> NetworkSpec:
+        """The stem of convolution is ResNet's; the stages are the same in both."""
+        if settings["stem"] == "convolution":
+            return replace(spec, stem=replace(RESNET.stem, channels=spec.stem.channels))
         return replace(spec, stem=replace(spec.stem, kernel_size=int(settings["stem_kernel_size"])))
 
 
@@ -36,7 +40,12 @@ FAMILY = _RedNet(
             7,  # counts as the paper's tables do; 3 is what its released code builds
             check=odd_size,
             description="a stem with a kernel",
-        )
+        ),
+        "stem": Hyperparameter(
+            "involution",
+            ("involution", "convolution"),
+            description="an involution in the stem, or one 7x7 convolution in place of it",
+        ),
     },
     baselines={"RedNet-26": 26, "RedNet-38": 38, "RedNet-50": 50},
 )

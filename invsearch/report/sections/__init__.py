@@ -15,6 +15,7 @@ from invsearch.report.sections import (
     cost,
     front,
     operators,
+    reliability,
     repeat,
     reproduction,
     search,
@@ -49,6 +50,7 @@ class PageSection(NamedTuple):
 SECTIONS: tuple[RunSection, ...] = (
     RunSection("summary", summary.section),
     RunSection("front", front.section),
+    RunSection("reliability", reliability.section),
     RunSection("search", search.section),
     RunSection("cost", cost.section),
     RunSection("trials", trials.section),

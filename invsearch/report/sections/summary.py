@@ -63,7 +63,18 @@ def _searched(run: RunData) -> str:
     text = f"This run {_how(run)} {_aims(run.objectives, known=known)}"
     bounds = bounds_text(run.constraints, known=known)
     text += f" with {joined(bounds)}" if bounds else ""
-    return f"{text}{_accuracy(run)}{_machine(run)}."
+    return f"{text}{_accuracy(run)}{_machine(run)}.{_stem(run)}"
+
+
+def _stem(run: RunData) -> str:
+    """Return what ``family`` means where operators are chosen stage by stage: little."""
+    names = {name for trial in run.trials for name in trial.architecture}
+    if "family" not in names or not any(name.endswith("operator") for name in names):
+        return ""
+    return (
+        " Here family says the stem alone (rednet: with an involution; resnet: one 7 x 7"
+        " convolution); the stages have operators of their own."
+    )
 
 
 def _how(run: RunData) -> str:

@@ -109,3 +109,21 @@ def test_problem_says_why_a_block_is_impossible() -> None:
     assert problem(48, block) is None
     assert "group_channels = 24 does not divide channels = 64" in str(problem(64, block))
     assert "nothing" in str(problem(64, BlockSpec("nothing", ())))
+
+
+def test_the_stem_alone_is_what_the_family_was_where_operators_are_chosen() -> None:
+    """``stem: convolution`` of a RedNet is the network that ``family: resnet`` was."""
+    chosen = {
+        f"stage{number}.{name}": value
+        for number in range(1, 5)
+        for name, value in (("blocks", 1), ("operator", "involution"), ("kernel_size", 5))
+    }
+    for width in (0.25, 1.0):
+        given = {**chosen, "width": width}
+        old = network_spec({"family": "resnet"}, given)
+        assert network_spec({"family": "rednet"}, {**given, "stem": "convolution"}) == old
+        assert network_spec({"family": "rednet"}, {**given, "stem": "involution"}) == network_spec(
+            {"family": "rednet"}, given
+        )
+    with pytest.raises(InputError, match="stem is 'pooling'"):
+        network_spec({"family": "rednet"}, {**chosen, "stem": "pooling"})
