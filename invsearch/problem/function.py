@@ -51,7 +51,7 @@ class FunctionProblem(Problem):
             InputError: If nothing is known of any that was tried; it says why.
         """
         if self._costs is None:
-            return ()
+            return super().known_names
         names: dict[str, None] = {}
         reason, rng = "", random.Random(0)
         for _ in range(_TRIED):
