@@ -96,8 +96,8 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
             with view:
                 workers.run(session)
             session.close()
-        except KeyboardInterrupt:  # it may have cut a write in two: resuming mends the log
-            session.derive_front()
+        except KeyboardInterrupt:
+            session.interrupted()
             raise
         if session.exhausted:
             console.print(

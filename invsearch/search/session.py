@@ -22,7 +22,8 @@ from invsearch.search.study import SearchStudy
 
 __all__ = ["Outcome", "Session"]
 
-_FRONT_EVERY_S = 5.0  # its time grows with the run, and who looks at it meanwhile can wait
+_FRONT_EVERY_S = 5.0  # who looks at it meanwhile can wait so long
+_FRONT_REST = 50  # its time grows with the run: at most a fiftieth of the search goes into it
 _BUFFER = 64  # trials that cost nothing share one wait for the disk, and a kill loses no more
 
 
@@ -88,15 +89,16 @@ class Session:
         self._out: dict[int, tuple[Proposal, str]] = {}
         self._held: dict[int, tuple[Proposal, Trial]] = {}
         self._batch_start = 0
-        self._front_written = 0.0
+        self._front_due = 0.0
         self._buffered = not problem.needs_workers and not problem.measures
         self._unlogged: list[Trial] = []
         self._counted = 0
-        self._study = SearchStudy(folder.study_path, problem, buffered=self._buffered)
+        self._study = SearchStudy(folder.study_path, problem)
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
         self._mend_log()
         self._study.enqueue_baselines(problem.baselines())
+        self._study.commit()
         self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
         for number, rung, metrics in self._study.rungs:
             self.halving.record(number, rung, metrics)
@@ -158,8 +160,8 @@ class Session:
         self.halving.record(proposal.number, progress.step, metrics)
         if proposal.origin == "baseline":
             return False
-        among = range(self._batch_start) if self._deterministic else None
-        return self.halving.stops(proposal.number, progress.step, among)
+        before = self._batch_start if self._deterministic else None
+        return self.halving.stops(proposal.number, progress.step, before)
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> None:
         """Take in how an evaluation ended: into the study, the log, the front."""
@@ -175,6 +177,7 @@ class Session:
             if self._deterministic and any(other < number for other in self._pending()):
                 break
             self._close(*self._held.pop(number))
+        self._keep()
         self.on_change(self)
 
     def _finish_replicate(self, proposal: Proposal, trial: Trial) -> None:
@@ -201,13 +204,23 @@ class Session:
 
     def close(self) -> None:
         """Write what is left; call it when the executor has returned."""
-        self._flush()
-        self.derive_front()
+        self._write()
+        self.folder.sync_trials()
+        self._derive_front()
 
-    def derive_front(self) -> None:
+    def interrupted(self) -> None:
+        """Write what is left, where an interrupt may have cut the last writing in two."""
+        self._unlogged.clear()
+        self._study.commit()
+        self._mend_log()
+        self._derive_front()
+
+    def _derive_front(self, *, durable: bool = True) -> None:
         """Write the front of the trials that are logged."""
-        self.folder.write_front(self.folder.trials(), self.problem.objectives)
-        self._front_written = time.monotonic()
+        began = time.monotonic()
+        self.folder.write_front(self.folder.trials(), self.problem.objectives, durable=durable)
+        took = time.monotonic() - began
+        self._front_due = began + max(_FRONT_EVERY_S, _FRONT_REST * took)
 
     def _pending(self) -> list[int]:
         return [*self._out, *(proposal.number for proposal in self._ready)]
@@ -232,6 +245,7 @@ class Session:
                 self._prepare(asked)
         if self._ready:
             self._batch_start = start
+        self._keep()
 
     def _interrupted_batch(self) -> tuple[int, int]:
         """Where the batch that a kill interrupted starts, and how many of it are to be evaluated.
@@ -296,14 +310,18 @@ class Session:
         trial = replace(trial, environment=trial.environment or self._environment)
         self._counted += trial.counts
         self._unlogged.append(trial)
-        if not self._buffered or len(self._unlogged) >= _BUFFER:
-            self._flush()
-            self._refresh_front()
 
-    def _flush(self) -> None:
-        """Write the study first, then the log."""
-        self._study.flush()
-        self.folder.append_trials(self._unlogged)
+    def _keep(self) -> None:
+        """Write what has changed: before proposals are evaluated, and when one has ended."""
+        if not self._buffered or len(self._unlogged) >= _BUFFER:
+            self._write()
+            if time.monotonic() > self._front_due:
+                self._derive_front(durable=False)
+
+    def _write(self) -> None:
+        """Write the study first, then the log, which is mended from it after a power cut."""
+        self._study.commit()
+        self.folder.append_trials(self._unlogged, durable=False)
         self._unlogged.clear()
 
     def _mend_log(self) -> None:
@@ -311,7 +329,3 @@ class Session:
         logged = {trial.number for trial in self.folder.trials()}
         self.folder.append_trials([t for t in self._study.finished if t.number not in logged])
         self._counted = sum(trial.counts for trial in self._study.finished)
-
-    def _refresh_front(self) -> None:
-        if time.monotonic() - self._front_written > _FRONT_EVERY_S:
-            self.derive_front()

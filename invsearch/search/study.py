@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import random
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import TrialState
 
 from invsearch.errors import InputError
@@ -22,9 +20,10 @@ from invsearch.metrics import Metric
 from invsearch.plugins import STRATEGIES
 from invsearch.problem.problem import Problem
 from invsearch.runs.trial import Trial
-from invsearch.search.journal import JournalFile, mend_journal
+from invsearch.search.journal import mend_journal
 from invsearch.search.proposal import Proposal, infeasible_trial, proposal_from
 from invsearch.search.seeds import derive_seed
+from invsearch.search.storage import JournaledStorage
 from invsearch.search.strategies import Strategy
 from invsearch.space.architecture import Architecture
 
@@ -53,28 +52,20 @@ class SearchStudy:
     Args:
         path: The journal file; the caller holds the lock on its folder.
         problem: What is searched.
-        buffered: Whether the journal is written by :meth:`flush` alone, many trials at a time; for
-            searches whose evaluations cost nothing, where the writing would cost most.
 
     Raises:
         InputError: If the study is that of another space.
     """
 
-    def __init__(self, path: Path, problem: Problem, *, buffered: bool = False) -> None:
+    def __init__(self, path: Path, problem: Problem) -> None:
         self._problem = problem
         self._search = problem.file.search
         mend_journal(path, "number")
         self._strategy = STRATEGIES.get(self._search.strategy, Strategy)
         self._sampler = self._strategy.samplers(problem)
-        self._file = JournalFile(path)
-        self._storage: BaseStorage = JournalStorage(self._file)
-        self._journal = self._study = self._open(self._storage)
+        self._storage = JournaledStorage(path)
+        self._study = self._open()
         self._check_space(path)
-        if buffered:
-            self._storage = InMemoryStorage()
-            self._study = self._open(self._storage)
-            self._study.add_trials(t for t in self._journal.trials if t.state.is_finished())
-        self._written = self._study_size()
         self._asked: dict[int, optuna.Trial] = {}
         self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
         self._seen: set[Architecture] = set()
@@ -95,14 +86,9 @@ class SearchStudy:
         """The number of the next new trial."""
         return self._next_number
 
-    def flush(self) -> None:
-        """Write what was buffered to the journal, up to the first trial that has not ended."""
-        if self._study is not self._journal:
-            unwritten = self._study.get_trials(deepcopy=False)[self._written :]
-            ended = list(itertools.takewhile(lambda trial: trial.state.is_finished(), unwritten))
-            with self._file.one_sync():
-                self._journal.add_trials(ended)
-            self._written += len(ended)
+    def commit(self) -> None:
+        """Make durable what was asked and told since the last time, in one write."""
+        self._storage.commit()
 
     def enqueue_baselines(self, baselines: Mapping[str, Architecture]) -> None:
         """Queue named architectures, each at most once in the life of the run."""
@@ -138,13 +124,17 @@ class SearchStudy:
         return None
 
     def record_rung(self, proposal: Proposal, rung: int, metrics: Mapping[str, Metric]) -> None:
-        """Keep what a trial had reached when it was judged at a rung."""
+        """Keep what a trial had reached when it was judged at a rung, through a kill.
+
+        It does not wait for the disk: after a power cut the trial is only not compared with.
+        """
         data = {name: metric.to_json() for name, metric in metrics.items()}
         self._asked[proposal.handle].set_user_attr(f"rung:{rung}", data)
         self._reached[proposal.handle].append(metrics)
+        self._storage.commit(durable=False)
 
     def record(self, handle: int, trial: Trial) -> None:
-        """Write down how a trial ended; from here on a kill does not lose it."""
+        """Note how a trial ended; once that is committed a kill does not lose it."""
         self._asked[handle].set_user_attr("record", trial.to_json())
 
     def tell(self, handle: int, trial: Trial) -> None:
@@ -154,25 +144,25 @@ class SearchStudy:
             values = [trial.metrics[name].value for name in self._problem.objectives]
         with _quiet():
             asked = self._asked.pop(handle)
-            there = self._study.get_trials(deepcopy=False)[handle].constraints
+            there = self._storage.get_trial(asked._trial_id).constraints
             for name, excess in trial.constraints.items():
                 if name not in there:  # a kill can cut telling short
                     asked.set_constraint(name, excess)
             for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
                 asked.set_user_attr(name, value)
-            self._end(handle, _STATES[trial.state], values)
+            self._end(asked._trial_id, _STATES[trial.state], values)
         self.finished.append(trial)
 
-    def _end(self, handle: int, state: TrialState, values: Sequence[float] | None) -> None:
+    def _end(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Do what Study.tell does, which would copy the whole trial for its answer."""
-        asked = self._study.get_trials(deepcopy=False)[handle]
+        asked = self._storage.get_trial(trial_id)
         self._study.sampler.after_trial(self._study, asked, state, values)
-        self._storage.set_trial_state_values(asked._trial_id, state, values)
+        self._storage.set_trial_state_values(trial_id, state, values)
 
-    def _open(self, storage: BaseStorage) -> optuna.Study:
+    def _open(self) -> optuna.Study:
         with _quiet():
             return optuna.create_study(
-                storage=storage,
+                storage=self._storage,
                 study_name="invsearch",
                 directions=list(self._problem.objectives.values()),
                 load_if_exists=True,
@@ -181,9 +171,9 @@ class SearchStudy:
     def _check_space(self, path: Path) -> None:
         """Refuse to mix two searches in one study; how much and where it runs may change."""
         new = json.loads(json.dumps(self._problem.file.identity()))
-        old = self._journal.user_attrs.get("space")
+        old = self._study.user_attrs.get("space")
         if old is None:
-            self._journal.set_user_attr("space", new)
+            self._study.set_user_attr("space", new)
             return
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if changed:
