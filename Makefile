@@ -1,4 +1,4 @@
-.PHONY: install test lint format types bench bench-gpu picture wheel clean
+.PHONY: install test lint format types bench bench-gpu bench-scale picture wheel clean
 PYTHON ?= python3
 
 install:  ## an editable install with everything a developer needs
@@ -22,6 +22,9 @@ bench:  ## the pytest-benchmark suite
 
 bench-gpu:  ## everything the operator must reach on a GPU, into results/bench-gpu.json
 	$(PYTHON) -m invsearch.bench.gpu
+
+bench-scale:  ## what a trial costs the search itself, into results/bench-scale.json
+	$(PYTHON) -m invsearch.bench.scale
 
 picture:  ## the README's picture, from the run in results/rednet
 	$(PYTHON) -m invsearch.report.screenshot results/rednet reports/rednet.png
