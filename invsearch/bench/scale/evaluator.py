@@ -35,7 +35,7 @@ def count_syncs() -> None:
     """Count this process's waits for the disk from here on."""
     wait = os.fsync
 
-    def counted(descriptor: int) -> None:
+    def counted(descriptor: Any) -> None:
         _SYNCS[0] += 1
         wait(descriptor)
 

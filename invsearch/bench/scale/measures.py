@@ -140,12 +140,13 @@ def _ask_ms(count: int) -> float:
     """Mean CPU of three proposals of a space of 20 parameters, one objective known beforehand."""
     import numpy as np
     import optuna
-    from optuna.distributions import CategoricalDistribution
+    from optuna.distributions import BaseDistribution, CategoricalDistribution
     from optuna.trial import create_trial
 
     from invsearch.search.sampler import CostAwareSampler
 
-    space = {f"p{place}": CategoricalDistribution((0, 1, 2, 3)) for place in range(20)}
+    choice = CategoricalDistribution((0, 1, 2, 3))
+    space: dict[str, BaseDistribution] = {f"p{place}": choice for place in range(20)}
     effects = np.random.default_rng(0).standard_normal((20, 4))
     rng = np.random.default_rng(1)
 
