@@ -1,4 +1,4 @@
-.PHONY: install test lint format types bench bench-gpu chaos picture wheel clean test-torch test-python
+.PHONY: install test lint format types bench bench-gpu bench-scale chaos picture wheel clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -32,6 +32,9 @@ bench-gpu:  ## everything the operator must reach on a GPU, into results/bench-g
 
 chaos:  ## two hundred searches, disturbed at random, that must end as if nothing had happened
 	PYTHONPATH=tests:. $(PYTHON) -m chaos.rounds --rounds 200
+
+bench-scale:  ## what a trial costs the search itself, into results/bench-scale.json
+	$(PYTHON) -m invsearch.bench.scale
 
 picture:  ## the README's picture, from the run in results/rednet
 	$(PYTHON) -m invsearch.report.screenshot results/rednet reports/rednet.png

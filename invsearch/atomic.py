@@ -21,11 +21,12 @@ _STEM = 24  # characters of a name that its temporary file keeps: 255 bytes hold
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a file that takes the place of ``path`` when the block ends, and never if it raises.
 
     Args:
         path: The file; its folder must exist.
+        durable: Whether to wait until it is on the disk; without, a power cut may leave it empty.
     """
     stem = path.name[:_STEM]
     descriptor, name = tempfile.mkstemp(prefix=f".{stem}.", suffix=".tmp", dir=path.parent)
@@ -34,22 +35,25 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Replace a whole file.
 
     Args:
         path: The file; its folder must exist.
         content: Its new content; text is written as UTF-8 with the line ends it has.
+        durable: Whether to wait until it is on the disk.
     """
-    with replacing(path) as file:
+    with replacing(path, durable=durable) as file:
         file.write(_bytes(content))
 
 

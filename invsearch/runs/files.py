@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -40,23 +41,37 @@ def dump_json(data: Any, *, indent: int | None = None) -> str:
     return json.dumps(_finite(data), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
-def append_lines(path: Path, *lines: str) -> None:
-    """Append lines in a single write and wait until they are on the disk.
+def append_lines(path: Path, *lines: str, durable: bool = True) -> None:
+    """Append lines in a single write: all of them, or none where the writing raises.
 
     Args:
         path: The file, created when missing.
         *lines: The lines without their ends; none may contain one.
+        durable: Whether to wait until they are on the disk, so that a power cut does not lose them;
+            a kill of the process does not in any case.
     """
     if any("\n" in line for line in lines):
         raise ValueError("a line to append contains a line end")
     created = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        data = memoryview("".join(f"{line}\n" for line in lines).encode())
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.fsync(descriptor)
+        _write_whole(descriptor, "".join(f"{line}\n" for line in lines).encode(), durable)
     finally:
         os.close(descriptor)
-    if created:
+    if created and durable:
         sync_folder(path.parent)
+
+
+def _write_whole(descriptor: int, content: bytes, durable: bool) -> None:
+    """Write all of ``content``; what a full disk or an interrupt cuts short is taken back."""
+    before = os.fstat(descriptor).st_size
+    data = memoryview(content)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        if durable:
+            os.fsync(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, before)
+        raise

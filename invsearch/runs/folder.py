@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from invsearch.atomic import sync_folder
 from invsearch.errors import DiskError, InputError
 from invsearch.metrics import Direction
 from invsearch.runs.columns import METRIC_COLUMNS, parameter_columns, tested
@@ -265,26 +266,41 @@ class RunFolder:
         """Return what each seed of each complete trial reached, by trained metric."""
         return seed_values(self._read_trials().records, self.replicates())
 
-    def append_trials(self, trials: Sequence[Trial]) -> None:
-        """Log trials durably, in one write; a torn last line is cut first.
+    def append_trials(self, trials: Sequence[Trial], *, durable: bool = True) -> None:
+        """Log trials in one write; a torn last line is cut first.
+
+        Args:
+            trials: The trials, none of them logged before.
+            durable: Whether to wait until they are on the disk; a search does not, since its study
+                is there and :meth:`sync_trials` follows.
 
         Raises:
             ValueError: If a trial's number is already logged, or a constraint is not finite.
         """
-        if self._written is None:
+        # not known again before all is written: an interrupted write has the log read anew
+        written, self._written = self._written, None
+        if written is None:
             log = self._read_trials()
             _cut(self.trials_path, log)
-            self._written = {written.number for written in log.records}
+            written = {logged.number for logged in log.records}
         for trial in trials:
             for name, excess in trial.constraints.items():
                 if not math.isfinite(excess):
                     raise ValueError(f"constraint {name!r} of trial {trial.number} is {excess}")
-            if trial.number in self._written:
+            if trial.number in written:
                 raise ValueError(f"trial {trial.number} is already in {self.trials_path}")
-            self._written.add(trial.number)
+            written.add(trial.number)
         if trials:
             lines = [dump_json(trial.to_json()) for trial in trials]
-            append_lines(self.trials_path, *lines)
+            append_lines(self.trials_path, *lines, durable=durable)
+        self._written = written
+
+    def sync_trials(self) -> None:
+        """Wait until the logged trials are on the disk."""
+        if self.trials_path.exists():
+            with self.trials_path.open("rb") as file:
+                os.fsync(file.fileno())
+            sync_folder(self.path)
 
     def append_replicate(self, replicate: Replicate) -> None:
         """Log one replicate durably; :meth:`trials` folds it into its trial's metrics."""
@@ -298,6 +314,7 @@ class RunFolder:
         constraints: Collection[str] = (),
         *,
         seed: int = 0,
+        durable: bool = True,
     ) -> list[FrontMember]:
         """Derive ``front.csv`` anew and return its members.
 
@@ -306,6 +323,7 @@ class RunFolder:
             objectives: Direction by metric.
             constraints: Names that a member must have been judged by.
             seed: Seed of the draws behind ``p_front``.
+            durable: Whether to wait until it is on the disk.
         """
         members = front(
             [trial for trial in trials if all(name in trial.constraints for name in constraints)],
@@ -315,7 +333,8 @@ class RunFolder:
         judged = {trial.number: trial for trial in with_tests(trials, self.tests())}
         seeds = self.seeds()
         told = {name: reliability(seeds.get(name, {}).values()) for name in objectives}
-        write_atomic(self.front_path, _front_csv(members, judged, objectives, told))
+        content = _front_csv(members, judged, objectives, told)
+        write_atomic(self.front_path, content, durable=durable)
         return members
 
 

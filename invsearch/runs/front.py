@@ -14,6 +14,7 @@ from invsearch.runs.trial import Trial
 __all__ = [
     "FrontMember",
     "comparable",
+    "dominates",
     "front",
     "hypervolume",
     "hypervolume_trace",
@@ -88,15 +89,21 @@ def non_dominated(points: Array) -> NDArray[np.bool_]:
     Returns:
         Booleans of shape (n,).
     """
-    keep = np.ones(len(points), dtype=np.bool_)
-    for index, point in enumerate(points):
-        keep[index] = not _dominates(points, point).any()
-    return keep
+    if not len(points):
+        return np.zeros(0, dtype=np.bool_)
+    unique, inverse = np.unique(points, axis=0, return_inverse=True)
+    keep = np.zeros(len(unique), dtype=np.bool_)
+    rows, rest = np.arange(len(unique)), np.ascontiguousarray(unique.T)
+    while len(rows):  # in this order no point is dominated by one that comes after it
+        keep[rows[0]] = True
+        behind = np.logical_and.reduce(rest >= rest[:, :1])
+        rows, rest = rows[~behind], rest[:, ~behind]
+    return np.asarray(keep[inverse.reshape(-1)])
 
 
-def _dominates(others: Array, point: Array) -> NDArray[np.bool_]:
-    """Tell, over the last axis, which others are nowhere worse than the point and better once."""
-    return np.asarray((others <= point).all(axis=-1) & (others < point).any(axis=-1))
+def dominates(points: Array, others: Array) -> NDArray[np.bool_]:
+    """Tell, over the last axis, which points are nowhere worse than others and better once."""
+    return np.asarray((points <= others).all(axis=-1) & (points < others).any(axis=-1))
 
 
 def front(
@@ -143,13 +150,17 @@ def _chances(
         return np.ones(len(members))
     rng = np.random.default_rng(seed)
     best, worst = values - _REACH * sigma, values + _REACH * sigma
-    rivals = [np.flatnonzero((best <= worst[member]).all(axis=1)) for member in members]
+    rivals = [(best <= worst[member]).all(axis=1) for member in members]
+    drawn_rows = np.flatnonzero(np.any(rivals, axis=0))  # of many trials few are near the front
+    places = np.searchsorted(drawn_rows, members)
+    near = [np.flatnonzero(rival[drawn_rows]) for rival in rivals]
+    values, sigma = values[drawn_rows], sigma[drawn_rows]
     wins = np.zeros(len(members))
     for start in range(0, draws, _CHUNK):
         count = min(_CHUNK, draws - start)
         drawn = values + sigma * rng.standard_normal((count, *values.shape))
-        for index, member in enumerate(members):
-            beaten = _dominates(drawn[:, rivals[index]], drawn[:, [member]]).any(axis=1)
+        for index, place in enumerate(places):
+            beaten = dominates(drawn[:, near[index]], drawn[:, [place]]).any(axis=1)
             wins[index] += count - np.count_nonzero(beaten)
     return wins / draws
 

@@ -6,9 +6,15 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from invsearch.metrics import Direction, Metric
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Halving"]
+from invsearch.metrics import Direction, Metric
+from invsearch.runs.front import dominates
+
+__all__ = ["Halving", "dominance_rank"]
+
+Array = NDArray[np.float64]
 
 
 class Halving:
@@ -37,15 +43,14 @@ class Halving:
         self._objectives = objectives
         self._factor = reduction_factor
         self._grace = grace
-        self._seen: dict[int, dict[int, tuple[float, ...]]] = defaultdict(dict)
+        self._seen: defaultdict[int, _Rung] = defaultdict(lambda: _Rung(len(objectives)))
 
     def record(self, number: int, rung: int, metrics: Mapping[str, Metric]) -> None:
         """Remember what a trial reached at a rung."""
         if rung in self.rungs and all(name in metrics for name in self._objectives):
-            self._seen[rung][number] = tuple(
-                metrics[name].value * (1 if direction == "minimize" else -1)
-                for name, direction in self._objectives.items()
-            )
+            signs = [1 if d == "minimize" else -1 for d in self._objectives.values()]
+            values = [metrics[name].value for name in self._objectives]
+            self._seen[rung].record(number, np.multiply(signs, values))
 
     def rung_at(self, number: int, step: int) -> int | None:
         """The rung at which a trial that has come to ``step`` is judged now, if any.
@@ -57,25 +62,74 @@ class Halving:
         passed = [rung for rung in self.rungs if rung < step]
         return passed[-1] if passed and number not in self._seen[passed[-1]] else None
 
-    def stops(self, number: int, rung: int, among: Sequence[int] | None = None) -> bool:
+    def stops(self, number: int, rung: int, before: int | None = None) -> bool:
         """Whether the trial stops at this rung.
 
         Args:
             number: The trial, recorded at this rung before.
             rung: The rung.
-            among: The trials it is compared with; None for every one seen so far.
+            before: It is compared with trials of lower numbers than this; None for every one seen.
         """
-        seen = self._seen[rung]
-        if number not in seen:
+        return self._seen[rung].is_weak(number, before, self._grace, self._factor)
+
+
+class _Rung:
+    """What trials reached at one rung, each with the number of those that dominate it.
+
+    The numbers are kept up to date as trials come: a judgement then looks at every trial once, not
+    at every pair.
+    """
+
+    def __init__(self, objectives: int) -> None:
+        self._objectives = objectives
+        self._points: dict[int, Array] = {}
+        self._recount()
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._points
+
+    def record(self, number: int, point: Array) -> None:
+        """Take in the minimised values (objectives,) of a trial, perhaps not for the first time."""
+        self._points[number] = point
+        if number in self._counted:
+            self._recount()
+        self._waiting[number] = None
+
+    def is_weak(self, number: int, before: int | None, grace: int, factor: float) -> bool:
+        """Whether a trial is dominated and not among the best one of ``factor``."""
+        if number not in self._points:
             return False
-        points = [seen[n] for n in seen if n != number and (among is None or n in among)]
-        if len(points) + 1 < self._grace:
+        limit = math.inf if before is None else before
+        self._count(limit)
+        point = self._points[number]
+        among = len(self._counted) + (number not in self._counted)
+        rank = int(np.count_nonzero(dominates(self._values, point)))
+        if among < grace or rank == 0:
             return False
-        rank = dominance_rank(seen[number], points)
-        if rank == 0:
-            return False
-        better = sum(dominance_rank(p, [*points, seen[number]]) < rank for p in points)
-        return better >= math.ceil((len(points) + 1) / self._factor)
+        ranks = self._ranks
+        if number not in self._counted:
+            ranks = ranks + dominates(point, self._values)
+        return int(np.count_nonzero(ranks < rank)) >= math.ceil(among / factor)
+
+    def _recount(self) -> None:
+        self._counted: set[int] = set()
+        self._highest = -1
+        self._waiting = dict.fromkeys(self._points)
+        self._values = np.empty((0, self._objectives))
+        self._ranks = np.empty(0, dtype=np.int64)
+
+    def _count(self, limit: float) -> None:
+        """Count the trials below ``limit`` among those that the others are compared with."""
+        if self._highest >= limit:
+            self._recount()
+        for number in [number for number in self._waiting if number < limit]:
+            point = self._points[number]
+            rank = np.count_nonzero(dominates(self._values, point))
+            self._ranks = np.append(self._ranks + dominates(point, self._values), rank)
+            self._values = np.concatenate([self._values, point[None]])
+            self._counted.add(number)
+            self._highest = max(self._highest, number)
+            del self._waiting[number]
 
 
 def dominance_rank(point: Sequence[float], others: Sequence[Sequence[float]]) -> int:

@@ -1,20 +1,97 @@
-"""The journal file of a run's Optuna study, mended after a kill."""
+"""The journal file of a run's Optuna study: its records, and what is cut from it after a kill.
+
+The records are those of Optuna's ``JournalStorage``, which reads the file as its own; so do
+Optuna's command line and its dashboard. One record may hold a whole trial.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution
+from optuna.storages.journal import JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["JournalFile", "mend_journal"]
+__all__ = [
+    "CREATE_STUDY",
+    "CREATE_TRIAL",
+    "DELETE_STUDY",
+    "SET_INTERMEDIATE_VALUE",
+    "SET_PARAM",
+    "SET_STATE",
+    "SET_STUDY_SYSTEM_ATTR",
+    "SET_STUDY_USER_ATTR",
+    "SET_SYSTEM_ATTR",
+    "SET_USER_ATTR",
+    "FolderIsLocked",
+    "created",
+    "ended",
+    "mend_journal",
+]
 
-_CREATE_TRIAL, _SET_STATE, _SET_USER_ATTR = 4, 6, 8  # Optuna's JournalOperation
+# Optuna's JournalOperation, which is private; the numbers are those of files that exist
+CREATE_STUDY, DELETE_STUDY, SET_STUDY_USER_ATTR, SET_STUDY_SYSTEM_ATTR = 0, 1, 2, 3
+CREATE_TRIAL, SET_PARAM, SET_STATE, SET_INTERMEDIATE_VALUE = 4, 5, 6, 7
+SET_USER_ATTR, SET_SYSTEM_ATTR = 8, 9
+
+
+def created(trial: FrozenTrial, study_id: int, distributions: Mapping[str, str]) -> dict[str, Any]:
+    """The one record of a trial with all that it holds.
+
+    Args:
+        trial: The trial, in any state.
+        study_id: Its study in the file.
+        distributions: The text of each parameter's distribution.
+    """
+    values = trial.values
+    single = values is not None and len(values) == 1
+    record: dict[str, Any] = {
+        "op_code": CREATE_TRIAL,
+        "study_id": study_id,
+        "state": trial.state,
+        "value": values[0] if values is not None and single else None,
+        "values": None if single else values,
+        "datetime_start": _utc(trial.datetime_start),
+        "distributions": distributions,
+        "params": {
+            name: _internal(trial.distributions[name], value)
+            for name, value in trial.params.items()
+        },
+        "user_attrs": trial.user_attrs,
+        "system_attrs": trial.system_attrs,
+        "intermediate_values": trial.intermediate_values,
+    }
+    if trial.datetime_complete is not None:
+        record["datetime_complete"] = _utc(trial.datetime_complete)
+    return record
+
+
+def ended(trial: FrozenTrial) -> dict[str, Any]:
+    """The record of the state that a trial has come to."""
+    record: dict[str, Any] = {
+        "op_code": SET_STATE,
+        "trial_id": trial._trial_id,
+        "state": trial.state,
+        "values": trial.values,
+    }
+    if trial.state == TrialState.RUNNING:
+        record["datetime_start"] = _utc(trial.datetime_start)
+    elif trial.state.is_finished():
+        record["datetime_complete"] = _utc(trial.datetime_complete)
+    return record
+
+
+def _internal(distribution: BaseDistribution, value: Any) -> float:
+    return float(distribution.to_internal_repr(value))
+
+
+def _utc(time: datetime | None) -> str | None:
+    """Optuna's times are local and do not say so."""
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def mend_journal(path: Path, settled: str) -> None:
@@ -47,50 +124,25 @@ def _unsettled(data: bytes, settled: str) -> int:
             return len(data)  # Optuna says which line is damaged
         operation, trial = record["op_code"], record.get("trial_id", -1)
         state = record.get("state", TrialState.RUNNING)
-        if operation == _CREATE_TRIAL:
+        if operation == CREATE_TRIAL:
             trial, trials = trials, trials + 1
-        if operation in (_CREATE_TRIAL, _SET_STATE) and state == TrialState.RUNNING:
+        begins = operation in (CREATE_TRIAL, SET_STATE) and state == TrialState.RUNNING
+        if begins and settled not in record.get("user_attrs", {}):
             running, begin = trial, position
         elif trial == running and (
-            operation == _SET_STATE or settled in record.get("user_attr", {})
+            operation == SET_STATE or settled in record.get("user_attr", {})
         ):
             running, begin = -1, len(data)
         position += len(line)
     return begin
 
 
-class JournalFile(JournalFileBackend):
-    """Optuna's journal file, which can wait for the disk once for many records.
+class FolderIsLocked(JournalFileOpenLock):
+    """No lock: the caller holds that of the folder.
 
-    It takes no lock: the caller holds the lock of the folder, and a stale link of Optuna's would
-    stall the next start for 30 s.
+    A stale link of Optuna's own lock would stall the next start for 30 s.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lock_obj=_FolderIsLocked(str(path)))
-        self._path = path
-        self._waits = True
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        if self._waits:
-            super().append_logs(logs)
-            return
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-
-    @contextmanager
-    def one_sync(self) -> Iterator[None]:
-        """Wait for the disk once, at the end."""
-        self._waits = False
-        try:
-            yield
-        finally:
-            self._waits = True
-            with self._path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-class _FolderIsLocked(JournalFileOpenLock):
     def acquire(self) -> bool:
         return True
 

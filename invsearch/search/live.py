@@ -24,6 +24,7 @@ from invsearch.value import compact
 __all__ = ["LiveView", "format_metric", "front_table"]
 
 _ROWS = 12  # of the front, with the lines above it: half of a terminal of 24
+_FRONT_REST = 50  # its time grows with the run: at most a fiftieth of the search goes into it
 _SHORTENED = 1e4  # four digits take no more room than three and a letter
 
 
@@ -42,7 +43,9 @@ class LiveView:
         self._name = name
         self._session: Session | None = None
         self._told = 0
-        self._members: tuple[int, list[FrontMember]] = (-1, [])
+        self._members: list[FrontMember] = []
+        self._members_of = -1
+        self._members_due = 0.0
         self._moves = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(
             console=console, get_renderable=self._shown, refresh_per_second=2, transient=True
@@ -91,12 +94,18 @@ class LiveView:
         head = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=session.trials_wanted, completed=session.counted, width=30)
         head.add_row(Text(self._name, style="bold"), bar, _status(session))
-        trials = list(session.trials)
-        if self._members[0] != len(trials):
-            members = front(trials, session.problem.objectives, draws=200)
-            self._members = (len(trials), members)
-        table = front_table(self._members[1], session.problem.objectives, rows=_ROWS)
+        self._find_members(session)
+        table = front_table(self._members, session.problem.objectives, rows=_ROWS)
         return Group(head, table)
+
+    def _find_members(self, session: Session) -> None:
+        """Find the front anew where it may have changed and the time that takes is small."""
+        trials, began = list(session.trials), time.monotonic()
+        if self._members_of == len(trials) or began < self._members_due:
+            return
+        self._members = front(trials, session.problem.objectives, draws=200)
+        self._members_of = len(trials)
+        self._members_due = began + _FRONT_REST * (time.monotonic() - began)
 
 
 def front_table(

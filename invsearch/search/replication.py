@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from invsearch.errors import TrialError
 from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
-from invsearch.runs import Replicate, RunFolder, Trial, front
+from invsearch.runs import FrontMember, Replicate, RunFolder, Trial, front
 from invsearch.search.seeds import replicate_seed
 from invsearch.search.study import Proposal
 
@@ -39,6 +39,7 @@ class Replication:
         self._problem = problem
         self._folder = folder
         self._failed: set[tuple[int, int]] = set()
+        self._members: tuple[tuple[int, ...], list[FrontMember]] = ((), [])
         self._early = self._early_wanted(trials)
 
     def early(self, limit: int, running: Collection[int] = ()) -> list[Proposal]:
@@ -78,7 +79,7 @@ class Replication:
             return []
         done = self._done()
         members = sorted(
-            front(self._folder.trials(), self._problem.objectives),
+            self._front(),
             key=lambda member: (member.p_front, member.trial.number),
         )
         due = []
@@ -95,6 +96,14 @@ class Replication:
     def give_up(self, proposal: Proposal) -> None:
         """Do not try a seed again whose evaluation failed."""
         self._failed.add((proposal.number, proposal.seed))
+
+    def _front(self) -> list[FrontMember]:
+        """The front as logged, found anew only where a log has grown: it can take seconds."""
+        logs = (self._folder.trials_path, self._folder.replicates_path)
+        sizes = tuple(log.stat().st_size if log.exists() else 0 for log in logs)
+        if self._members[0] != sizes:
+            self._members = sizes, front(self._folder.trials(), self._problem.objectives)
+        return self._members[1]
 
     def _done(self) -> defaultdict[int, set[int]]:
         done: defaultdict[int, set[int]] = defaultdict(set)

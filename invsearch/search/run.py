@@ -138,8 +138,8 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
             session.close()
             if judge_front(problem, folder, environment):
                 session.derive_front()
-        except KeyboardInterrupt:  # it may have cut a write in two: resuming mends the log
-            session.derive_front()
+        except KeyboardInterrupt:
+            session.interrupted()
             raise
         _conclude(session, console)
 

@@ -27,7 +27,8 @@ from invsearch.search.study import SearchStudy
 
 __all__ = ["Outcome", "Session"]
 
-_FRONT_EVERY_S = 5.0  # its time grows with the run, and who looks at it meanwhile can wait
+_FRONT_EVERY_S = 5.0  # who looks at it meanwhile can wait so long
+_FRONT_REST = 50  # its time grows with the run: at most a fiftieth of the search goes into it
 _BUFFER = 64  # trials that cost nothing share one wait for the disk, and a kill loses no more
 
 
@@ -82,19 +83,18 @@ class Session:
         self._out: dict[int, tuple[Proposal, str]] = {}
         self._held: dict[int, tuple[Proposal, Trial]] = {}
         self._batch_start = 0
-        self._front_written = 0.0
+        self._front_due = 0.0
         free = not problem.needs_workers and not problem.measures
         self._buffered = free and server is None
         self._unlogged: list[Trial] = []
         self._counted = 0
-        self._study = SearchStudy(
-            folder.study_path, problem, buffered=self._buffered, server=server
-        )
+        self._study = SearchStudy(folder.study_path, problem, server=server)
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
         self._mend_log()
         with self._study.asking():
             self._study.enqueue_baselines(problem.baselines())
+        self._study.commit()
         self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
         self._rungs_known = 0
         self._take_arrived()
@@ -180,8 +180,8 @@ class Session:
         self.halving.record(proposal.number, rung, metrics)
         if proposal.origin == "baseline":
             return False
-        among = range(self._batch_start) if self._deterministic else None
-        return self.halving.stops(proposal.number, rung, among)
+        before = self._batch_start if self._deterministic else None
+        return self.halving.stops(proposal.number, rung, before)
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> None:
         """Take in how an evaluation ended: into the study, the log, the front."""
@@ -197,6 +197,7 @@ class Session:
             if self._deterministic and any(other < number for other in self._pending()):
                 break
             self._close(*self._held.pop(number))
+        self._keep()
         self.on_change(self)
 
     def _finish_replicate(self, proposal: Proposal, trial: Trial) -> None:
@@ -227,13 +228,23 @@ class Session:
             self._study.refresh()
         self._study.exchange_environments(self.folder)
         self._take_arrived()
-        self._flush()
+        self._write()
+        self.folder.sync_trials()
         self.derive_front()
 
-    def derive_front(self) -> None:
+    def interrupted(self) -> None:
+        """Write what is left, where an interrupt may have cut the last writing in two."""
+        self._unlogged.clear()
+        self._study.commit()
+        self._mend_log()
+        self.derive_front()
+
+    def derive_front(self, *, durable: bool = True) -> None:
         """Write the front of the trials that are logged."""
-        self.folder.write_front(self.folder.trials(), self.problem.objectives)
-        self._front_written = time.monotonic()
+        began = time.monotonic()
+        self.folder.write_front(self.folder.trials(), self.problem.objectives, durable=durable)
+        took = time.monotonic() - began
+        self._front_due = began + max(_FRONT_EVERY_S, _FRONT_REST * took)
 
     def _pending(self) -> list[int]:
         return [*self._out, *(proposal.number for proposal in self._ready)]
@@ -280,6 +291,7 @@ class Session:
                 self._prepare(asked)
         if self._ready:
             self._batch_start = start
+        self._keep()
 
     def _may_ask(self) -> bool:
         """Whether the budget has room, which what failed before its evaluation has taken of."""
@@ -372,23 +384,23 @@ class Session:
         self._counted += trial.counts
         self.watch.see(trial)
         self._unlogged.append(trial)
-        if not self._buffered or len(self._unlogged) >= _BUFFER:
-            self._flush()
-            self._refresh_front()
 
-    def _flush(self) -> None:
-        """Write the study first, then the log, which is never ahead of it."""
-        waiting = self._study.flush()
-        self.folder.append_trials([one for one in self._unlogged if one.number not in waiting])
-        self._unlogged = [one for one in self._unlogged if one.number in waiting]
+    def _keep(self) -> None:
+        """Write what has changed: before proposals are evaluated, and when one has ended."""
+        if not self._buffered or len(self._unlogged) >= _BUFFER:
+            self._write()
+            if time.monotonic() > self._front_due:
+                self.derive_front(durable=False)
+                prune(self.folder, self.problem)
+
+    def _write(self) -> None:
+        """Write the study first, then the log, which is mended from it after a power cut."""
+        self._study.commit()
+        self.folder.append_trials(self._unlogged, durable=False)
+        self._unlogged.clear()
 
     def _mend_log(self) -> None:
         """Append to trials.jsonl what the study knows and a kill kept from it."""
         logged = {trial.number for trial in self.folder.trials()}
         self.folder.append_trials([t for t in self._study.finished if t.number not in logged])
         self._counted = sum(trial.counts for trial in self._study.finished)
-
-    def _refresh_front(self) -> None:
-        if time.monotonic() - self._front_written > _FRONT_EVERY_S:
-            self.derive_front()
-            prune(self.folder, self.problem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import random
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from invsearch.errors import InputError, TrialError
@@ -25,10 +24,11 @@ from invsearch.runs import RunFolder
 from invsearch.runs.trial import Trial
 from invsearch.search.drivers import OtherDrivers
 from invsearch.search.failing import FailingRegion
-from invsearch.search.journal import JournalFile, mend_journal
+from invsearch.search.journal import mend_journal
 from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial, proposal_from
 from invsearch.search.seeds import derive_seed
 from invsearch.search.server import StudyServer
+from invsearch.search.storage import JournaledStorage
 from invsearch.search.strategies import Strategy
 from invsearch.space.architecture import Architecture
 from invsearch.space.load import without_places
@@ -61,43 +61,28 @@ class SearchStudy:
     Args:
         path: The journal file; the caller holds the lock on its folder.
         problem: What is searched.
-        buffered: Whether the journal is written by :meth:`flush` alone, many trials at a time; for
-            searches whose evaluations cost nothing, where the writing would cost most.
         server: Where the study is, in place of the journal.
 
     Raises:
         InputError: If the study is that of another space.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        problem: Problem,
-        *,
-        buffered: bool = False,
-        server: StudyServer | None = None,
-    ) -> None:
+    def __init__(self, path: Path, problem: Problem, *, server: StudyServer | None = None) -> None:
         self._problem = problem
         self._search = problem.file.search
         self._strategy = STRATEGIES.get(self._search.strategy, Strategy)
         self._sampler = self._strategy.samplers(problem)
         self._failing = FailingRegion(problem.space)
         self._server = server
-        self._file: JournalFile | None = None
+        self._journal: JournaledStorage | None = None
         self._storage: BaseStorage
         if server is not None:
             self._storage = server.storage
         else:
             mend_journal(path, "number")
-            self._file = JournalFile(path)
-            self._storage = JournalStorage(self._file)
-        self._journal = self._study = self._open(self._storage)
+            self._storage = self._journal = JournaledStorage(path)
+        self._study = self._open()
         self._check_space(path)
-        if buffered:
-            self._storage = InMemoryStorage()
-            self._study = self._open(self._storage)
-            self._study.add_trials(t for t in self._journal.trials if t.state.is_finished())
-        self._written = self._study_size()
         self._asked: dict[int, optuna.Trial] = {}
         self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
         self._seen: set[Architecture] = set()
@@ -155,21 +140,14 @@ class SearchStudy:
             if name.startswith("environment:"):
                 folder.add_environment(described)
 
-    def flush(self) -> set[int]:
-        """Write what was buffered to the journal, up to the first trial that has not ended.
+    def commit(self, *, durable: bool = True) -> None:
+        """Write what was asked and told since the last time, in one go; a server has it already.
 
-        Returns:
-            The numbers of the trials that are still to be written: they must not be logged yet.
+        Args:
+            durable: Whether to wait until it is on the disk.
         """
-        if self._study is self._journal:
-            return set()
-        unwritten = self._study.get_trials(deepcopy=False)[self._written :]
-        ended = list(itertools.takewhile(lambda trial: trial.state.is_finished(), unwritten))
-        assert self._file is not None
-        with self._file.one_sync():
-            self._journal.add_trials(ended)
-        self._written += len(ended)
-        return {trial.user_attrs.get("number", -1) for trial in unwritten[len(ended) :]}
+        if self._journal is not None:
+            self._journal.commit(durable=durable)
 
     def enqueue_baselines(self, baselines: Mapping[str, Architecture]) -> None:
         """Queue named architectures, each at most once in the life of the run."""
@@ -205,13 +183,17 @@ class SearchStudy:
         return None
 
     def record_rung(self, proposal: Proposal, rung: int, metrics: Mapping[str, Metric]) -> None:
-        """Keep what a trial had reached when it was judged at a rung."""
+        """Keep what a trial had reached when it was judged at a rung, through a kill.
+
+        It does not wait for the disk: after a power cut the trial is only not compared with.
+        """
         data = {name: metric.to_json() for name, metric in metrics.items()}
         self._asked[proposal.handle].set_user_attr(f"rung:{rung}", data)
         self._reached[proposal.handle].append(metrics)
+        self.commit(durable=False)
 
     def record(self, handle: int, trial: Trial) -> None:
-        """Write down how a trial ended; from here on a kill does not lose it."""
+        """Note how a trial ended; once that is committed a kill does not lose it."""
         self._asked[handle].set_user_attr("record", trial.to_json())
 
     def tell(self, handle: int, trial: Trial) -> None:
@@ -221,25 +203,25 @@ class SearchStudy:
             values = [trial.metrics[name].value for name in self._problem.objectives]
         with _quiet():
             asked = self._asked.pop(handle)
-            there = self._study.get_trials(deepcopy=False)[handle].constraints
+            there = self._storage.get_trial(asked._trial_id).constraints
             for name, excess in trial.constraints.items():
                 if name not in there:  # a kill can cut telling short
                     asked.set_constraint(name, excess)
             for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
                 asked.set_user_attr(name, value)
-            self._end(handle, _STATES[trial.state], values)
+            self._end(asked._trial_id, _STATES[trial.state], values)
         self.finished.append(trial)
 
-    def _end(self, handle: int, state: TrialState, values: Sequence[float] | None) -> None:
+    def _end(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Do what Study.tell does, which would copy the whole trial for its answer."""
-        asked = self._study.get_trials(deepcopy=False)[handle]
+        asked = self._storage.get_trial(trial_id)
         self._study.sampler.after_trial(self._study, asked, state, values)
-        self._storage.set_trial_state_values(asked._trial_id, state, values)
+        self._storage.set_trial_state_values(trial_id, state, values)
 
-    def _open(self, storage: BaseStorage) -> optuna.Study:
+    def _open(self) -> optuna.Study:
         with _quiet():
             return optuna.create_study(
-                storage=storage,
+                storage=self._storage,
                 study_name=self._server.study if self._server else "invsearch",
                 directions=list(self._problem.objectives.values()),
                 load_if_exists=True,
@@ -248,9 +230,9 @@ class SearchStudy:
     def _check_space(self, path: Path) -> None:
         """Refuse to mix two searches in one study; how much and where it runs may change."""
         new = json.loads(json.dumps(self._problem.file.identity()))
-        old = self._journal.user_attrs.get("space")
+        old = self._study.user_attrs.get("space")
         if old is None:
-            self._journal.set_user_attr("space", new)
+            self._study.set_user_attr("space", new)
             return
         old, new = without_places(old), without_places(new)
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]

@@ -28,6 +28,8 @@ SYMBOLS = {
 }
 _CERTAINTY = {source: rank for rank, source in enumerate(SYMBOLS)}
 _BARS_FOR = 80  # the most trials off the front whose intervals are drawn: more is a grey cloud
+MOST_POINTS = 2_000  # trials off the front that are drawn: more cover each other, and plotly needs
+# a millisecond for three of them in every figure
 
 
 def front_figures(run: RunData, index: int, paper: Sequence[PaperPoint]) -> list[Figure]:
@@ -103,12 +105,19 @@ def _add_trials(
         unsure = doubtful.get(trial.number)
         key = "off the front" if unsure is None else "front, doubtful" if unsure else "front"
         parts[key].append(trial)
+    parts["off the front"] = _thinned(parts["off the front"])
     for text, chosen in parts.items():
         if chosen:
             hollow = text == "front, doubtful"
             colour = "other" if text == "off the front" else "front"
             trace = _markers(index, chosen, x, y, colour, hollow=hollow)
             figure.add(text + source, _symbol(chosen[0], x, y), colour, trace, hollow=hollow)
+
+
+def _thinned(trials: list[Trial]) -> list[Trial]:
+    """At most :data:`MOST_POINTS` of the trials, evenly by number; baselines have their rings."""
+    step = max(1.0, len(trials) / MOST_POINTS)
+    return [trials[int(place * step)] for place in range(min(len(trials), MOST_POINTS))]
 
 
 def _markers(
@@ -194,6 +203,11 @@ def _remarks(run: RunData, paper: str) -> list[str]:
         parts.append(f"Bars are 95 % intervals{some}.")
     if any(member.doubtful for member in run.members):
         parts.append("Hollow members are more likely dominated than not, given the intervals.")
+    if len(shown) - len(run.members) > MOST_POINTS:
+        parts.append(
+            f"Off the front no more than {MOST_POINTS:,} trials are drawn, evenly chosen; the table"
+            " has them all."
+        )
     if len(run.objectives) > 2:
         parts.append("The front is over all objectives: a member may look dominated in one pair.")
     return [*parts, *_PAPER[paper], *_not_beside(run), *_left_out(run)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
@@ -44,7 +45,7 @@ def hypervolume_figure(run: RunData, index: int, against: Against = "trials") ->
         return None
     scale, unit = _unit([curve], against)
     figure = _figure(against, unit)
-    traces = [_line(curve, scale, "@run0", "solid")]
+    traces = [_line(_steps(curve), scale, "@run0", "solid")]
     if len(trace) <= _MARKED and len(curve) == len(trace):
         traces.append(_marks(curve, scale, [number for number, _ in trace], index))
     figure.add_together("hypervolume", "line", "run0", traces)
@@ -99,7 +100,8 @@ def _curve(run: RunData, trace: Sequence[tuple[int, float]], against: Against) -
     ends = {trial.number: seconds_after(start, trial) for trial in run.trials}
     known = [(ends[number], share) for number, share in trace]
     curve = sorted((end, share) for end, share in known if end is not None)
-    return [(end, max(s for _, s in curve[: i + 1])) for i, (end, _) in enumerate(curve)]
+    best = accumulate((share for _, share in curve), max)
+    return [(end, share) for (end, _), share in zip(curve, best, strict=True)]
 
 
 def _unit(curves: Sequence[Curve], against: Against) -> tuple[float, str]:
@@ -120,6 +122,14 @@ def _figure(against: Against, unit: str) -> Figure:
         "annotations": [heading("hypervolume (share of the box), \u2191 better", "y domain")],
     }
     return figure
+
+
+def _steps(curve: Curve) -> Curve:
+    """Leave out, of a long curve, what lies on a step: the line through the rest is the same."""
+    if len(curve) <= _MARKED:
+        return curve
+    rises = [step for before, step in pairwise(curve) if step[1] != before[1]]
+    return [curve[0], *rises, *([curve[-1]] if curve[-1] not in rises else [])]
 
 
 def _line(curve: Curve, scale: float, colour: str, dash: str) -> Trace:
@@ -145,7 +155,7 @@ def _add_group(
 ) -> None:
     colour, dash = run_colour(place), _DASHES[place % len(_DASHES)]
     if len(curves) == 1:
-        line = _line(curves[0], scale, f"@{colour}", dash)
+        line = _line(_steps(curves[0]), scale, f"@{colour}", dash)
         figure.add_together(name, "line", colour, [line], dash=dash.replace("solid", ""))
         return
     end = min(curve[-1][0] for curve in curves)

@@ -10,6 +10,7 @@
 ``reader``, ``history`` what the trials say
 ``start``, ``counted``  proposals without a model
 ``models``              from a history to the models and the acquisition
+``subset``              which trials the models see of a long search
 ``kernel``, ``gp``      the Gaussian process
 ``surrogate``           an objective on its scale
 ``boxes``, ``ehvi``     exact hypervolumes and their expected improvement

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["UndominatedBoxes", "hypervolume", "non_dominated"]
+__all__ = ["UndominatedBoxes", "hypervolume", "leading", "non_dominated"]
 
 Array = NDArray[np.float64]
 
@@ -28,6 +28,15 @@ def non_dominated(points: Array) -> NDArray[np.bool_]:
         keep[first] = True
         rest = rest[~np.all(points[rest] >= points[first], axis=1)]
     return keep
+
+
+def leading(values: Array, count: int) -> NDArray[np.intp]:
+    """The first fronts of ``values`` (n, objectives), ``count`` rows or a little more in all."""
+    rest, found = np.arange(len(values)), np.empty(0, dtype=np.intp)
+    while len(rest) and len(found) < count:
+        front = non_dominated(values[rest])
+        found, rest = np.concatenate([found, rest[front]]), rest[~front]
+    return found
 
 
 class UndominatedBoxes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.search.sampler.boxes import UndominatedBoxes, non_dominated
+from invsearch.search.sampler.boxes import UndominatedBoxes, leading, non_dominated
 from invsearch.search.sampler.candidates import unique_rows
 from invsearch.search.sampler.catalogue import Catalogue
 from invsearch.search.sampler.history import History
@@ -72,7 +72,7 @@ class CountedOrder:
         rows = unique_rows(np.concatenate([catalogue.reference[:2], before, drawn]))
         values = self._values(rows)
         for generation in range(_GENERATIONS):
-            parents = rows[_leading(values, _PARENTS)]
+            parents = rows[leading(values, _PARENTS)]
             bred = space.offspring([seed, block, 2, generation], parents, _BROOD)
             both = unique_rows(np.concatenate([rows, bred]))
             values = np.concatenate([values, self._values(both[len(rows) :])])
@@ -83,15 +83,6 @@ class CountedOrder:
         """(n, objectives), on the scale of the hypervolume."""
         warped = self._catalogue.warped(self._catalogue.points(rows))
         return np.stack([warped[m] for m in sorted(warped)], axis=1)
-
-
-def _leading(values: Array, count: int) -> NDArray[np.intp]:
-    """The first fronts of ``values`` (n, objectives), about ``count`` rows in all."""
-    rest, found = np.arange(len(values)), np.empty(0, dtype=np.intp)
-    while len(rest) and len(found) < count:
-        front = non_dominated(values[rest])
-        found, rest = np.concatenate([found, rest[front]]), rest[~front]
-    return found
 
 
 def best_first(values: Array, seen: Array) -> Iterator[int]:

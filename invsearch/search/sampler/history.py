@@ -108,11 +108,14 @@ class History:
         rung (two at least), as a factor where ``log``; its variance is the estimate's.
         """
         rows, values, variances = [], [], []
+        changes: dict[float, Array] = {}
         for record in self.stopped:
             if record.partial is None or not np.isfinite(record.partial[1][objective]):
                 continue
             fidelity, partial = record.partial
-            change = self._changes(fidelity, objective, log)
+            if fidelity not in changes:
+                changes[fidelity] = self._changes(fidelity, objective, log)
+            change = changes[fidelity]
             value = float(partial[objective])
             if len(change) < 2 or (log and value <= 0):
                 continue

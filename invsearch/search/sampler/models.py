@@ -12,6 +12,7 @@ from invsearch.search.sampler.acquisition import Acquisition, undominated_region
 from invsearch.search.sampler.catalogue import Catalogue, Points
 from invsearch.search.sampler.history import History, Record
 from invsearch.search.sampler.kernel import Hyperparameters
+from invsearch.search.sampler.subset import modelled
 from invsearch.search.sampler.surrogate import FIT_POINTS, Surrogate, log_offset
 
 __all__ = ["Models"]
@@ -41,7 +42,8 @@ class Models:
     """
 
     def __init__(self, catalogue: Catalogue, history: History) -> None:
-        self._catalogue, self._history = catalogue, history
+        self._catalogue, self._count = catalogue, len(history.evaluated)
+        self._history = history = modelled(history)
         self._evaluated = catalogue.points(catalogue.stack(history.evaluated))
         values = np.array([r.values for r in history.evaluated])
         variances = np.array([r.sigma for r in history.evaluated]) ** 2
@@ -52,7 +54,7 @@ class Models:
     def hyperparameters(self) -> dict[str, Any]:
         """The fitted hyperparameters, JSON-able."""
         kept = {str(m): s.hyperparameters.pack().tolist() for m, s in self.surrogates.items()}
-        return {**kept, "count": [float(len(self._history.evaluated))]}
+        return {**kept, "count": [float(self._count)]}
 
     def acquisition(self, free: Points) -> Acquisition:
         """What scores the candidates ``free``."""
@@ -79,7 +81,7 @@ class Models:
         catalogue, history = self._catalogue, self._history
         kept = history.hyperparameters.get(str(m))
         start = Hyperparameters.unpack(np.array(kept)) if kept else None
-        same = history.hyperparameters.get("count") == [float(len(values))]
+        same = history.hyperparameters.get("count") == [float(self._count)]
         warm = _WARM if len(values) < _MANY else _WARM_MANY
         offset = log_offset(values, maximised=catalogue.signs[m] < 0)
         rows, found, variance = history.stopped_values(m, log=offset is not None)

@@ -16,7 +16,7 @@ from invsearch.report.blocks import Section
 from invsearch.report.sections import RunSection
 from invsearch.report.shown import ShownRun
 from invsearch.report.web.assets import asset
-from invsearch.runs import RunFolder, Trial
+from invsearch.runs import RunFolder, Trial, load_run
 from invsearch.space.architecture import Architecture
 from invsearch.value import NumberFormat, NumberKind
 from invsearch.value import number as in_python
@@ -250,5 +250,38 @@ def test_the_page_works_without_any_one_section(
         opened.page.keyboard.press(key)
     notice = opened.page.locator(f"#run0-{missing} .notice")
     assert "could not be made: ValueError: broken" in notice.inner_text()
+    assert opened.noise == []
+    opened.page.close()
+
+
+def test_ten_thousand_trials_are_one_page(browser: Any, tmp_path: Path) -> None:
+    """All are in the table's data; what is built and drawn stays small, and the front is whole."""
+    rng = random.Random(0)
+    folder = RunFolder(tmp_path / "run")
+    folder.create("name: x\nobjectives: {error: minimize, size: minimize}\n", None, {})
+    trials = []
+    for number in range(10_000):
+        architecture = Architecture(tuple((f"p{place}", rng.randrange(4)) for place in range(5)))
+        error, size = rng.uniform(1, 2) ** 2, rng.uniform(1, 2) ** 2
+        values = {"error": error + 1 / size, "size": size}
+        metrics = {name: Metric(name, value, "evaluated") for name, value in values.items()}
+        trials.append(Trial(number, "complete", architecture, metrics))
+    folder.append_trials(trials)
+    page = write_report([folder.path], tmp_path / "page.html", paper=(), reproduction={})
+    assert page.stat().st_size < 9_000_000, "5 MB of it are plotly"
+    opened = Opened(browser, page)
+    count = "document.querySelectorAll('{}').length"
+    assert opened.page.evaluate(count.format("#run0-table tbody tr")) <= 150
+    assert opened.page.evaluate(count.format("*")) < 10_000
+    data = "JSON.parse(document.getElementById('report-data').textContent)"
+    assert opened.page.evaluate(f"{data}.runs[0].number.length") == 10_000
+    drawn = opened.page.evaluate(
+        f"Object.values({data}.figures).flatMap((figure) => (figure.data || [])"
+        ".map((trace) => trace.customdata || trace.x || []))"
+    )
+    assert max(map(len, drawn)) <= 2_000
+    members = {member.trial.number for member in load_run(folder.path).members}
+    assert any(members == set(points) for points in drawn if points)
+    opened.draw_all()
     assert opened.noise == []
     opened.page.close()

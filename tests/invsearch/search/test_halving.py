@@ -44,7 +44,7 @@ def test_only_the_trials_named_are_compared() -> None:
     for number, loss in enumerate([1.0, 2.0, 3.0]):
         halving.record(number, 3, metrics(loss, -loss))
     assert halving.stops(2, 3)
-    assert not halving.stops(2, 3, among=[])
+    assert not halving.stops(2, 3, before=0)
 
 
 def test_another_rung_is_not_compared() -> None:
@@ -64,6 +64,29 @@ def test_a_trial_that_nothing_dominates_never_stops(points: list[tuple[int, int]
     for number, point in enumerate(signed):
         if dominance_rank(point, signed) == 0:
             assert not halving.stops(number, 1)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=16),
+    st.lists(st.tuples(st.integers(0, 15), st.none() | st.integers(0, 16)), max_size=8),
+)
+def test_what_is_kept_up_to_date_is_what_counting_anew_gives(
+    points: list[tuple[int, int]], asked: list[tuple[int, int | None]]
+) -> None:
+    """Numbers of any order come, are judged against any bound, and come again with other values."""
+    halving, seen = Halving(OBJECTIVES, rungs=[1], grace=3), {}
+    for place, (loss, top1) in enumerate(points):
+        number = place * 7 % 11
+        halving.record(number, 1, metrics(loss, top1))
+        seen[number] = (loss, -top1)
+        for other, before in asked:
+            among = [seen[n] for n in seen if n != other and (before is None or n < before)]
+            weak = other in seen and len(among) + 1 >= 3
+            if weak:
+                rank = dominance_rank(seen[other], among)
+                better = [p for p in among if dominance_rank(p, [*among, seen[other]]) < rank]
+                weak = rank > 0 and len(better) >= (len(among) + 1) / 2
+            assert halving.stops(other, 1, before) == weak
 
 
 def spent_and_found(folder: Path, rungs: tuple[int, ...]) -> tuple[int, float]:
