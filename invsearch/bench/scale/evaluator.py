@@ -35,9 +35,9 @@ def count_syncs() -> None:
     """Count this process's waits for the disk from here on."""
     wait = os.fsync
 
-    def counted(descriptor: Any) -> None:
+    def counted(fd: Any) -> None:
         _SYNCS[0] += 1
-        wait(descriptor)
+        wait(fd)
 
     os.fsync = counted
 
