@@ -182,6 +182,13 @@ from test_storage import long_session
 from invsearch.search.executors.serial import run_serial
 
 place, rng = Path(sys.argv[1]), random.Random(1)
+log = place / "run" / "trials.jsonl"
+
+
+def lines():
+    return log.read_bytes().count(b"\\n") if log.exists() else 0
+
+
 for _ in range(int(sys.argv[2])):
     ready, begun = os.pipe()
     child = os.fork()
@@ -190,11 +197,13 @@ for _ in range(int(sys.argv[2])):
         os.write(begun, b"!")
         run_serial(session)
     os.read(ready, 1)
-    time.sleep(rng.uniform(0.0, 0.1))
+    enough = lines() + rng.randrange(6)
+    while lines() < enough:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0.0, 0.01))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    log = place / "run" / "trials.jsonl"
-    print(log.read_bytes().count(b"\\n") if log.exists() else 0)
+    print(lines())
 """
 
 
