@@ -161,7 +161,7 @@ def _codes(distribution: BaseDistribution) -> Array:
         return np.empty((0, 0))
     count = len(distribution.choices) + 1
     if count <= _ONE_HOT:
-        return np.eye(count) * np.sqrt(0.5)
+        return np.asarray(np.eye(count) * np.sqrt(0.5))
     signs = np.random.default_rng(0).integers(2, size=(count, _ONE_HOT)) * 2.0 - 1.0
     return np.asarray(signs * np.sqrt(0.5 / _ONE_HOT))
 
