@@ -122,3 +122,43 @@ dist.destroy_process_group()
 def test_fully_sharded() -> None:
     done = subprocess.run([sys.executable, "-c", SHARDED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+PARALLEL = """
+import copy, sys
+import torch, ops
+import torch.distributed as dist
+from torch import nn
+rank = int(sys.argv[1])
+dist.init_process_group("gloo", rank=rank, world_size=2, init_method="file://" + sys.argv[2])
+torch.manual_seed(0)
+alone = nn.Sequential(
+    nn.Conv2d(3, 32, 1),
+    ops.Involution2d(32, 3),
+    ops.Involution2d(32, 5, stride=2),
+    nn.Conv2d(32, 4, 1),
+).eval()  # batch statistics are each process's own
+parallel = nn.parallel.DistributedDataParallel(copy.deepcopy(alone))
+images = torch.randn(4, 3, 12, 9)
+for _ in range(2):
+    for module, x in ((alone, images), (parallel, images[2 * rank : 2 * rank + 2])):
+        module.zero_grad(set_to_none=True)
+        module(x).square().mean().backward()
+    for one, other in zip(parallel.module.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+dist.destroy_process_group()
+"""
+
+
+def test_data_parallel_in_two_processes(tmp_path: Path) -> None:
+    """Gradients of halves of a batch, averaged, are those of the batch."""
+    command = [sys.executable, "-c", PARALLEL]
+    ranks = [
+        subprocess.Popen(
+            [*command, str(rank), str(tmp_path / "meet")], stderr=subprocess.PIPE, text=True
+        )
+        for rank in (0, 1)
+    ]
+    for process in ranks:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors[-2000:]
