@@ -62,6 +62,7 @@ def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
         scale=scale if wanted.pixels else None,
         make_test=lambda: (made(decoder(test)), test.labels),
         classes=tuple(splits.classes),
+        normalisation=scale,
     )
 
 

@@ -58,6 +58,7 @@ def _load(wanted: Wanted) -> ImageData:
         data_fraction=wanted.data_fraction,
         make_test=lambda: (scale(images[test]), labels[test]),
         classes=tuple("0123456789"),
+        normalisation=scale,
     )
 
 

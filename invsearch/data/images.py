@@ -33,6 +33,13 @@ class Scale:
         deviation, mean = torch.std_mean(images.float(), dim=(0, 2, 3), correction=0, keepdim=True)
         return cls(mean, deviation.clamp_min(1e-6))
 
+    def to_json(self) -> dict[str, list[float]]:
+        """Mean and deviation of each channel, in pixels' units."""
+        return {
+            "mean": self.mean.flatten().tolist(),
+            "deviation": self.deviation.flatten().tolist(),
+        }
+
     def to(self, device: torch.device) -> Scale:
         """The same scale on a device."""
         return Scale(self.mean.to(device), self.deviation.to(device))
@@ -59,6 +66,7 @@ class ImageData:
         mirrors: Whether a mirrored image keeps its class (not so for digits).
         data_fraction: Fraction of the training set that was kept.
         scale: What normalises the images of all sets; None if they are.
+        normalisation: What the images were normalised by, or are to be; None where nobody said.
         make_test: Makes the test set; None where :func:`invsearch.data.load_dataset` is to keep a
             part of the validation set aside.
         classes: The classes' names, where they have some.
@@ -75,6 +83,7 @@ class ImageData:
     scale: Scale | None = None
     make_test: TestSet | None = None
     classes: tuple[str, ...] = ()
+    normalisation: Scale | None = None
 
     @property
     def channels(self) -> int:

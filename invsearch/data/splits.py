@@ -62,14 +62,16 @@ class Labelled:
         Raises:
             InputError: In one line that names the image, if it is broken.
         """
+        from PIL import UnidentifiedImageError
+        from PIL.Image import DecompressionBombError
+
         try:
             picture = self.picture(row)
-        except (OSError, TypeError) as error:
+            return picture if mode is None else picture.convert(mode)
+        except (UnidentifiedImageError, TypeError) as error:
             reason = "not a JPEG or PNG image, nor another that can be read"
             raise InputError(f"{self.name(row)}: {reason}: {_line(error)}") from error
-        try:
-            return picture if mode is None else picture.convert(mode)
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
             raise InputError(f"{self.name(row)}: damaged image: {_line(error)}") from error
 
 

@@ -244,6 +244,9 @@ def _keep(picked: Pick, job: Job, finished: Finished, target: Path) -> dict[str,
     spec, resolution = job.spec(), job.data().resolution
     training = {**job.describe(), "environment": describe()}
     config = config_of(picked, spec, resolution, metrics=finished.metrics, training=training)
+    data = job.data()
+    config["classes"] = list(data.classes)
+    config["normalisation"] = data.normalisation and data.normalisation.to_json()
     save_network(target, config, finished.weights)
     return SavedNetwork.open(target).metrics
 

@@ -12,6 +12,8 @@ import pytest
 from toy import command, invsearch, one_line, passed, trial_lines, without_times
 
 import invsearch as suite
+from invsearch.problem.network import NetworkProblem
+from invsearch.space import load_space_file
 
 SMALL = (
     *("--executor", "serial", "--deterministic", "--trials", 3),
@@ -88,10 +90,34 @@ def test_weak_trials_stop_at_a_rung_and_keep_their_fidelity(tmp_path: Path) -> N
     assert not front & {trial["number"] for trial in stopped}
 
 
+BOTH = """
+name: both
+objectives: {val_loss: minimize, macs: minimize}
+model: {resolution: 224}
+space:
+  family: {choice: [rednet, resnet]}
+  depth: {choice: [26, 38, 50]}
+  width: {choice: [0.5, 1.0]}
+  stage:
+    operator: {choice: [involution, convolution]}
+    kernel_size: {choice: [3, 7]}
+accuracy: {dataset: digits, proxy: {width: 0.25, resolution: 8}}
+"""
+
+
+def test_the_main_job_compares_with_the_papers_smallest_networks() -> None:
+    problem = NetworkProblem(load_space_file("rednet"))
+    baselines = problem.baselines()
+    assert list(baselines) == ["RedNet-26", "ResNet-26"]
+    assert [one["stem"] for one in baselines.values()] == ["involution", "convolution"]
+
+
 def test_baselines_are_the_papers_networks_and_count(tmp_path: Path) -> None:
-    arguments = ("run", "rednet", *SMALL, "--set", "search.rungs=[]", "--trials", 5)
+    """In a space of both families, as files had it before the stem had a name of its own."""
+    (tmp_path / "both.yaml").write_text(BOTH)
+    arguments = ("run", "both.yaml", *SMALL, "--set", "search.rungs=[]", "--trials", 5)
     passed(invsearch(tmp_path, *arguments, "--set", "accuracy.epochs=1"))
-    trials = trial_lines(tmp_path / "results" / "rednet")
+    trials = trial_lines(tmp_path / "results" / "both")
     assert [trial["origin"] for trial in trials] == ["baseline"] * 5
     networks = {(t["architecture"]["family"], t["architecture"]["depth"]) for t in trials}
     rednets = {("rednet", depth) for depth in (26, 38, 50)}

@@ -53,6 +53,16 @@ def test_shipped_spaces_are_found_by_name(installed: Path, tmp_path: Path) -> No
     assert result.returncode == 0, result.stderr
 
 
+def test_fashion_mnist_travels_with_its_licence(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from invsearch.data import load_dataset as l; print(len(l('fashion_mnist').test_labels))"
+    )
+    assert run(installed, tmp_path, "-c", code).stdout == "10000\n"
+    notices = list(installed.rglob("LICENSE-fashion_mnist.txt"))
+    assert notices
+    assert all("Zalando" in notice.read_text() for notice in notices)
+
+
 def test_search_and_report_run_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     arguments = ["run", "quick", "--executor", "serial", "--trials", "2"]
     small = ["--set", "accuracy.epochs=1", "--set", "accuracy.data_fraction=0.2"]

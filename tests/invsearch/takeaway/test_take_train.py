@@ -65,6 +65,10 @@ def test_kept_network_is_the_one_the_trial_was_judged_by(small: Path) -> None:
         assert evaluated[name].value == pytest.approx(saved.metrics[name].value, rel=1e-6)
         assert (evaluated[name].low, evaluated[name].source) != (None, None)
     assert saved.config["architecture"] == trial["architecture"]
+    assert saved.config["classes"] == list("0123456789")
+    scale = saved.config["normalisation"]
+    assert 4 < scale["mean"][0] < 6, "digits have 17 levels, and are mostly dark"
+    assert 5 < scale["deviation"][0] < 7
     assert saved.training["recipe"]["epochs"] == 2
     assert not (small / "results" / "small" / "replicates.jsonl").exists()
     assert load_network(small / "kept")(torch.randn(2, 1, 8, 8)).shape == (2, 10)
