@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from invsearch.metrics import KNOWN_METRICS
 from invsearch.runs.load import RunData
 from invsearch.runs.reliability import GOOD, LEAST, Reliability
-from invsearch.value import PLAIN, number
 
 __all__ = ["reliability_lines", "reliability_text"]
 
@@ -39,7 +38,7 @@ def reliability_text(name: str, found: Reliability) -> str:
         found: Its reliability.
     """
     info = KNOWN_METRICS.get(name)
-    noise = number(float(f"{found.noise:.2g}"), info.format if info else PLAIN)
+    noise = f"{found.noise:.2g} {info.unit if info else ''}".rstrip()
     text = (
         f"{name}: on this data and budget, differences below {noise} are noise (two networks of "
         f"one seed each); reliability of the ranking {_share(found.value)} ({_share(found.low)} to "

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from invsearch.metrics import Direction
 from invsearch.report.blocks import Card, Cards, Code, PageBlock, Prose, Section
 from invsearch.report.failures import failures
+from invsearch.report.involution import involution_sentence
 from invsearch.report.picks import Recommendation
 from invsearch.report.repeat import planned_trials, resume_command
 from invsearch.report.shown import ShownRun
@@ -52,7 +53,7 @@ def _card(shown: ShownRun, pick: Recommendation) -> Card:
 
 def sentences(run: RunData) -> list[str]:
     """Return the summary: what was searched, what became of the trials, what the front is."""
-    parts = (_searched(run), _trials(run), _front(run), _tested(run))
+    parts = (_searched(run), _trials(run), _front(run), involution_sentence(run), _tested(run))
     return [part for part in parts if part]
 
 
