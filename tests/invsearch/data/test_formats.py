@@ -17,6 +17,7 @@ from invsearch.data.check import check_dataset
 from invsearch.data.fashion_mnist import FILE, convert
 from invsearch.data.formats.arrays import read
 from invsearch.errors import InputError
+from invsearch.space import load_space_file
 
 
 def refusal(name: object, **wanted: object) -> str:
@@ -343,3 +344,22 @@ def test_the_embedded_file_is_what_the_tool_makes(tmp_path: Path) -> None:
     assert shipped["test_images"].shape == (10_000, 14, 14)
     exact = images[0, :2, :2].astype(float).mean()
     assert abs(float(made["test_images"][0, 0, 0]) - exact) <= 0.5
+
+
+def test_a_space_file_names_a_folder_beside_it(tmp_path: Path) -> None:
+    """Good wherever the search is started, and no part of what makes two runs the same."""
+    write_cifar(tmp_path / "at" / "here")
+    text = (
+        "name: small\nobjectives: {val_loss: minimize, macs: minimize}\n"
+        "model: {family: rednet}\nspace: {depth: {choice: [26, 38]}}\n"
+        "accuracy: {dataset: cifar10, folder: here}\n"
+    )
+    (tmp_path / "at" / "s.yaml").write_text(text)
+    loaded = load_space_file(str(tmp_path / "at" / "s.yaml"), [])
+    assert loaded.accuracy is not None
+    assert loaded.accuracy.dataset == "cifar10"
+    assert loaded.accuracy.folder == str((tmp_path / "at" / "here").resolve())
+    assert "folder" not in loaded.identity()["accuracy"]
+    (tmp_path / "at" / "s.yaml").write_text(text.replace("folder: here", "folder: there"))
+    with pytest.raises(InputError, match=r"s\.yaml:5.*there is no folder or file"):
+        load_space_file(str(tmp_path / "at" / "s.yaml"), [])
