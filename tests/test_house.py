@@ -13,7 +13,6 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "__main__",
     "cli",
-    "stdio",
     "testing",
     "takeaway",
     "report",
@@ -32,9 +31,7 @@ FLOORS = (
     "data",
     "models",
     "provider",
-    "guard",
-    "process_state",
-    "failure",
+    "user_code",
     "evaluation",
     "metrics",
     "value",

@@ -10,14 +10,14 @@ from typing import Any
 
 from invsearch.errors import InputError, TrialError
 from invsearch.evaluation import Evaluation, InstantEvaluation, Judge, Progress
-from invsearch.failure import UserCodeError
-from invsearch.guard import Guard
 from invsearch.metrics import Metric
 from invsearch.problem.context import ContextStyle, TrialContext, context_style, seed_generators
 from invsearch.problem.metrics_from import metrics_from
 from invsearch.problem.problem import Problem
 from invsearch.space.architecture import Architecture
 from invsearch.space.functions import import_function
+from invsearch.user_code.failure import UserCodeError
+from invsearch.user_code.guard import Guard
 
 __all__ = ["FunctionEvaluation", "FunctionProblem", "metrics_from"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from invsearch.errors import TrialError, nearest
-from invsearch.failure import shown
 from invsearch.metrics import Fidelity, Metric
+from invsearch.user_code.failure import shown
 
 __all__ = ["metrics_from"]
 

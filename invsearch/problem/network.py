@@ -11,11 +11,11 @@ import ops
 from invsearch import models
 from invsearch.errors import InputError, InvsearchError, TrialError
 from invsearch.evaluation import Evaluation, InstantEvaluation
-from invsearch.failure import describe_failure
 from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.provider import Provider, Setting, When, providers
 from invsearch.space.architecture import Architecture, Value
+from invsearch.user_code.failure import describe_failure
 
 if TYPE_CHECKING:
     from invsearch.models import NetworkSpec, TaskSpec

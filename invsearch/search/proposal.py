@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from invsearch.failure import clean
 from invsearch.metrics import Metric
 from invsearch.runs.bounds import broken_bounds
 from invsearch.runs.trial import Origin, State, Trial
 from invsearch.space.architecture import Architecture
+from invsearch.user_code.failure import clean
 
 if TYPE_CHECKING:
     from invsearch.problem.problem import Problem

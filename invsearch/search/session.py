@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 
 from invsearch.errors import InputError, TrialError
 from invsearch.evaluation import Outcome, Progress
-from invsearch.failure import UserCodeError, clean, describe_failure
-from invsearch.guard import Guard
 from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder
@@ -24,6 +22,8 @@ from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
 from invsearch.search.server import StudyServer
 from invsearch.search.study import SearchStudy
+from invsearch.user_code.failure import UserCodeError, clean, describe_failure
+from invsearch.user_code.guard import Guard
 
 __all__ = ["Outcome", "Session"]
 

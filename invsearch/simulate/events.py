@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from invsearch.errors import TrialError
 from invsearch.evaluation import Progress
-from invsearch.failure import describe_failure
 from invsearch.search.proposal import Proposal
 from invsearch.search.session import Outcome, Session
 from invsearch.simulate.problem import Course, SimulatedProblem
+from invsearch.user_code.failure import describe_failure
 
 __all__ = ["Timeline", "run_simulated"]
 

@@ -12,9 +12,9 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from invsearch.errors import InputError, NotHereError, nearest
-from invsearch.failure import UserCodeError
-from invsearch.guard import Guard
 from invsearch.shadow import require_own_names
+from invsearch.user_code.failure import UserCodeError
+from invsearch.user_code.guard import Guard
 
 __all__ = ["import_function", "import_operators", "locate_operators"]
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from invsearch.data import ImageData, load_dataset
 from invsearch.errors import InputError, TrialError
-from invsearch.failure import describe_failure
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from invsearch.space import Accuracy
 from invsearch.train import Recipe, Trainer, recipe_of, trained_spec, trainer_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
+from invsearch.user_code.failure import describe_failure
 
 __all__ = ["Finished", "Job"]
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 from invsearch.errors import InputError
 from invsearch.evaluation import Judge, Outcome, Progress
-from invsearch.failure import describe_failure
 from invsearch.search.executors.evaluate import Task
 from invsearch.search.limits import Limit
+from invsearch.user_code.failure import describe_failure
 
 if TYPE_CHECKING:
     from invsearch.problem.problem import Problem

@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from invsearch.evaluation import Progress
-from invsearch.failure import UserCodeError
-from invsearch.guard import Guard
 from invsearch.search.executors.evaluate import Task, evaluate
+from invsearch.user_code.failure import UserCodeError
+from invsearch.user_code.guard import Guard
 
 __all__ = ["main"]
 

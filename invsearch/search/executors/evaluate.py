@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invsearch.evaluation import Attentive, Evaluation, Judge, Outcome
-from invsearch.failure import UserCodeError
-from invsearch.guard import Guard
 from invsearch.space.architecture import Architecture
+from invsearch.user_code.failure import UserCodeError
+from invsearch.user_code.guard import Guard
 
 if TYPE_CHECKING:
     from invsearch.problem.problem import Problem

@@ -10,14 +10,14 @@ from typing import Any
 from ray import tune
 
 from invsearch.evaluation import Attentive, Evaluation, Outcome, Progress
-from invsearch.failure import UserCodeError
-from invsearch.guard import Guard
 from invsearch.problem.problem import Problem
 from invsearch.runs import describe
 from invsearch.search.executors.apart import Apart
 from invsearch.search.executors.evaluate import Task
 from invsearch.search.executors.ray.checkpoints import claim
 from invsearch.search.limits import Limit
+from invsearch.user_code.failure import UserCodeError
+from invsearch.user_code.guard import Guard
 
 __all__ = ["EvaluationTrainable", "environment_of", "pack", "unpack"]
 

@@ -15,8 +15,8 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from invsearch.errors import DiskError, InvsearchError
-from invsearch.failure import UserCodeError, describe_failure, traceback_of
-from invsearch.process_state import ProcessState
+from invsearch.user_code.failure import UserCodeError, describe_failure, traceback_of
+from invsearch.user_code.process_state import ProcessState
 
 __all__ = ["Guard"]
 
@@ -29,10 +29,10 @@ _CHILD_FAILED = 1  # exit code of a forked child that raised
 class Guard:
     """Calls somebody's code and tells its exceptions from ours and the user's.
 
-    After the call the process is as it was before (:mod:`invsearch.process_state`). A signal that
-    has a handler in Python, such as Ctrl-C, is the user's: what the handler raises comes out even
-    where the code that was called swallowed it. A child that the code forked and that comes back
-    ends there: it would go on as a second driver of the search.
+    After the call the process is as it was before (:mod:`invsearch.user_code.process_state`). A
+    signal that has a handler in Python, such as Ctrl-C, is the user's: what the handler raises
+    comes out even where the code that was called swallowed it. A child that the code forked and
+    that comes back ends there: it would go on as a second driver of the search.
 
     Args:
         environment: Whether environment variables are put back as well, which takes 20 us.

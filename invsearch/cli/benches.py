@@ -1,0 +1,105 @@
+"""``bench`` and ``bench-search``: operators and strategies against each other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from invsearch.cli.app import JsonOption, app, error_console
+from invsearch.plugins import STRATEGIES
+from invsearch.terminal import make_console
+from invsearch.terminal.stdout import print_json
+
+__all__ = ["bench", "bench_search"]
+
+
+@app.command()
+def bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[OP...]", help="Operators, reach, study, or a case's first parts (OP/s1)."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Earlier --json: a verdict for each case.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer cases, wider intervals.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Flush the cache before each call.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+) -> None:
+    """Time operators by every back end, in turns, after a check of their results."""
+    import json
+
+    from invsearch.bench import Settings, compare_documents, load_document, run
+    from invsearch.bench.table import changes_table, session_tables
+
+    earlier = load_document(against) if against else None
+    settings = Settings(threads, device, "cold" if cold else "warm")
+    console = error_console()
+    session = run(
+        names or [],
+        settings.quickly() if quick else settings,
+        lambda line: console.print(line, style="dim"),
+    )
+    document = session.as_dict()
+    changes = compare_documents(earlier, document) if earlier else []
+    if as_json:
+        against_earlier = {"against": [change.as_dict() for change in changes]} if earlier else {}
+        print_json(json.dumps({**document, **against_earlier}))
+        return
+    make_console().print(session_tables(session))
+    if earlier:
+        make_console().print(changes_table(changes))
+
+
+@app.command("bench-search")
+def bench_search(
+    space: Annotated[
+        str | None,
+        typer.Argument(metavar="[SPACE]", help="Default: the contests on NAS-Bench-Macro."),
+    ] = None,
+    strategies: Annotated[
+        str,
+        typer.Option(help=f"Of {STRATEGIES}, separated by commas; default: all but exhaustive."),
+    ] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 10,
+    trials: Annotated[int, typer.Option(min=2, help="Of a search of SPACE.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Trials asked at a time, of SPACE.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Searches at a time.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare search strategies: the share of the true hypervolume found, over seeds."""
+    import json
+
+    from invsearch.bench import contests
+    from invsearch.runs.outputs import check_output, write_checked
+
+    if output is not None:
+        check_output(output)
+    chosen = contests.TABLE
+    if space is not None:
+        chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
+    console = error_console()
+    standings = contests.compare_strategies(
+        chosen,
+        contests.known_strategies(strategies),
+        seeds=seeds,
+        workers=workers,
+        on_standing=lambda standing: console.print(str(standing), style="dim"),
+    )
+    document = json.dumps(contests.document(standings, sys.argv[1:]), indent=1)
+    if output is not None:
+        write_checked(output, document + "\n")
+    if as_json:
+        print_json(document)
+    else:
+        make_console().print(contests.standings_table(standings))

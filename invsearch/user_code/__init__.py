@@ -1,0 +1,1 @@
+"""Calling somebody's code: it ends in a result or a reason, and changes nothing else."""
