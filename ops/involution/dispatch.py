@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import forward_ad
+from torch.autograd.function import _SingleLevelFunction
 
 __all__ = ["Operator", "autocast", "carries_tangents", "differentiable", "mapped", "transformed"]
 
@@ -30,8 +31,12 @@ class _Rule(NamedTuple):
     derivatives: Derivatives
 
 
-class _Differentiable(torch.autograd.Function):
-    """One call of an operator, linear in each of two tensors, with its derivatives."""
+class _Differentiable(_SingleLevelFunction):
+    """One call of an operator, linear in each of two tensors, with its derivatives.
+
+    A `torch.autograd.Function` would see to all levels of torch.func at once, above the dispatcher;
+    this base of it sees to the level whose kernel calls it.
+    """
 
     @staticmethod
     def forward(
@@ -75,9 +80,7 @@ class _Differentiable(torch.autograd.Function):
             return operator(to_first, second, *rest) + operator(first, to_second, *rest)
 
 
-# `Function.apply` sees to all levels of torch.func at once, above the dispatcher; this, the
-# inherited one, to the level whose kernel calls it.
-_apply: Operator = super(torch.autograd.Function, _Differentiable).apply
+_apply: Operator = _Differentiable.apply
 
 
 def differentiable(operator: Any, derivatives: Derivatives) -> Callable[..., Tensor]:

@@ -1,8 +1,9 @@
 """First uses of a layer, each in a process in which nothing was called before: run as a script.
 
-`python first_uses.py [WAY ...]` imports torch and ops, then forks a process for each layer, way and
-mode, where the layer is used that way before anything else, and its result compared with a plain
-call's. Prints one line of JSON a case: its name and what went wrong, or nothing.
+`python first_uses.py` imports torch and ops, then reads ways from standard input, one a line. For
+each it forks a process for each layer and mode, where the layer is used that way before anything
+else, and its result compared with a plain call's. Answers with a line of JSON a way: case -> what
+went wrong, or nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 import torch._dynamo
@@ -213,18 +214,17 @@ def forked(run: Callable[[], None]) -> str:
     return said if os.waitpid(child, 0)[1] == 0 else f"crashed; {said}"
 
 
-def cases(ways: Sequence[str]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What to run, by name."""
-    for way in ways:
-        for layer in LAYERS if way in EVERY else DIFFERENT:
-            for training in (False, True):
-                name = f"{way}: {layer}, {'training' if training else 'eval'}"
-                yield name, lambda w=way, m=layer, t=training: case(LAYERS[m](), WAYS[w], t)
+def cases(way: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What to run of a way, by name."""
+    for layer in LAYERS if way in EVERY else DIFFERENT:
+        for training in (False, True):
+            name = f"{layer}, {'training' if training else 'eval'}"
+            yield name, lambda m=layer, t=training: case(LAYERS[m](), WAYS[way], t)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", message="`torch.jit")  # deprecated by torch; still in use
     torch.manual_seed(0)
-    for name, run in cases(sys.argv[1:] or tuple(WAYS)):
-        print(json.dumps([name, forked(run)]), flush=True)
+    for line in sys.stdin:
+        print(json.dumps({name: forked(run) for name, run in cases(line.strip())}), flush=True)

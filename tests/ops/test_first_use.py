@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,37 +23,53 @@ OPS = Path(ops.__file__).parent
 SCRIPT = Path(__file__).with_name("first_uses.py")
 
 
-def first_uses(package: Path, *ways: str) -> dict[str, str]:
-    """Case -> what went wrong, of the ways, with the `ops` that lies in a folder."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", SCRIPT, *ways],
-        env={**os.environ, "PYTHONPATH": str(package)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(line) for line in done.stdout.splitlines())
+class Fresh:
+    """A process that has imported torch and the `ops` of a folder, and forks for every case."""
+
+    def __init__(self, package: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", SCRIPT],
+            env={**os.environ, "PYTHONPATH": str(package)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wrong(self, way: str) -> dict[str, str]:
+        """Case -> what went wrong, of a way."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(way, file=self.process.stdin, flush=True)
+        answer: dict[str, str] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def __enter__(self) -> Fresh:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()  # closes its input, at which it ends
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, str]:
-    """Of every way: in one process that forks, as importing torch takes longer than a case."""
-    return first_uses(OPS.parent)
+def fresh() -> Iterator[Fresh]:
+    """One process, as importing torch takes longer than a case; each way in its own test's time."""
+    with Fresh(OPS.parent) as process:
+        yield process
 
 
 # slow: some 130 processes, in which nothing was called before
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_a_first_use_is_like_any_other(found: dict[str, str], way: str) -> None:
-    cases = {name: wrong for name, wrong in found.items() if name.startswith(f"{way}:")}
+def test_a_first_use_is_like_any_other(fresh: Fresh, way: str) -> None:
+    cases = fresh.wrong(way)
     assert len(cases) >= 6
     assert {name: wrong for name, wrong in cases.items() if wrong} == {}
 
 
 def test_a_first_use_without_native_kernels(tmp_path: Path) -> None:
     shutil.copytree(OPS, tmp_path / "ops", ignore=shutil.ignore_patterns("_native*.so", "*.pyc"))
-    cases = first_uses(tmp_path, "exported_strictly", "in_threads")
-    assert len(cases) == 12
+    with Fresh(tmp_path) as fresh:
+        cases = fresh.wrong("exported_strictly") | fresh.wrong("in_threads")
     assert {name: wrong for name, wrong in cases.items() if wrong} == {}
 
 
