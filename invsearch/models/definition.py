@@ -50,7 +50,8 @@ def aggregate(
         part = (across[..., down, :] * kernel[:, row].unsqueeze(1)).sum(2)
         y = part if y is None else y + part
     assert y is not None
-    return y.unflatten(0, (-1, groups)).flatten(1, 2)
+    whole: Tensor = y.unflatten(0, (-1, groups)).flatten(1, 2)
+    return whole
 
 
 def windows(
@@ -83,7 +84,8 @@ def grad_kernel(
     output = (grad_output.shape[2], grad_output.shape[3])
     keys = windows(x, kernel_size, output, stride, padding, dilation).unflatten(1, (groups, -1))
     queries = grad_output.unflatten(1, (groups, -1)).unsqueeze(3).unsqueeze(3)
-    return (keys * queries).sum(2)
+    products: Tensor = (keys * queries).sum(2)
+    return products
 
 
 def definitions() -> Mapping[Any, Callable[..., Tensor]]:
