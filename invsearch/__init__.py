@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from invsearch._version import __version__
+from invsearch.shadow import watch_names
 
 if TYPE_CHECKING:
     from invsearch.runs import RunData, load_run
 
 __all__ = ["RunData", "__version__", "load_run"]
+
+watch_names()
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 __all__ = [
     "CheckError",
     "DiskError",
+    "HiddenError",
     "InputError",
     "InvsearchError",
     "ManifoldError",
@@ -43,6 +44,10 @@ class InputError(InvsearchError):
 
 class NotHereError(InputError):
     """A file, a module or a data set that is named and is not at hand here."""
+
+
+class HiddenError(InputError, ImportError):
+    """Something else has the name of one of our packages, where that would be imported from."""
 
 
 class DiskError(InputError):

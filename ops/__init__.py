@@ -9,7 +9,10 @@ from ops.hyperparameter import Hyperparameter
 from ops.involution import Involution2d, involution2d
 from ops.involution.backends import backends
 from ops.registry import OpSpec, get, names, register
+from ops.sharding import publish_shardings
 from ops.timing import Comparison, Measurement, compare, environment, measure
+
+publish_shardings()
 
 __all__ = [
     "Comparison",

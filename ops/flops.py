@@ -6,18 +6,15 @@ Its registry is of a module that imports Triton where that is installed, which w
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
+
+from ops.after_import import after_import
 
 __all__ = ["Handle", "Shape", "publish"]
 
@@ -40,39 +37,7 @@ def publish(handles: Mapping[str, Handle]) -> None:
             left out.
     """
     _HANDLES.update(handles)
-    if _COUNTER in sys.modules:
-        _hand_over(importlib.import_module(_COUNTER))
-    elif not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterImport())
-
-
-class _AfterImport(MetaPathFinder):
-    """Finds torch's counter where everybody else does, and hands the formulas over once it ran."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path) if fullname == _COUNTER else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(self, spec.loader)
-        return spec
-
-
-class _Loader(Loader):
-    """A module's own loader, which it has again when it ran and the formulas are handed over."""
-
-    def __init__(self, finder: _AfterImport, own: Loader) -> None:
-        self._finder, self._own = finder, own
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._own.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._own.exec_module(module)
-        module.__loader__ = self._own
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._own
-        with suppress(ValueError):
-            sys.meta_path.remove(self._finder)
-        _hand_over(module)
+    after_import(_COUNTER, _hand_over)
 
 
 def _hand_over(counter: ModuleType) -> None:

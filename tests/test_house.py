@@ -38,9 +38,9 @@ FLOORS = (
     "plugins",
     "terminal",
     "atomic",
+    "__init__",
     "shadow",
     "errors",
-    "__init__",
     "_version",
 )
 """From the top floor down. What is imported for its types alone counts for nothing."""

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from invsearch.models.definition import aggregate, grad_kernel, windows
 from ops import Involution2d
 from ops.involution.generators import AttentionGenerator
 from ops.pointwise import Pointwise
@@ -23,9 +24,10 @@ M = TypeVar("M", bound=nn.Module)
 def portable(model: M) -> M:
     """Copy a model, its layers of `ops` as modules of torch's own operators.
 
-    Involution and self-attention become the paper's definition (windows by ``unfold``, weighted and
-    summed), 1x1 convolutions plain ``nn.Conv2d``. The copy computes the same up to rounding, has
-    the same state dict, and is slower: it is for tools that know torch alone, such as
+    Involution and self-attention become slices, products and sums
+    (:mod:`invsearch.models.definition`), 1x1 convolutions plain ``nn.Conv2d``. The copy computes
+    the same up to rounding, has the same state dict, and is slower: it is for tools that know torch
+    alone, such as
     ``torch.onnx.export``, ``torch.fx`` and ``torch.ao.quantization``.
 
     Args:
@@ -49,12 +51,8 @@ class _Involution(Involution2d):
         return self.aggregate(x, self.generator(x))
 
     def aggregate(self, x: Tensor, kernel: Tensor) -> Tensor:
-        groups, size = self.channels // self.group_channels, self.kernel_size
-        window = _windows(x, size, self.stride, self.dilation)
-        height, width = kernel.shape[4], kernel.shape[5]
-        window = window.unflatten(2, (height, width)).unflatten(1, (groups, -1, size * size))
-        y: Tensor = (window * kernel.flatten(2, 3).unsqueeze(2)).sum(3).flatten(1, 2)
-        return y
+        size, steps = self.kernel_size, _steps(self)
+        return aggregate(x, kernel, size, *steps)
 
 
 class _SelfAttention(_Involution):
@@ -75,15 +73,13 @@ class _AttentionGenerator(AttentionGenerator):
             pooled = F.avg_pool2d(
                 x, self.stride, self.stride, ceil_mode=True, count_include_pad=False
             )
-        query = (self.query(pooled) * self.scale).unflatten(1, (self.groups, -1)).unsqueeze(3)
-        size, steps = self.kernel_size, (self.stride, self.dilation)
-        height, width = query.shape[4], query.shape[5]
-        keys = _windows(self.key(x), size, *steps).unflatten(2, (height, width))
-        keys = keys.unflatten(1, (self.groups, -1, size * size))
-        logits = (keys * query).sum(2) + self.position.flatten(1)[:, :, None, None]
-        outside = _windows(torch.ones_like(x[:, :1]), size, *steps) == 0
-        outside = outside.unflatten(2, (height, width)).unsqueeze(1)
-        weights: Tensor = logits.masked_fill(outside, -torch.inf).softmax(2)
+        query = self.query(pooled) * self.scale
+        size, steps = self.kernel_size, _steps(self)
+        output = (query.shape[2], query.shape[3])
+        logits = grad_kernel(query, self.key(x), size, self.groups, *steps)
+        logits = logits + self.position[:, :, :, None, None]
+        outside = windows(torch.ones_like(x[:, :1]), size, output, *steps) == 0
+        weights: Tensor = logits.masked_fill(outside, -torch.inf).flatten(2, 3).softmax(2)
         by_offset: Tensor = weights.unflatten(2, (size, size))
         return by_offset
 
@@ -97,7 +93,7 @@ _PORTABLE: Mapping[type[nn.Module], type[nn.Module]] = {
 """Of what exactly is one of ours, what does the same with torch's operators."""
 
 
-def _windows(x: Tensor, kernel_size: int, stride: int, dilation: int) -> Tensor:
-    """(B, C, H, W) -> (B, C * K * K, H_out * W_out)."""
-    padding = (kernel_size - 1) // 2 * dilation
-    return F.unfold(x, kernel_size, dilation=dilation, padding=padding, stride=stride)
+def _steps(layer: Involution2d | AttentionGenerator) -> tuple[tuple[int, int], ...]:
+    """Stride, padding and dilation."""
+    padding = (layer.kernel_size - 1) // 2 * layer.dilation
+    return (layer.stride,) * 2, (padding,) * 2, (layer.dilation,) * 2

@@ -80,7 +80,7 @@ class _Differentiable(_SingleLevelFunction):
             return operator(to_first, second, *rest) + operator(first, to_second, *rest)
 
 
-_apply: Operator = _Differentiable.apply
+_apply: Operator = _Differentiable.apply  # type: ignore[attr-defined]
 
 
 def differentiable(operator: Any, derivatives: Derivatives) -> Callable[..., Tensor]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 __all__ = ["Answer", "ask_fresh_process"]
@@ -48,13 +49,12 @@ def ask_fresh_process(
     Raises:
         subprocess.TimeoutExpired: If it took longer.
     """
-    path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-P", "-m", module, *arguments],
         input=text,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+        env={**os.environ, "PYTHONPATH": _import_path(), **(environment or {})},
         timeout=timeout_s,
         pass_fds=tuple(pass_fds),
         check=False,
@@ -66,3 +66,13 @@ def ask_fresh_process(
     if done.returncode < 0:
         ended = f"ended by signal {-done.returncode}"
     return Answer(done.returncode, reason=lines[-1] if lines else ended)
+
+
+def _import_path() -> str:
+    """This process's, for ``python -P``; `ops` is this one, whatever has come to lie before it."""
+    places = [part or str(Path.cwd()) for part in sys.path]
+    home = Path(__file__).parents[2]
+    found = PathFinder.find_spec("ops", places)
+    if found is None or found.origin != str(home / "ops" / "__init__.py"):
+        places.insert(0, str(home))
+    return os.pathsep.join(places)

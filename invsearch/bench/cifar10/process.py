@@ -10,10 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 from invsearch.errors import TrialError
+from invsearch.shadow import import_path
 
 __all__ = ["LateError", "WorkerProcess"]
 
@@ -34,10 +34,10 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        environment["PYTHONPATH"] = import_path()
         environment.setdefault("OMP_NUM_THREADS", "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "invsearch.bench.cifar10.worker"],
+            [sys.executable, "-P", "-m", "invsearch.bench.cifar10.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -16,13 +16,13 @@ import sys
 import time
 from collections.abc import Generator
 from multiprocessing.connection import Connection, Pipe
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invsearch.errors import InputError
 from invsearch.evaluation import Judge, Outcome, Progress
 from invsearch.search.executors.evaluate import Task
 from invsearch.search.limits import Limit
+from invsearch.shadow import import_path
 from invsearch.user_code.failure import describe_failure
 
 if TYPE_CHECKING:
@@ -101,11 +101,10 @@ class Apart:
         if self._process is not None:
             return
         self._pipe, theirs = Pipe()
-        path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", _WORKER, str(theirs.fileno())],
+            [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(self._threads)},
+            env={**os.environ, "PYTHONPATH": import_path(), "OMP_NUM_THREADS": str(self._threads)},
             pass_fds=(theirs.fileno(),),
             start_new_session=True,  # ended with all that it started, and not by Ctrl-C
         )

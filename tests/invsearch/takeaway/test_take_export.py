@@ -42,6 +42,28 @@ def test_program_equals_the_network_for_any_batch(native: bool) -> None:
     assert all(name.startswith("involution::") for name in names)
 
 
+class _Own(ops.Involution2d):
+    """A user's subclass, which no portable class stands for."""
+
+
+def test_a_subclass_and_a_bare_call_become_torchs_operators_too() -> None:
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = _Own(16, 3, stride=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.layer(x)
+            return ops.involution2d(y, self.layer.generator(y), stride=2)
+
+    network = Network().eval()
+    program = trace(network, (2, 16, 13, 10))
+    assert foreign_operators(program) == []
+    images = torch.randn(3, 16, 13, 10)
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(images), network(images), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("native", [False, True])
 def test_a_written_program_is_measured(native: bool, tmp_path: Path) -> None:
     network = rednet(26, num_classes=3, width=0.25)
