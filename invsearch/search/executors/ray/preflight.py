@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from invsearch.errors import ManifoldError
 from invsearch.runs import describe
 from invsearch.search.executors.ray.need import Need
-from invsearch.search.executors.ray.node import Asked, Found, inspect, unseen, versions_of
+from invsearch.search.executors.ray.node import Asked, Found, inspect, running, unseen
 from invsearch.search.executors.ray.presence import LOOK_S, is_lost, is_present
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def preflight(
     }
     run = secrets.token_hex(4)
     marks = {node: f".preflight-{run}-{node[:12]}" for node in nodes}
-    packed, versions = cloudpickle.dumps(problem), versions_of(describe())
+    packed, versions = cloudpickle.dumps(problem), running(describe())
     try:
         found = _on_each(
             nodes,
