@@ -31,7 +31,7 @@ bench-gpu:  ## everything the operator must reach on a GPU, into results/bench-g
 	$(PYTHON) -m invsearch.bench.gpu
 
 chaos:  ## two hundred searches, disturbed at random, that must end as if nothing had happened
-	PYTHONPATH=tests:. $(PYTHON) -m chaos.rounds --rounds 200
+	PYTHONPATH=$(CURDIR)/tests:$(CURDIR) $(PYTHON) -m chaos.rounds --rounds 200
 
 bench-scale:  ## what a trial costs the search itself, into results/bench-scale.json
 	$(PYTHON) -m invsearch.bench.scale

@@ -32,18 +32,22 @@ class RayCluster:
     Args:
         home: Ray's home folder.
         authentication: What nodes and drivers authenticate by; the default is a token.
+        environment: What nodes and drivers have in their environment besides.
 
     Attributes:
         nodes: The processes of ``ray start``, the head first.
         environment: What a driver needs in its environment to use the cluster.
     """
 
-    def __init__(self, home: Path, authentication: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, authentication: Mapping[str, str] | None = None, **environment: str
+    ) -> None:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self._base = {
             **(token if authentication is None else authentication),
             "HOME": str(home),
             "RAY_USAGE_STATS_ENABLED": "0",
+            **environment,
         }
         self._port = free_port()
         self.nodes: list[subprocess.Popen[bytes]] = []

@@ -4,7 +4,9 @@ A round is one deterministic search, with its seed. Undisturbed it is run once i
 again as a command that something happens to up to twice, each time followed by ``--resume``. At the
 end every trial is there once, complete, with the architecture and the metrics that it had.
 
-    PYTHONPATH=tests:. python -m chaos.rounds --rounds 200
+    PYTHONPATH=$PWD/tests:$PWD python -m chaos.rounds --rounds 200
+
+(The path is absolute: drivers run in the rounds' folders, and must find the code of the nodes.)
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from ray_cluster import RayCluster, kill, lose
 from toy import command, invsearch, passed, trial_lines, without_times, write_space
 
 TRIALS = 12
+SECONDS = {"TOY_SECONDS": "0.15"}  # of an evaluation, so that what happens meets some under way
 PATIENCE_S = 240  # of one command, on a busy machine
 HARMS_A_ROUND = 2  # Tune tries a trial three times: more would fail one, as it should
 CLOCK = """
@@ -62,7 +65,7 @@ class Arena:
             process = subprocess.Popen(
                 command("run", self.folder / "toy.yaml", *out, *more),
                 cwd=self.folder,
-                env={**os.environ, "TOY_SECONDS": "0.15", **environment},
+                env={**os.environ, **SECONDS, **environment},
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
@@ -146,8 +149,10 @@ def ray_worker_killed(arena: Arena) -> None:
 def raylet_killed(arena: Arena) -> None:
     driver = _on_ray(arena)
     node = arena.cluster.nodes[-1]
-    kill([process for process in _below(node) if _name(process) == "raylet"])
+    below = _below(node)
+    kill([process for process in below if _name(process) == "raylet"])
     driver.end()
+    kill(below)  # what outlived its raylet
     lose(node)
 
 
@@ -201,7 +206,7 @@ def _evaluates(process: psutil.Process) -> bool:
 @contextlib.contextmanager
 def open_cluster(home: Path) -> Iterator[RayCluster]:
     """The cluster of all rounds; its further node comes when a round needs it."""
-    with RayCluster(home) as cluster:
+    with RayCluster(home, **SECONDS) as cluster:
         cluster.head()
         yield cluster
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +21,11 @@ from invsearch.runs import describe
 from invsearch.search.executors.ray.checkpoints import claim
 from invsearch.search.executors.ray.exposure import _own_addresses
 from invsearch.search.executors.ray.need import Need
-from invsearch.search.executors.ray.node import Asked, inspect, versions_of
+from invsearch.search.executors.ray.node import Asked, inspect, running, versions_of
 from invsearch.testing.problems import landscape
 
 SECOND = "127.0.0.2"
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -33,7 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 0.1\n")
     with RayCluster(folder) as nodes:
         nodes.head('--resources={"blue": 1}')
-        path = f"{other.parent}:{Path(__file__).parents[3]}"
+        path = f"{other.parent}:{ROOT}"
         nodes.worker(f"--node-ip-address={SECOND}", TOY_LACKS="1", PYTHONPATH=path)
         yield nodes.environment
 
@@ -182,6 +188,31 @@ def test_all_that_is_wrong_with_a_node_is_told(tmp_path: Path) -> None:
     for word in words:
         assert sum(word in reason for reason in reasons) == 1, reasons
     assert len(reasons) == len(words)
+
+
+def test_another_commit_of_one_version_is_refused(tmp_path: Path) -> None:
+    """Its actors would fail as they start, three times for every trial."""
+    copy = tmp_path / "other"
+    for package in ("invsearch", "ops"):
+        shutil.copytree(ROOT / package, copy / package)
+    changed = copy / "invsearch" / "guard.py"
+    changed.write_text(f"{changed.read_text()}\n\ndef added() -> None: ...\n")
+    ask = "from invsearch.runs import describe\n"
+    ask += "from invsearch.search.executors.ray.node import running\n"
+    ask += "print(running(describe()))"
+    done = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    versions = ast.literal_eval(done.stdout)
+    (reason,) = inspect(asked(tmp_path, versions=versions)).reasons
+    assert "code" in reason
+    assert "install the same" in reason
+    assert inspect(asked(tmp_path, versions=running(describe()))).reasons == ()
 
 
 def test_a_build_of_torch_for_another_device_is_the_same_version() -> None:

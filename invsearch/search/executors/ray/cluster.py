@@ -24,7 +24,9 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
-    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",  # of an evaluation that does not end with the search
+    # For so long an evaluation may outlive its trial, and the actor of a lost node hold a CPU of
+    # another, to which the cluster has moved it, while trials wait; Tune's own value is 600.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
 }
 _CONNECT_S = 5.0  # a port of one's own network answers in milliseconds, or never
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+from ray.tune.stopper import NoopStopper, Stopper
 
 from invsearch.evaluation import Progress
 from invsearch.search.executors.evaluate import task_of
 from invsearch.search.executors.ray.checkpoints import TUNE, Checkpoints
 from invsearch.search.executors.ray.need import Need
 from invsearch.search.executors.ray.preflight import preflight
+from invsearch.search.executors.ray.presence import Presence
 from invsearch.search.executors.ray.trainable import EvaluationTrainable, environment_of, unpack
 from invsearch.search.session import Outcome, Session
 
@@ -40,10 +42,11 @@ def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None
 
     Raises:
         KeyboardInterrupt: If the search was interrupted; what was in flight is an orphan.
-        InputError: If a node cannot evaluate the space.
+        InputError: If a node cannot evaluate the space, or those that could are gone.
     """
     checkpoints = Checkpoints(session.folder, storage)
     shared = storage is not None
+    autoscales = session.problem.file.cluster.autoscale  # then nodes come when they are needed
     for environment in preflight(session.problem, need, checkpoints.root, shared=shared):
         session.folder.add_environment(environment)
     state = _Flight(session, need.threads, checkpoints)
@@ -66,6 +69,7 @@ def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None
                 name=TUNE,
                 storage_path=str(checkpoints.root) if storage else temporary,
                 verbose=0,
+                stop=NoopStopper() if autoscales else _NodeStopper(state, Presence(need)),
                 failure_config=tune.FailureConfig(max_failures=0),  # we try again, later
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
@@ -227,6 +231,24 @@ class _RungScheduler(FIFOScheduler):
             self._flight.stopped.add(trial_id)
             return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
+
+
+class _NodeStopper(Stopper):
+    """Ends the search when no node is left that could run a trial."""
+
+    def __init__(self, flight: _Flight, presence: Presence) -> None:
+        self._flight = flight
+        self._presence = presence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NoopStopper, ()
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        self._flight.guard(self._presence.check, None)
+        return self._flight.error is not None
 
 
 class _Nothing(Searcher):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import Any
 from invsearch.errors import InvsearchError
 from invsearch.runs import describe
 
-__all__ = ["Asked", "Found", "inspect", "unseen"]
+__all__ = ["Asked", "Found", "inspect", "running", "unseen"]
 
+_CODE = "invsearch's code"
 _COMPARED = ("python", "invsearch", "torch", "optuna", "ray")
 
 
@@ -54,12 +56,17 @@ def inspect(asked: Asked) -> Found:
     """Look at the node that this runs on."""
     environment = describe()
     reasons = [
-        *_versions(asked.versions, versions_of(environment)),
+        *_versions(asked.versions, running(environment)),
         *_devices(asked.gpus, environment),
         *_problem(asked.problem),
         *_writable(Path(asked.folder) / asked.mark, asked.keep),
     ]
     return Found(tuple(reasons), environment)
+
+
+def running(environment: Mapping[str, Any]) -> dict[str, str]:
+    """What this process runs, by name: the versions, and which code has invsearch's."""
+    return {**versions_of(environment), _CODE: _code()}
 
 
 def versions_of(environment: Mapping[str, Any]) -> dict[str, str]:
@@ -76,6 +83,20 @@ def versions_of(environment: Mapping[str, Any]) -> dict[str, str]:
 def unseen(folder: str, marks: Sequence[str]) -> list[str]:
     """The files of other nodes that cannot be read on this one."""
     return [mark for mark in marks if not _reads(Path(folder) / mark, mark)]
+
+
+def _code() -> str:
+    """A digest of the source: commits of one version differ, and Ray hands over classes by name."""
+    import invsearch
+    import ops
+
+    digest = hashlib.sha256()
+    for package in (invsearch, ops):
+        for root in map(Path, package.__path__):
+            for path in sorted(root.rglob("*.py")):
+                digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _versions(wanted: Mapping[str, str], here: Mapping[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from invsearch.errors import ManifoldError
 from invsearch.runs import describe
 from invsearch.search.executors.ray.need import Need
-from invsearch.search.executors.ray.node import Asked, Found, inspect, unseen, versions_of
+from invsearch.search.executors.ray.node import Asked, Found, inspect, running, unseen
+from invsearch.search.executors.ray.presence import LOOK_S, is_lost, is_present
 
 if TYPE_CHECKING:
     from invsearch.problem.problem import Problem
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["preflight"]
 
 _PREFLIGHT_S = 90.0  # a worker's first start, with torch from a cold disk, and room
+_LOST = object()
 
 
 def preflight(
@@ -26,7 +29,8 @@ def preflight(
     """Look at every node that can run a trial.
 
     Each imports what an evaluation needs and loads its data, tells its versions and devices, and
-    writes a file where checkpoints go; where that must be shared, each then reads every other's.
+    writes a file where checkpoints go; where that must be shared, each then reads every other's. A
+    node that is lost meanwhile is passed over, as it is later.
 
     Args:
         problem: What is searched.
@@ -50,7 +54,7 @@ def preflight(
     }
     run = secrets.token_hex(4)
     marks = {node: f".preflight-{run}-{node[:12]}" for node in nodes}
-    packed, versions = cloudpickle.dumps(problem), versions_of(describe())
+    packed, versions = cloudpickle.dumps(problem), running(describe())
     try:
         found = _on_each(
             nodes,
@@ -61,7 +65,8 @@ def preflight(
         )
         reasons = [(node, reason) for node, one in found.items() for reason in _reasons(one)]
         if shared and not reasons:
-            reasons = list(_not_shared(nodes, checkpoints, marks))
+            there = {node: marks[node] for node in found}
+            reasons = list(_not_shared(nodes, checkpoints, there))
     finally:
         for mark in marks.values():
             (checkpoints / mark).unlink(missing_ok=True)
@@ -76,7 +81,7 @@ def _not_shared(
     here = [node for node, mark in marks.items() if unseen(str(folder), [mark])]
     for node in here:
         yield node, f"what it writes to {folder} is not seen by the driver: {_SHARE}"
-    others = _on_each(nodes, unseen, lambda node: (str(folder), list(marks.values())))
+    others = _on_each(marks, unseen, lambda node: (str(folder), list(marks.values())))
     names = {mark: nodes[node] for node, mark in marks.items()}
     for node, answer in others.items():
         if isinstance(answer, str):
@@ -107,16 +112,28 @@ def _on_each(
         ).remote(*arguments(node))
         for node in nodes
     }
-    answers: dict[str, Any] = {}
-    for node, task in tasks.items():
+    deadline = time.monotonic() + _PREFLIGHT_S
+    answers = {node: _answer(node, task, deadline) for node, task in tasks.items()}
+    return {node: answer for node, answer in answers.items() if answer is not _LOST}
+
+
+def _answer(node: str, task: Any, deadline: float) -> Any:
+    """What a task returns; a text where it could not be run, ``_LOST`` where its node is gone."""
+    import ray
+
+    while True:
         try:
-            answers[node] = ray.get(task, timeout=_PREFLIGHT_S)
+            return ray.get(task, timeout=LOOK_S)
         except ray.exceptions.GetTimeoutError:
-            answers[node] = f"no worker of it answered within {_PREFLIGHT_S:.0f} s"
+            if not is_present(node):
+                return _LOST
+            if time.monotonic() > deadline:
+                return f"no worker of it answered within {_PREFLIGHT_S:.0f} s"
         except Exception as error:
+            if is_lost(node, error):
+                return _LOST
             reason = " ".join(str(error).split())[-300:]  # the end of a traceback says why
-            answers[node] = (
+            return (
                 f"a worker there could not start: {type(error).__name__}: {reason}; install the "
                 "same invsearch on every node"
             )
-    return answers
