@@ -61,15 +61,16 @@ class Arena:
     def start(self, *more: str, limit: int | None = None, **environment: str) -> Driver:
         """Start the search, with ``more`` options."""
         out = ("--deterministic", "--trials", TRIALS, "--out", "disturbed", "--resume")
-        process = subprocess.Popen(
-            command("run", self.folder / "toy.yaml", *out, *more),
-            cwd=self.folder,
-            env={**os.environ, **SECONDS, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "errors").open("a"),
-            start_new_session=True,
-            preexec_fn=None if limit is None else functools.partial(_limit_files, limit),
-        )
+        with (self.folder / "errors").open("a") as errors:
+            process = subprocess.Popen(
+                command("run", self.folder / "toy.yaml", *out, *more),
+                cwd=self.folder,
+                env={**os.environ, **SECONDS, **environment},
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=None if limit is None else functools.partial(_limit_files, limit),
+            )
         return Driver(process, self.folder / "disturbed" / "trials.jsonl")
 
     def sleep(self) -> None:
