@@ -57,6 +57,7 @@ def test_storage_that_is_not_shared_is_refused(tmp_path: Path, cluster: dict[str
     """The path is each process's own folder: every node writes, and nobody sees the others'."""
     space = write_space(tmp_path, cluster="{storage_path: /proc/self/cwd/not-shared}")
     result = invsearch(tmp_path, "run", space, **cluster)
+    shutil.rmtree("not-shared", ignore_errors=True)  # the nodes were started in this folder
     assert result.returncode == 2
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 2, result.stderr
