@@ -80,7 +80,8 @@ class SearchStudy:
             self._storage = server.storage
         else:
             mend_journal(path, "number")
-            self._storage = self._journal = JournaledStorage(path)
+            with _quiet():
+                self._storage = self._journal = JournaledStorage(path)
         self._study = self._open()
         self._check_space(path)
         self._asked: dict[int, optuna.Trial] = {}
@@ -434,6 +435,7 @@ def _quiet() -> Iterator[None]:
 
     The level of the log is left alone: changing it costs more than asking.
     """
+    optuna.logging.get_verbosity()  # gives the log its handler, which it gets at its first use
     handlers, errors = list(logging.getLogger("optuna").handlers), _ErrorsAlone()
     for handler in handlers:
         handler.addFilter(errors)

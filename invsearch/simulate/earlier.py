@@ -21,6 +21,7 @@ from invsearch.evaluation import Progress
 from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import RunData, RunFolder, Trial
+from invsearch.search.journal import CREATE_TRIAL
 from invsearch.search.seeds import derive_seed
 from invsearch.search.warm_start import Additive
 from invsearch.simulate.durations import Durations
@@ -135,15 +136,21 @@ def _at_rungs(run: RunData) -> dict[int, dict[str, Points]]:
 
 def _attributes(run: RunData) -> Iterator[tuple[int, str, Any]]:
     """The trials' user attributes in the study's journal: (trial, name, value), as written."""
-    path = RunFolder(run.path).study_path
+    path, created = RunFolder(run.path).study_path, 0
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             record = json.loads(line)
         except ValueError:  # the torn end of a killed run
             return
-        for name, value in record.get("user_attr", {}).items():
-            if "trial_id" in record:
-                yield record["trial_id"], name, value
+        trial = record.get("trial_id")
+        if record["op_code"] == CREATE_TRIAL:  # a trial that was written as one record
+            trial, created = created, created + 1
+        if trial is not None:
+            for name, value in {
+                **record.get("user_attrs", {}),
+                **record.get("user_attr", {}),
+            }.items():
+                yield trial, name, value
 
 
 def _steps(trials: list[Trial], rungs: Mapping[int, object]) -> int:

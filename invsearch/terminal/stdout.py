@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn, TextIO
 
+from invsearch.errors import DiskError
+
 __all__ = ["leave", "print_json", "reserve_stdout"]
 
 _GRACE_S = 5.0  # for threads and processes that somebody's code left behind to end by themselves
@@ -49,8 +51,17 @@ def reserve_stdout() -> Callable[[], None]:
 
 
 def print_json(document: str) -> None:
-    """Print to standard output, reserved or not."""
-    print(document, file=_reserved[-1] if _reserved else sys.stdout, flush=True)
+    """Print to standard output, reserved or not.
+
+    Raises:
+        DiskError: If it cannot be written; a reader that has left is none.
+    """
+    try:
+        print(document, file=_reserved[-1] if _reserved else sys.stdout, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DiskError.of(error, "standard output", "written") from None
 
 
 def _moved_descriptor(stream: TextIO) -> int | None:

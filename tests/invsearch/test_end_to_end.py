@@ -67,8 +67,9 @@ def test_kill_in_the_middle_of_training_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_training_that_diverges_fails_its_trial_with_the_reason(tmp_path: Path) -> None:
-    arguments = ("run", "quick", *SMALL, "--set", "accuracy.lr=1e30")
-    passed(invsearch(tmp_path, *arguments))
+    result = invsearch(tmp_path, "run", "quick", *SMALL, "--set", "accuracy.lr=1e30")
+    assert result.returncode == 1  # nothing completed
+    assert "no trial completed: 3 failed" in result.stderr
     trials = trial_lines(tmp_path / "results" / "quick")
     assert len(trials) == 3
     for trial in trials:

@@ -40,7 +40,7 @@ def test_beside_the_space_file(tmp_path: Path, name: str) -> None:
 
 def test_a_bare_folder_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / "ops").mkdir()
-    passed(invsearch(tmp_path, "explain", "quick", "--json", TOY="1"))
+    passed(invsearch(tmp_path, "explain", "quick", "--json", PYTHONPATH=str(ROOT)))
 
 
 def test_a_bare_folder_beside_the_space_file_hides_nothing(tmp_path: Path) -> None:
@@ -203,7 +203,8 @@ def test_where_evaluators_run_it_is_ours(tmp_path: Path, executor: str) -> None:
     (tmp_path / "lib" / "ops.py").write_text("mine = 1\n")
     (tmp_path / "lib" / "helper.py").write_text("one = 1.0\n")
     (tmp_path / "toy_evaluator.py").write_text(EVALUATOR)
-    result = invsearch(tmp_path, "run", path.name, "--executor", executor, "--trials", 1, TOY="1")
+    options = ("--executor", executor, "--trials", 1)
+    result = invsearch(tmp_path, "run", path.name, *options, PYTHONPATH=str(ROOT))
     passed(result)
     trials = (tmp_path / "results" / "toy" / "trials.jsonl").read_text()
     assert '"state": "complete"' in trials, trials

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from invsearch.metrics import Direction
 from invsearch.report.blocks import Card, Cards, Code, PageBlock, Prose, Section
+from invsearch.report.failures import failures
 from invsearch.report.picks import Recommendation
 from invsearch.report.repeat import planned_trials, resume_command
 from invsearch.report.shown import ShownRun
@@ -183,7 +184,13 @@ def _tested(run: RunData) -> str:
 
 
 def _no_front(run: RunData) -> str:
-    return f"There is no front: {why_no_front(run.trials, run.constraints)}."
+    """Say so, and what emptied it: failures, or a bound."""
+    reasons = failures(run.trials)
+    if reasons and not any(trial.state in ("complete", "infeasible") for trial in run.trials):
+        why = f"most often the reason was: {reasons[0].reason}"
+        return f"No complete trial has every objective, so there is no front; {why}."
+    why = why_no_front(run.trials, run.constraints)
+    return f"No trial meets what is asked, so there is no front: {why}."
 
 
 def _span(run: RunData, name: str, *, known: bool) -> str:

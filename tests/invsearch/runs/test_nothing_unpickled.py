@@ -15,6 +15,9 @@ import invsearch as suite
 
 ROOT = Path(__file__).parents[3]
 LOADERS = {"load", "loads", "Unpickler", "read_pickle", "open"}
+FROM_THE_DRIVER = {"invsearch/search/executors/ray/node.py"}
+"""What reads a pickle that the driver sent over Ray's own channel, and nothing from a folder."""
+
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "_pickle"}
 
 
@@ -38,7 +41,7 @@ def test_no_code_of_ours_unpickles() -> None:
             or (function == "torch.load" and options.get("weights_only") != "True")
             or options.get("allow_pickle") == "True"
         )
-        if unsafe:
+        if unsafe and str(path.relative_to(ROOT)) not in FROM_THE_DRIVER:
             found.append(f"{path.relative_to(ROOT)}:{call.lineno}: {function}")
     assert not found
 

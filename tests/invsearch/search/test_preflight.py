@@ -196,7 +196,7 @@ def test_another_commit_of_one_version_is_refused(tmp_path: Path) -> None:
     copy = tmp_path / "other"
     for package in ("invsearch", "ops"):
         shutil.copytree(ROOT / package, copy / package)
-    changed = copy / "invsearch" / "guard.py"
+    changed = copy / "invsearch" / "errors.py"
     changed.write_text(f"{changed.read_text()}\n\ndef added() -> None: ...\n")
     ask = "from invsearch.runs import describe\n"
     ask += "from invsearch.search.executors.ray.node import running\n"
