@@ -132,3 +132,18 @@ def test_nothing_can_be_searched_by_it(made: Path, tmp_path: Path, name: str) ->
     (tmp_path / "s.yaml").write_text(text)
     line = one_line(invsearch(tmp_path, "run", "s.yaml"))
     assert "the test set is kept for the final front" in line
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["run folder", "storage"])
+def test_trained_on_ray_it_is_judged_too(made: Path, tmp_path: Path, elsewhere: bool) -> None:
+    """Weights outlive the checkpoints of their trial, wherever workers keep those."""
+    (tmp_path / "data").symlink_to(made / "data")
+    (tmp_path / "s.yaml").write_text(SPACE)
+    shared = ("--set", f"cluster.storage_path={tmp_path / 'shared'}") if elsewhere else ()
+    passed(invsearch(tmp_path, "run", "s.yaml", "--executor", "ray", *shared, PYTHONHASHSEED="0"))
+    path = tmp_path / "results" / "small"
+    members = {member.trial.number for member in load_run(path).members}
+    assert {one.number for one in RunFolder(path).tests()} == members
+    assert not list(path.glob("checkpoints/*/*")), "weights are left over"
+    assert not list(tmp_path.glob("shared/*/*/*")), "weights are left over"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invsearch.runs import RunFolder
+from invsearch.search.final import clear
 
 __all__ = ["TUNE", "Checkpoints", "claim"]
 
@@ -30,8 +31,9 @@ class Checkpoints:
 
     def __init__(self, folder: RunFolder, storage: str | None) -> None:
         run = folder.path.resolve()  # and not the storage: each node finds it by its name
+        self._kept = run / "checkpoints"
         if storage is None:
-            self.root = run / "checkpoints"
+            self.root = self._kept
         else:
             place = hashlib.sha256(str(run).encode()).hexdigest()[:8]
             self.root = Path(storage).absolute() / f"{run.name}-{place}"
@@ -41,8 +43,15 @@ class Checkpoints:
         return self.root / str(number)
 
     def drop(self, number: int) -> None:
-        """Remove a trial's folder; it has ended."""
-        shutil.rmtree(self.of(number), ignore_errors=True)
+        """Remove a trial's checkpoints; the weights that it ended with stay with the run.
+
+        They are judged on the test set where the trial is on the final front.
+        """
+        place, kept = self.of(number), self._kept / str(number)
+        clear(place)
+        if place != kept and place.is_dir():
+            shutil.copytree(place, kept, dirs_exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
 
     def close(self) -> None:
         """Remove Tune's own bookkeeping, which nothing reads again, and what is empty."""
