@@ -16,7 +16,7 @@ from invsearch.errors import DiskError
 
 __all__ = ["is_standard_output", "replacing", "sync_folder", "write_atomic", "write_output"]
 
-_STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+_STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")  # Linux's names, and ours
 _STEM = 24  # characters of a name that its temporary file keeps: 255 bytes hold no more, for sure
 
 

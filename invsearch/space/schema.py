@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
 
 from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
-from invsearch.plugins import RUNTIMES, STRATEGIES
+from invsearch.plugins import RUNTIMES, STRATEGIES, Table
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -53,25 +54,31 @@ def _scalar(value: Any) -> Any:
     return value if isinstance(value, bool | str) else _number(value)
 
 
-def _parallel(value: Any) -> Any:
-    value = _integral(value)
-    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"must be 'auto' or a whole number of at least 1, not {show(value)}")
-    return value
+def _auto_or(least: int) -> Callable[[Any], Any]:
+    """What checks that a value is ``auto`` or a whole number that is not below ``least``."""
+
+    def check(value: Any) -> Any:
+        value = _integral(value)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value != "auto" and not (whole and value >= least):
+            raise ValueError(
+                f"must be 'auto' or a whole number of at least {least}, not {show(value)}"
+            )
+        return value
+
+    return check
 
 
-def _early(value: Any) -> Any:
-    value = _integral(value)
-    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ValueError(f"must be 'auto' or a whole number of at least 0, not {show(value)}")
-    return value
+def _row_of(table: Table) -> Callable[[Any], Any]:
+    """What checks that a value is the name of a row."""
 
+    def check(value: Any) -> Any:
+        if value not in table:
+            hint = nearest(value, table)
+            raise ValueError(f"cannot be {show(value)}{hint}; allowed: {table}")
+        return value
 
-def _strategy(value: Any) -> Any:
-    if value not in STRATEGIES:
-        hint = nearest(value, STRATEGIES)
-        raise ValueError(f"cannot be {show(value)}{hint}; allowed: {STRATEGIES}")
-    return value
+    return check
 
 
 def _reference(value: str) -> str:
@@ -84,13 +91,6 @@ def _reference(value: str) -> str:
 def _device(value: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
         raise ValueError(f"must be cpu, cuda or cuda:N, not {show(value)}")
-    return value
-
-
-def _runtime(value: Any) -> Any:
-    if value not in RUNTIMES:
-        hint = nearest(value, RUNTIMES)
-        raise ValueError(f"cannot be {show(value)}{hint}; allowed: {RUNTIMES}")
     return value
 
 
@@ -251,7 +251,7 @@ class Timing(_Section):
     resolution: Whole | None = Field(default=None, ge=1, description="null: the model's.")
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    runtime: Annotated[str, BeforeValidator(_runtime)] = Field(
+    runtime: Annotated[str, BeforeValidator(_row_of(RUNTIMES))] = Field(
         default="torch", description=f"What runs the network: {RUNTIMES}."
     )
     table: bool | Annotated[str, Field(min_length=1)] = Field(
@@ -299,17 +299,17 @@ class Latency(Timing):
 class Search(_Section):
     """How the space is searched."""
 
-    strategy: Annotated[str, BeforeValidator(_strategy)] = "cost_aware"
+    strategy: Annotated[str, BeforeValidator(_row_of(STRATEGIES))] = "cost_aware"
     trials: Whole = Field(default=32, ge=1)
     seed: Whole = Field(default=0, ge=0, lt=2**32)
-    parallel: Annotated[Literal["auto"] | int, BeforeValidator(_parallel)] = "auto"
+    parallel: Annotated[Literal["auto"] | int, BeforeValidator(_auto_or(1))] = "auto"
     rungs: tuple[Annotated[Whole, Field(ge=1)], ...] = Field(
         default=(), description="Epochs after which weak trials stop.", strict=False
     )
     replicates: Annotated[Whole, Field(ge=0, description="Further seeds of doubtful members.")] = 0
     early_replicates: Annotated[
         Literal["auto"] | int,
-        BeforeValidator(_early),
+        BeforeValidator(_auto_or(0)),
         Field(description="Second seeds of the first trials: what do seeds do? auto: a fifth."),
     ] = "auto"
     warm_start: Annotated[

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from invsearch.latency import latency
+from invsearch.latency.measured import ask, metric
+from invsearch.latency.target import Target
 from invsearch.metrics import Metric
 from invsearch.runs import Replicate, describe
 from invsearch.runs.environment import environment_id
@@ -93,12 +94,8 @@ def why_not_recorded(picked: Pick, settings: Latency) -> str:
 
 def _measure(picked: Pick, settings: Latency) -> Metric:
     side = settings.resolution or picked.resolution
-    return latency(
-        picked.spec,
-        shape=(settings.batch_size, picked.spec.in_channels, side, side),
-        device=settings.device,
-        threads=settings.threads,
-    )
+    shape = (settings.batch_size, picked.spec.in_channels, side, side)
+    return metric(ask(picked.spec, shape, Target.of(settings, undisturbed=False)))
 
 
 def _machine(latency: Metric) -> str:

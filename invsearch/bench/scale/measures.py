@@ -18,7 +18,7 @@ __all__ = ["Row", "asking", "on_ray", "the_page", "writing"]
 
 _PARAMETERS = 23  # of a RedNet space
 _WINDOW = 100  # trials that a figure is the mean of
-_RAY_TRIALS = 150
+_RAY_TRIALS = 150  # of a tenth of a second's CPU together: beside them a clock's tick is nothing
 _LAUNCHES = 30  # trials on Ray before its workers are there
 
 _RUN = """

@@ -11,7 +11,7 @@ from invsearch.metrics import Metric
 from invsearch.runs import RunFolder, Trial, describe, load_run
 from invsearch.space import Architecture, Latency
 from invsearch.takeaway import pick
-from invsearch.takeaway.remeasure import why_not_recorded
+from invsearch.takeaway.remeasure import remeasure, why_not_recorded
 
 SPACE = """
 name: timed
@@ -64,3 +64,13 @@ def test_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     made(tmp_path)
     one_line(invsearch(tmp_path, "measure", "timed", 0, "--device", "cuda:77"), "cuda:77")
     one_line(invsearch(tmp_path, "measure", "timed", 7), "nearest is 1")
+
+
+def test_it_is_measured_as_the_run_measures(tmp_path: Path) -> None:
+    """Its type and memory format too: another number would join the trial's mean."""
+    made(tmp_path)
+    timed = tmp_path / "results" / "timed"
+    with (timed / "space.yaml").open("a") as file:
+        file.write("latency: {dtype: bf16, memory_format: contiguous}\n")
+    detail = remeasure(pick(timed, 0)).latency.detail
+    assert (detail["dtype"], detail["memory_format"]) == ("bf16", "contiguous")
