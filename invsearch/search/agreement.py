@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 from invsearch.errors import DiskError, InputError
 from invsearch.runs import RunFolder
 from invsearch.runs.files import dump_json
+from invsearch.runs.trial import Trial
 
 __all__ = ["check_agreement"]
 
@@ -47,7 +48,7 @@ def check_agreement(folder: RunFolder) -> None:
                 f"{where}: trial {trial.number} has not ended in {folder.study_path}, which was "
                 "cut or replaced: restore it; the run cannot go on without it"
             )
-        changed = _differences(records[trial.number], trial.to_json())
+        changed = _differences(records[trial.number], trial)
         if changed:
             raise InputError(
                 f"{where}: trial {trial.number} is another one in {folder.study_path} (they differ "
@@ -61,9 +62,19 @@ def check_agreement(folder: RunFolder) -> None:
             )
 
 
-def _differences(record: Mapping[str, Any], logged: Mapping[str, Any]) -> list[str]:
-    one, other = (json.loads(dump_json(data)) for data in (record, logged))
+def _differences(record: Mapping[str, Any], logged: Trial) -> list[str]:
+    """The fields that differ, both read as trials: versions before left some fields unsaid."""
+    other = _plain(logged)
+    try:
+        one = _plain(Trial.from_json(record))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        one = {}
     return [key for key in other if key not in _WHEN_LOGGED and one.get(key) != other[key]]
+
+
+def _plain(trial: Trial) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(dump_json(trial.to_json()))
+    return data
 
 
 @dataclass
