@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from invsearch.metrics import KNOWN_METRICS
 from invsearch.runs.trial import Trial
 
-__all__ = ["METRIC_COLUMNS", "TRIAL_COLUMNS", "metric_names", "parameter_columns", "tested"]
+__all__ = [
+    "BELIEF_COLUMNS", "METRIC_COLUMNS", "TRIAL_COLUMNS", "metric_names", "parameter_columns", "tested",
+]  # fmt: skip
 
 TRIAL_COLUMNS = ("number", "state", "origin", "seed", "started", "finished", "reason")
 METRIC_COLUMNS = ("", "_low", "_high", "_source")
+BELIEF_COLUMNS = ("_belief", "_belief_low", "_belief_high")
 
 
 def metric_names(trials: Iterable[Trial], first: Iterable[str] = ()) -> tuple[str, ...]:
@@ -36,7 +39,7 @@ def parameter_columns(trials: Sequence[Trial], metrics: Iterable[str] = ()) -> M
         names.update(dict.fromkeys(trial.architecture))
     taken = {"trial", "p_front", *TRIAL_COLUMNS}
     for metric in metric_names(trials, metrics):
-        taken.update(f"{metric}{suffix}" for suffix in METRIC_COLUMNS)
+        taken.update(f"{metric}{suffix}" for suffix in (*METRIC_COLUMNS, *BELIEF_COLUMNS))
     return {name: f"param.{name}" if name in taken else name for name in names}
 
 

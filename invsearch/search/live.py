@@ -103,7 +103,9 @@ class LiveView:
         trials, began = list(session.trials), time.monotonic()
         if self._members_of == len(trials) or began < self._members_due:
             return
-        self._members = front(trials, session.problem.objectives, draws=200)
+        objectives = session.problem.objectives
+        beliefs = session.folder.beliefs(trials, objectives)
+        self._members = front(trials, objectives, beliefs=beliefs, draws=200)
         self._members_of = len(trials)
         self._members_due = began + _FRONT_REST * (time.monotonic() - began)
 

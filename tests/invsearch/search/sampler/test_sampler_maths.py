@@ -10,9 +10,9 @@ from invsearch.search.sampler.acquisition import Acquisition, undominated_region
 from invsearch.search.sampler.boxes import UndominatedBoxes, hypervolume, non_dominated
 from invsearch.search.sampler.counted import best_first
 from invsearch.search.sampler.ehvi import Marginal, expected_gain
-from invsearch.search.sampler.gp import GaussianProcess, Posterior, fit
-from invsearch.search.sampler.kernel import Features, Hyperparameters, Kernel
-from invsearch.search.sampler.surrogate import ObjectiveScale, Surrogate, log_offset
+from invsearch.surrogate.gp import GaussianProcess, Posterior, fit
+from invsearch.surrogate.kernel import Features, Hyperparameters, Kernel
+from invsearch.surrogate.surrogate import ObjectiveScale, Surrogate, log_offset
 
 
 def front(objectives: int, n: int, seed: int = 0) -> np.ndarray:
