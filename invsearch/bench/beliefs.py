@@ -140,7 +140,9 @@ def _searched(setting: Setting, seed: int) -> tuple[list[Trial], list[Replicate]
 def _trained(trial: Trial) -> Trial:
     """Every value with the interval that its noise has, which a run cannot know so well."""
     value, half = trial.metrics["error"].value, _NORMAL["95"] * noise()
-    return trial.with_metrics({"error": Metric("error", value, "trained", value - half, value + half)})
+    return trial.with_metrics(
+        {"error": Metric("error", value, "trained", value - half, value + half)}
+    )
 
 
 def _again(metrics: Mapping[str, Metric], rng: np.random.Generator) -> Metric:
@@ -152,9 +154,15 @@ def _again(metrics: Mapping[str, Metric], rng: np.random.Generator) -> Metric:
 def _read(trials: Sequence[Trial], beliefs: Beliefs | None) -> Read:
     true = np.array([trial.metrics["true_error"].value for trial in trials])
     cost = np.array([trial.metrics["flops"].value for trial in trials])
-    seen = oriented(trials, OBJECTIVES)[:, 0] if beliefs is None else beliefs.cloud(trials).centre[:, 0]
+    seen = (
+        oriented(trials, OBJECTIVES)[:, 0]
+        if beliefs is None
+        else beliefs.cloud(trials).centre[:, 0]
+    )
     members = front(trials, OBJECTIVES, beliefs=beliefs)
-    on = dict(zip((t.number for t in trials), non_dominated(np.stack([true, cost], 1)), strict=True))
+    on = dict(
+        zip((t.number for t in trials), non_dominated(np.stack([true, cost], 1)), strict=True)
+    )
     return Read(
         *_picking(seen, true, cost),
         tuple(member.p_front for member in members),
@@ -165,7 +173,9 @@ def _read(trials: Sequence[Trial], beliefs: Beliefs | None) -> Read:
 
 def _picking(seen: Array, true: Array, cost: Array) -> tuple[float, float]:
     """The regret of who picks by ``seen`` within every budget, and the share of the volume."""
-    chosen = [within[np.argmin(seen[within])] for within in map(np.flatnonzero, cost <= cost[:, None])]
+    chosen = [
+        within[np.argmin(seen[within])] for within in map(np.flatnonzero, cost <= cost[:, None])
+    ]
     least = [true[cost <= budget].min() for budget in cost]
     points = np.stack([true, np.log(cost)], axis=1)
     worst = points.max(axis=0)
@@ -178,7 +188,9 @@ def _inside(trials: Sequence[Trial], beliefs: Beliefs | None, true: Array) -> di
     for level, deviations in _NORMAL.items():
         if beliefs is None:
             metrics = [trial.metrics["error"] for trial in trials]
-            ends = [(m.value - deviations * m.sigma, m.value + deviations * m.sigma) for m in metrics]
+            ends = [
+                (m.value - deviations * m.sigma, m.value + deviations * m.sigma) for m in metrics
+            ]
             low, high = np.array(ends).T
         else:
             low, high = (end[:, 0] for end in beliefs.cloud(trials).ends(deviations))
@@ -191,7 +203,10 @@ def summary(reads: Sequence[Mapping[str, Read]]) -> dict[str, Any]:
     found: dict[str, Any] = {way: _mean([read[way] for read in reads]) for way in reads[0]}
     for name in ("regret", "share"):
         gains = [getattr(r["believed"], name) - getattr(r["observed"], name) for r in reads]
-        mean, half = float(np.mean(gains)), _NORMAL["95"] * float(np.std(gains, ddof=1)) / len(gains) ** 0.5
+        mean, half = (
+            float(np.mean(gains)),
+            _NORMAL["95"] * float(np.std(gains, ddof=1)) / len(gains) ** 0.5,
+        )
         found[f"{name}_difference"] = {"value": mean, "low": mean - half, "high": mean + half}
     return found
 
@@ -214,7 +229,13 @@ def _mean(reads: Sequence[Read]) -> dict[str, Any]:
 def _bin(chances: Array, truly: NDArray[np.bool_], low: float, high: float) -> dict[str, Any]:
     there = (chances >= low) & ((chances < high) | (high == 1))
     mean = float(chances[there].mean()) if there.any() else None
-    return {"from": low, "to": high, "n": int(there.sum()), "p_front": mean, "truly": _share(truly[there])}
+    return {
+        "from": low,
+        "to": high,
+        "n": int(there.sum()),
+        "p_front": mean,
+        "truly": _share(truly[there]),
+    }
 
 
 def _share(truly: NDArray[np.bool_]) -> float | None:
@@ -251,7 +272,7 @@ def _line(setting: Setting, found: Mapping[str, Any]) -> str:
     return (
         f"{setting.name}: regret {old['regret']:.3f} observed, {new['regret']:.3f} believed"
         f" ({gain['value']:+.3f}, {gain['low']:+.3f} to {gain['high']:+.3f}); hypervolume"
-        f" {old['share']:.4f}, {new['share']:.4f}; Brier {old['brier']:.3f}, {new['brier']:.3f};"
+        f" {old['share']:.4f}, {new['share']:.4f};"
         f" intervals of 50 and 95 % hold {new['coverage']['50']:.2f}, {new['coverage']['95']:.2f}"
     )
 

@@ -104,7 +104,7 @@ def _print_outcome(folder: Any, as_json: bool) -> None:
         if as_json:
             print_json(json.dumps(run_data.outcome()))
             return
-        console.print(front_table(run_data.members, run_data.objectives))
+        console.print(front_table(run_data.members, run_data.objectives, beliefs=run_data.beliefs))
         for line in reliability_lines(run_data):
             console.print(line, soft_wrap=True)
         if empty:

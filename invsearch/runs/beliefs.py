@@ -9,7 +9,7 @@ without noise is believed as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +94,17 @@ class Beliefs:
             low, high = ends or (value, value)
             found[name] = Belief(float(value), float(low), float(high))
         return found
+
+    def applied(self, trial: Trial) -> Trial:
+        """The trial with what is believed in place of what was observed, where that was noisy."""
+        believed = self.of(trial.number)
+        return trial.with_metrics(
+            {
+                name: replace(trial.metrics[name], value=one.value, low=one.low, high=one.high)
+                for name, one in believed.items()
+                if name in self.uncertain
+            }
+        )
 
     def cloud(self, trials: Sequence[Trial]) -> BelievedCloud:
         """The posterior of these trials' objectives, all of them complete, less is better."""

@@ -8,7 +8,8 @@ from invsearch.metrics import KNOWN_METRICS
 from invsearch.runs.trial import Trial
 
 __all__ = [
-    "BELIEF_COLUMNS", "METRIC_COLUMNS", "TRIAL_COLUMNS", "metric_names", "parameter_columns", "tested",
+    "BELIEF_COLUMNS", "METRIC_COLUMNS", "TRIAL_COLUMNS", "metric_names", "parameter_columns",
+    "tested",
 ]  # fmt: skip
 
 TRIAL_COLUMNS = ("number", "state", "origin", "seed", "started", "finished", "reason")

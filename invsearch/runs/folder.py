@@ -275,7 +275,9 @@ class RunFolder:
 
         The same trials are not modelled twice: a large run's take a second.
         """
-        values = [(t.number, t.state, *(t.metrics.get(name) for name in objectives)) for t in trials]
+        values = [
+            (t.number, t.state, *(t.metrics.get(name) for name in objectives)) for t in trials
+        ]
         known = (values, dict(objectives))
         if self._believed[0] != known:
             self._believed = known, believe(trials, objectives, self.seeds())

@@ -14,7 +14,7 @@ from invsearch.metrics import Direction
 from invsearch.runs.beliefs import Beliefs, believe
 from invsearch.runs.columns import BELIEF_COLUMNS, METRIC_COLUMNS, metric_names, parameter_columns
 from invsearch.runs.folder import RunFolder
-from invsearch.runs.front import FrontMember, front, hypervolume_trace
+from invsearch.runs.front import FrontMember, front, hypervolume_trace, non_dominated, oriented
 from invsearch.runs.outline import SpaceOutline, outline
 from invsearch.runs.reliability import Reliability, Seeds, reliability
 from invsearch.runs.replicates import with_tests
@@ -86,6 +86,17 @@ class RunData:
         """
         found = self.beliefs.of(number) if self.beliefs is not None else {}
         return {name: belief.to_json() for name, belief in found.items()}
+
+    def as_believed(self, trial: Trial) -> Trial:
+        """A trial with what is believed of its objectives in place of what was observed."""
+        return trial if self.beliefs is None else self.beliefs.applied(trial)
+
+    @cached_property
+    def border(self) -> tuple[Trial, ...]:
+        """The members that nothing dominates by what is believed, as they are believed."""
+        trials = [self.as_believed(member.trial) for member in self.members]
+        kept = non_dominated(oriented(trials, self.objectives))
+        return tuple(trial for trial, keep in zip(trials, kept, strict=True) if keep)
 
     @cached_property
     def hypervolume(self) -> tuple[tuple[int, float], ...]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from invsearch.metrics import Direction, Metric
-from invsearch.runs import FrontMember, Trial, front
+from invsearch.runs import Beliefs, FrontMember, Trial, front
 from invsearch.runs.bounds import broken_bounds
 from invsearch.runs.columns import tested
 from invsearch.search.session import Session
@@ -111,14 +111,27 @@ class LiveView:
 
 
 def front_table(
-    members: Sequence[FrontMember], objectives: Mapping[str, Direction], rows: int | None = None
+    members: Sequence[FrontMember],
+    objectives: Mapping[str, Direction],
+    rows: int | None = None,
+    beliefs: Beliefs | None = None,
 ) -> Table:
-    """The front as a table, best by the first objective first."""
+    """The front as a table, best by the first objective first.
+
+    Args:
+        members: Of the front.
+        objectives: Direction by metric.
+        rows: How many are shown; None for all.
+        beliefs: What is believed of them, beside what was observed.
+    """
     table = Table(title=f"front ({len(members)})", title_justify="left", box=None, padding=(0, 2))
     table.add_column("trial", justify="right", no_wrap=True)
     for name, direction in objectives.items():
         arrow = "↓" if direction == "minimize" else "↑"
         table.add_column(Text(f"{name} {arrow}"), justify="right", no_wrap=True)
+    uncertain = beliefs.uncertain if beliefs is not None else ()
+    for name in uncertain:
+        table.add_column(Text(f"{name} believed"), justify="right", no_wrap=True)
     tests = tested(objectives, [member.trial for member in members])
     for name in tests:
         table.add_column(Text(name), justify="right", no_wrap=True)
@@ -130,6 +143,7 @@ def front_table(
         table.add_row(
             str(trial.number),
             *(format_metric(trial.metrics[name]) for name in objectives),
+            *(_believed(beliefs, trial, name) for name in uncertain),
             *(_tested(trial, name) for name in tests),
             f"{member.p_front:.0%}",
             _settings(trial),
@@ -140,6 +154,10 @@ def front_table(
 
 def _tested(trial: Trial, name: str) -> str:
     return format_metric(trial.metrics[name]) if name in trial.metrics else ""
+
+
+def _believed(beliefs: Beliefs | None, trial: Trial, name: str) -> str:
+    return format_metric(beliefs.applied(trial).metrics[name]) if beliefs is not None else ""
 
 
 def _settings(trial: Trial) -> Text:

@@ -24,10 +24,10 @@ _MEMBERS = 8  # as many as one looks at; with two seeds each half of a default b
 class Replication:
     """Decides, when the budget is spent, who is evaluated again.
 
-    A member of the front of which it is not clear whether it belongs there (``p_front`` between .05
-    and .95) gets up to ``search.replicates`` further seeds, the least clear first; a lucky seed
-    that falls back leaves the front, and whoever takes its place has its turn. The state is the run folder alone, so a kill loses what was in
-    flight. Each search replicates at most eight trials.
+    A member of the front of which it is not clear whether it belongs there (``p_front`` between
+    .05 and .95) gets up to ``search.replicates`` further seeds, the least clear first; a lucky seed
+    that falls back leaves the front, and whoever takes its place has its turn. The state is the run
+    folder alone, so a kill loses what was in flight. Each search replicates at most eight trials.
 
     Args:
         problem: What is searched.

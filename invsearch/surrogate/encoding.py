@@ -159,9 +159,7 @@ class Encoder:
         """
         first = self.groups.max() + 1 if len(self.groups) else 0
         groups = np.concatenate([self.groups, first + np.arange(costs.shape[1])])
-        return Features(
-            np.concatenate([self.features(rows), 0.5 * costs], axis=1), costs, groups
-        )
+        return Features(np.concatenate([self.features(rows), 0.5 * costs], axis=1), costs, groups)
 
 
 def _codes(distribution: BaseDistribution) -> Array:

@@ -81,7 +81,7 @@ class TrueValues:
         return self._backward(self._mean - away), self._backward(self._mean + away)
 
     def _backward(self, modelled: Array) -> Array:
-        """Values of all rows, (..., n), in the objective's own unit; the exact ones to the digit."""
+        """Values of all rows, (..., n), in the objective's own unit; exact ones to the digit."""
         return np.where(self._exact, self._values, self._scale.backward(modelled))
 
     def _alone(
@@ -115,4 +115,3 @@ class TrueValues:
         root = scale[:, None] * factor(left)
         self._sd[self._rows] = np.sqrt((root**2).sum(axis=1))
         return np.asarray(root)
-

@@ -162,8 +162,8 @@ def _front(run: RunData) -> str:
         return f"{text}."
     verb = "is" if doubtful == 1 else "are"
     return (
-        f"{text}; {doubtful} of them {verb} more likely dominated than not, given the intervals,"
-        f" and {verb} not recommended."
+        f"{text}; {doubtful} of them {verb} more likely dominated than not, and {verb} not"
+        " recommended."
     )
 
 

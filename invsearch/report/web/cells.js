@@ -11,7 +11,7 @@ function metricColumn(metric) {
   const cellAt = (place) => {
     const value = metric.values[place];
     if (value === null) return null;
-    const notes = [writtenInterval(metric, place), ...levelAt(metric.notes, place).split("; ")];
+    const notes = [writtenInterval(metric, place), writtenBelief(metric, place), ...levelAt(metric.notes, place).split("; ")];
     return { sort: value, lines: [written(value, metric.format)], notes: notes.filter(Boolean) };
   };
   return { label: metric.label, kind: "number", cellAt };

@@ -9,7 +9,16 @@ const escape = (text) =>
 const levelAt = (column, place) => (column.codes[place] < 0 ? null : column.levels[column.codes[place]]);
 
 function writtenInterval(metric, place) {
-  const [low, high] = [metric.low[place], metric.high[place]];
+  return writtenSpan(metric, metric.low[place], metric.high[place]);
+}
+
+function writtenBelief(metric, place) {
+  if (!metric.belief[place]) return "";
+  const [value, low, high] = metric.belief[place];
+  return `believed ${written(value, metric.format)} (${writtenSpan(metric, low, high)})`;
+}
+
+function writtenSpan(metric, low, high) {
   if (low === undefined || low === null || high === null) return "";
   const [first, last] = writtenEnds(low, high, metric.format);
   if (first === last) return first;
@@ -48,7 +57,7 @@ function hoverLines(run, number, narrow) {
   const lines = [`<b>trial ${number}</b> (${escape(levelAt(data.origin, place))})${member}`];
   for (const metric of data.metrics) {
     if (metric.values[place] === null) continue;
-    const further = [writtenInterval(metric, place), narrow ? "" : levelAt(metric.notes, place).replaceAll("; ", ", ")];
+    const further = [writtenInterval(metric, place), writtenBelief(metric, place), narrow ? "" : levelAt(metric.notes, place).replaceAll("; ", ", ")];
     const value = escape(written(metric.values[place], metric.format));
     lines.push(`${escape(metric.label)} <b>${value}</b> ${escape(further.filter(Boolean).join(", "))}`);
   }

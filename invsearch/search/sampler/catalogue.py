@@ -13,8 +13,8 @@ from optuna.distributions import BaseDistribution
 
 from invsearch.search.sampler.candidates import POOL, WHOLE, Candidates, CandidateSpace, unique_rows
 from invsearch.search.sampler.costs import CostTable
-from invsearch.surrogate.encoding import Encoder
 from invsearch.search.sampler.history import Record
+from invsearch.surrogate.encoding import Encoder
 from invsearch.surrogate.kernel import Features
 from invsearch.surrogate.warp import Warp
 
