@@ -9,6 +9,7 @@ is what that network's true error is above the least true error within that budg
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -222,8 +223,8 @@ def _mean(reads: Sequence[Read]) -> dict[str, Any]:
         "brier": float(np.mean((chances - truly) ** 2)),
         "solid_truly_on_the_front": _share(truly[chances >= 0.5]),
         "hollow_truly_on_the_front": _share(truly[chances < 0.5]),
-        "calibration": [_bin(chances, truly, *ends) for ends in zip(_BINS, _BINS[1:], strict=False)],
-    }  # fmt: skip
+        "calibration": [_bin(chances, truly, *ends) for ends in itertools.pairwise(_BINS)],
+    }
 
 
 def _bin(chances: Array, truly: NDArray[np.bool_], low: float, high: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from invsearch.metrics import Metric
 from invsearch.report.text import fidelity, number_format, pixels, short, trial_seconds
 from invsearch.runs import RunData
-from invsearch.runs.columns import metric_names, parameter_columns
+from invsearch.runs.columns import metric_names, parameter_columns, shown_names
 from invsearch.value import rounded
 
 __all__ = ["coded", "trial_columns"]
@@ -21,12 +21,13 @@ def trial_columns(run: RunData) -> dict[str, Any]:
         ``name``, ``folder``; ``number``, ``seed``, ``seconds`` and ``p_front`` as plain lists;
         ``state``, ``origin`` and ``reason`` as :func:`coded`; ``metrics``, objectives first, each
         with ``values``, ``low``, ``high``, ``belief`` (value, low, high, where it is noisy) and
-        coded ``source`` and ``notes``; ``parameters``, each coded with its ``name`` and the name of
-        its ``column`` in a table.
+        coded ``source`` and ``notes``; ``parameters``, each coded with its ``name``, its ``label``
+        for people and the name of its ``column`` in a table.
     """
     trials = run.trials
     chance = {member.trial.number: rounded(member.p_front) for member in run.members}
     parameters = parameter_columns(trials)
+    labels = shown_names(trials)
     return {
         "name": run.name,
         "folder": run.path.resolve().name,
@@ -39,7 +40,12 @@ def trial_columns(run: RunData) -> dict[str, Any]:
         "reason": coded(trial.error or None for trial in trials),
         "metrics": [_metric(run, name) for name in metric_names(trials, run.objectives)],
         "parameters": [
-            {"name": name, "column": column, **coded(t.architecture.get(name) for t in trials)}
+            {
+                "name": name,
+                "label": labels.get(name, name),
+                "column": column,
+                **coded(t.architecture.get(name) for t in trials),
+            }
             for name, column in parameters.items()
         ],
     }

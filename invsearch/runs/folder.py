@@ -408,8 +408,8 @@ def _front_csv(
     tests = tested(objectives, [trials[member.trial.number] for member in members])
     test_columns = [f"{name}{suffix}" for name in tests for suffix in METRIC_COLUMNS]
     told = {name: one for name, one in reliabilities.items() if one is not None}
-    of_all = [cell for one in told.values() for cell in (one.seed_sd, one.value)]
-    heads = [f"{name}_{what}" for name in told for what in ("seed_sd", "reliability")]
+    of_all = [cell for one in told.values() for cell in (one.seed_sd, one.value, one.verdict)]
+    heads = [f"{name}_{what}" for name in told for what in ("seed_sd", "reliability", "verdict")]
     if beliefs is not None:
         test_columns += [f"{name}{suffix}" for name in objectives for suffix in BELIEF_COLUMNS]
     writer.writerow(["trial", *columns.values(), *metric_columns, "p_front", *test_columns, *heads])

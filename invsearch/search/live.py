@@ -17,7 +17,7 @@ from rich.text import Text
 from invsearch.metrics import Direction, Metric
 from invsearch.runs import Beliefs, FrontMember, Trial, front
 from invsearch.runs.bounds import broken_bounds
-from invsearch.runs.columns import tested
+from invsearch.runs.columns import shown_name, tested
 from invsearch.search.session import Session
 from invsearch.value import compact
 
@@ -162,7 +162,9 @@ def _believed(beliefs: Beliefs | None, trial: Trial, name: str) -> str:
 
 def _settings(trial: Trial) -> Text:
     """The architecture on one line, cut where the terminal ends."""
-    settings = " ".join(f"{key}={value}" for key, value in trial.architecture.items())
+    settings = " ".join(
+        f"{shown_name(key, trial)}={value}" for key, value in trial.architecture.items()
+    )
     return Text(settings, no_wrap=True, overflow="ellipsis")
 
 

@@ -22,7 +22,7 @@ function architectureColumn(run) {
   const cellAt = (place) => {
     const pairs = parameters.flatMap((parameter) => {
       const value = levelAt(parameter, place);
-      return value === null ? [] : [`${parameter.name}=${value}`];
+      return value === null ? [] : [`${parameter.label}=${value}`];
     });
     return { sort: pairs.join(" "), lines: architecture(run, place), notes: [] };
   };

@@ -31,10 +31,10 @@ function architecture(run, place) {
   for (const parameter of report.runs[run].parameters) {
     const value = levelAt(parameter, place);
     if (value === null) continue;
-    const dot = parameter.name.lastIndexOf(".");
-    const part = dot < 0 ? "" : `${parameter.name.slice(0, dot)}: `;
+    const dot = parameter.label.lastIndexOf(".");
+    const part = dot < 0 ? "" : `${parameter.label.slice(0, dot)}: `;
     if (!groups.has(part)) groups.set(part, []);
-    groups.get(part).push(`${parameter.name.slice(dot + 1)}=${value}`);
+    groups.get(part).push(`${parameter.label.slice(dot + 1)}=${value}`);
   }
   return [...groups].map(([part, pairs]) => part + pairs.join(" "));
 }
