@@ -422,7 +422,11 @@ def _front_csv(
         row += [cell for name in tests for cell in _cells(trial, name)]
         if beliefs is not None:
             believed = beliefs.of(trial.number)
-            row += [cell for name in objectives for cell in believed[name].to_json().values()]
+            row += [
+                cell if name in beliefs.uncertain else trial.metrics[name].value
+                for name in objectives
+                for cell in believed[name].to_json().values()
+            ]
         writer.writerow([*row, *of_all])
     return buffer.getvalue()
 

@@ -21,7 +21,6 @@ from invsearch.runs.front import comparable
 from invsearch.runs.load import RunData
 from invsearch.runs.reliability import share
 from invsearch.runs.trial import Trial
-from invsearch.value import PLAIN, number, number_span
 
 __all__ = ["CLEAR", "Difference", "between", "paired_lines", "per_kind"]
 
@@ -254,9 +253,8 @@ def _kind_text(
 def _by(metric: str, found: Difference) -> str:
     """The difference with its interval, in two digits: more are not known of it."""
     info = metric_info(metric)
-    form = info.format if info else PLAIN
-    value, low, high = (float(f"{end:.2g}") for end in (found.value, found.low, found.high))
-    return f"difference {number(value, form)}, {number_span(low, high, form)}"
+    unit = f" {info.unit}" if info and info.unit else ""
+    return f"difference {found.value:.2g} ({found.low:.2g} to {found.high:.2g}){unit}"
 
 
 def _short(metric: str) -> str:

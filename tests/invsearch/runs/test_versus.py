@@ -114,7 +114,8 @@ def test_a_pair_of_baselines_is_a_sentence_with_its_cost() -> None:
         other = trial(-2, loss, 2.37e9, 0.02, depth=26, stem="convolution", width=1.0, **res)
         (line,) = paired_lines(run_of([first, other]))
         assert line.startswith(f"validation loss: {start}")
-        assert "on this data (difference" in line
+        assert "on this data (difference " in line
+        assert line.endswith(") nats)")
 
 
 def test_nothing_is_compared_of_too_few_or_of_a_function() -> None:
