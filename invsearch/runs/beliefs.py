@@ -162,20 +162,34 @@ def believe(
         seeds: What each seed of a trial reached, by trained metric.
 
     Returns:
-        None where nothing is noisy, or fewer than :data:`ENOUGH` trials are complete: what was
-        observed stands.
+        None where nothing is noisy, fewer than :data:`ENOUGH` trials are complete, or their values
+        are too far apart to be modelled: what was observed stands.
     """
     known = [t for t in trials if t.state == "complete" and fully_paid(t, tuple(objectives))]
     if len(known) < ENOUGH or not objectives:
         return None
-    noise = {name: _variances([t.metrics[name] for t in known], seeds.get(name, {}))
-             for name in objectives}  # fmt: skip
+    try:
+        with np.errstate(all="ignore"):
+            return _believe(known, objectives, seeds)
+    except (ValueError, OverflowError, np.linalg.LinAlgError):  # such as a loss of 1e300
+        return None
+
+
+def _believe(
+    known: Sequence[Trial], objectives: Mapping[str, Direction], seeds: Seeds
+) -> Beliefs | None:
+    noise = {
+        name: _variances([t.metrics[name] for t in known], seeds.get(name, {}))
+        for name in objectives
+    }
     observed = oriented(known, objectives)
     noisy = [m for m, name in enumerate(objectives) if noise[name].any() and np.ptp(observed[:, m])]
     if not noisy:
         return None
     exact = [name for name in objectives if not noise[name].any()]
     models = _models(known, objectives, observed, noise, noisy, exact)
+    if not all(np.isfinite([m.centre, m.low, m.high]).all() for m in models.values()):
+        return None
     return Beliefs([trial.number for trial in known], objectives, observed, models)
 
 
@@ -212,7 +226,7 @@ def _variances(metrics: Sequence[Metric], seeds: Mapping[int, Sequence[float]]) 
     As where seeds are folded into a mean, that of one seed is the larger of what lies between the
     seeds, here pooled over all trials that have several, and what the interval of a value says.
     """
-    own = np.array([metric.sigma**2 for metric in metrics])
+    own = np.array([metric.sigma for metric in metrics]) ** 2
     counts = np.array([metric.n for metric in metrics])
     told = reliability(seeds.values())
     repeated = counts > 1

@@ -202,6 +202,18 @@ def test_a_run_tells_its_beliefs_alike_in_front_csv_in_python_and_as_json(tmp_pa
     assert [trial.number for trial in run.border]
 
 
+@pytest.mark.parametrize("wild", [1e300, -1e300, 1e150])
+def test_a_value_that_no_model_can_hold_ends_nothing(wild: float) -> None:
+    """A diverged training is finite and enormous; the front is still there."""
+    trials, further, _ = noisy_run(6)
+    metric = Metric("val_loss", wild, "trained", wild - 1, wild + abs(wild) / 2, SPENT)
+    trials[10] = trials[10].with_metrics({"val_loss": metric})
+    known = folded(trials, further)
+    beliefs = believe(known, OBJECTIVES, seed_values(trials, further))
+    members = front(known, OBJECTIVES, beliefs=beliefs)
+    assert all(0 <= member.p_front <= 1 for member in members)
+
+
 def test_what_is_believed_does_not_depend_on_the_order_of_the_log() -> None:
     """A resumed run, or one whose workers end otherwise, believes the same."""
     trials, further, _ = noisy_run(5)
