@@ -110,16 +110,17 @@ class RunData:
             "name": self.name,
             "ended": self.environment.get("ended"),
             "trials": dict(Counter(trial.state for trial in self.trials)),
-            "front": [
-                {
-                    "trial": member.trial.number,
-                    "architecture": member.trial.architecture.to_json(),
-                    "metrics": {n: m.to_json() for n, m in member.trial.metrics.items()},
-                    "p_front": member.p_front,
-                    "beliefs": self.believed(member.trial.number),
-                }
-                for member in self.members
-            ],
+            "front": [self._told(member) for member in self.members],
+        }
+
+    def _told(self, member: FrontMember) -> dict[str, Any]:
+        believed = self.believed(member.trial.number)
+        return {
+            "trial": member.trial.number,
+            "architecture": member.trial.architecture.to_json(),
+            "metrics": {name: metric.to_json() for name, metric in member.trial.metrics.items()},
+            "p_front": member.p_front,
+            **({"beliefs": believed} if believed else {}),
         }
 
     @cached_property
