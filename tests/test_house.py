@@ -26,6 +26,7 @@ FLOORS = (
     "latency",
     "cost",
     "runs",
+    "surrogate",
     "space",
     "train",
     "data",

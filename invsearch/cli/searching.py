@@ -93,6 +93,7 @@ def _print_outcome(folder: Any, as_json: bool) -> None:
     from invsearch.runs import load_run
     from invsearch.runs.bounds import why_no_front
     from invsearch.runs.reliability_text import reliability_lines
+    from invsearch.runs.versus import paired_lines
     from invsearch.search.live import front_table
 
     console = make_console()
@@ -104,8 +105,8 @@ def _print_outcome(folder: Any, as_json: bool) -> None:
         if as_json:
             print_json(json.dumps(run_data.outcome()))
             return
-        console.print(front_table(run_data.members, run_data.objectives))
-        for line in reliability_lines(run_data):
+        console.print(front_table(run_data.members, run_data.objectives, beliefs=run_data.beliefs))
+        for line in (*reliability_lines(run_data), *paired_lines(run_data)):
             console.print(line, soft_wrap=True)
         if empty:
             console.print(f"the front is empty: {empty}", soft_wrap=True)

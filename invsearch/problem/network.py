@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ops
 from invsearch import models
 from invsearch.errors import InputError, InvsearchError, TrialError
 from invsearch.evaluation import Evaluation, InstantEvaluation
@@ -150,10 +149,7 @@ class NetworkProblem(Problem):
     def _locate(self, settings: Mapping[str, Value]) -> Architecture | None:
         """The point of the space that is the network with these settings, if it has one."""
         family = models.FAMILIES[str(settings["family"])]
-        own = ops.get(family.operator).complete(family.defaults)
-        own |= {name: known.default for name, known in family.settings.items()}
-        stem = "involution" if family.stem.kind == "rednet" else "convolution"
-        values = {"width": 1.0, "operator": family.operator, "stem": stem, **own, **settings}
+        values = family.whole(int(settings["depth"]))
         candidate = {}
         for parameter in self.space.parameters:
             value = values.get(parameter.name.rpartition(".")[2])

@@ -8,7 +8,7 @@ from typing import Any
 from invsearch.metrics import Metric
 from invsearch.report.text import fidelity, number_format, pixels, short, trial_seconds
 from invsearch.runs import RunData
-from invsearch.runs.columns import metric_names, parameter_columns
+from invsearch.runs.columns import metric_names, parameter_columns, shown_names
 from invsearch.value import rounded
 
 __all__ = ["coded", "trial_columns"]
@@ -20,12 +20,14 @@ def trial_columns(run: RunData) -> dict[str, Any]:
     Returns:
         ``name``, ``folder``; ``number``, ``seed``, ``seconds`` and ``p_front`` as plain lists;
         ``state``, ``origin`` and ``reason`` as :func:`coded`; ``metrics``, objectives first, each
-        with ``values``, ``low``, ``high`` and coded ``source`` and ``notes``; ``parameters``, each
-        coded with its ``name`` and the name of its ``column`` in a table.
+        with ``values``, ``low``, ``high``, ``belief`` (value, low, high, where it is noisy) and
+        coded ``source`` and ``notes``; ``parameters``, each coded with its ``name``, its ``label``
+        for people and the name of its ``column`` in a table.
     """
     trials = run.trials
     chance = {member.trial.number: rounded(member.p_front) for member in run.members}
     parameters = parameter_columns(trials)
+    labels = shown_names(trials)
     return {
         "name": run.name,
         "folder": run.path.resolve().name,
@@ -38,7 +40,12 @@ def trial_columns(run: RunData) -> dict[str, Any]:
         "reason": coded(trial.error or None for trial in trials),
         "metrics": [_metric(run, name) for name in metric_names(trials, run.objectives)],
         "parameters": [
-            {"name": name, "column": column, **coded(t.architecture.get(name) for t in trials)}
+            {
+                "name": name,
+                "label": labels.get(name, name),
+                "column": column,
+                **coded(t.architecture.get(name) for t in trials),
+            }
             for name, column in parameters.items()
         ],
     }
@@ -85,6 +92,7 @@ def _metric(run: RunData, name: str) -> dict[str, Any]:
         "format": number_format(name, known=known).to_json(),
         "values": [rounded(metric.value) if metric else None for metric in metrics],
         **_ends(metrics),
+        "belief": _beliefs(run, name),
         "source": coded(metric and metric.source for metric in metrics),
         "notes": coded(_notes(metric) if metric else None for metric in metrics),
     }
@@ -98,6 +106,14 @@ def _ends(metrics: Sequence[Metric | None]) -> dict[str, list[float | None]]:
         end: [rounded(getattr(metric, end)) if metric else None for metric in metrics]
         for end in ("low", "high")
     }
+
+
+def _beliefs(run: RunData, name: str) -> list[list[float | None] | None]:
+    """Return what is believed of each trial as value, low and high; nothing where it is exact."""
+    if run.beliefs is None or name not in run.beliefs.uncertain:
+        return []
+    found = (run.believed(trial.number).get(name) for trial in run.trials)
+    return [[rounded(end) for end in one.values()] if one else None for one in found]
 
 
 def _notes(metric: Metric) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from invsearch.runs import RunData, load_run
+from invsearch.runs import RunData, Trial, load_run
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import write_checked
 
@@ -50,12 +50,18 @@ def _plain(run: RunData) -> dict[str, Any]:
         "constraints": {name: dict(bounds) for name, bounds in run.constraints.items()},
         "environment": dict(run.environment),
         "notices": list(run.notices),
-        "trials": [trial.to_json() for trial in run.trials],
+        "trials": [_trial(run, trial) for trial in run.trials],
         "front": [
             {"trial": member.trial.number, "p_front": member.p_front} for member in run.members
         ],
         "hypervolume": [{"trial": number, "share": share} for number, share in run.hypervolume],
     }
+
+
+def _trial(run: RunData, trial: Trial) -> dict[str, Any]:
+    """A trial as it is logged, with what is believed of its objectives where they are noisy."""
+    believed = run.believed(trial.number)
+    return {**trial.to_json(), **({"beliefs": believed} if believed else {})}
 
 
 def _write(output: Path, text: str) -> Path:

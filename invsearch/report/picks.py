@@ -44,6 +44,8 @@ class Recommendation:
 def picks(run: RunData) -> list[Recommendation]:
     """Return the best member in each objective, and the knee; doubtful ones are never among them.
 
+    They are chosen by what is believed of them: who was observed best was often the luckiest.
+
     The knee is the member farthest from the plane through the ends of the front, every objective's
     range on the front scaled to one (Das, "On characterizing the 'knee' of the Pareto curve",
     1999): where giving up a little of one objective no longer buys much of another.
@@ -51,8 +53,9 @@ def picks(run: RunData) -> list[Recommendation]:
     sure = [member for member in run.members if not member.doubtful]
     if not sure:
         return []
-    points = oriented([member.trial for member in sure], run.objectives)
-    best = oriented([member.trial for member in run.members], run.objectives).min(axis=0)
+    points = oriented([run.as_believed(member.trial) for member in sure], run.objectives)
+    everyone = [run.as_believed(member.trial) for member in run.members]
+    best = oriented(everyone, run.objectives).min(axis=0)
     named = [
         (_superlative(run, name, beaten=best[column] < low), int(points[:, column].argmin()))
         for column, (name, low) in enumerate(zip(run.objectives, points.min(axis=0), strict=True))
@@ -88,6 +91,11 @@ def _pick(run: RunData, member: FrontMember, why: str) -> Recommendation:
         ends = interval(metric, known=known)
         around = f" [{ends}]" if ends else ""
         values.append((short(name, known=known), display(name, metric.value, known=known) + around))
+        if run.beliefs is not None and name in run.beliefs.uncertain:
+            believed = run.as_believed(member.trial).metrics[name]
+            ends = interval(believed, known=known)
+            text = f"{display(name, believed.value, known=known)} [{ends}]"
+            values.append((f"{short(name, known=known)}, believed", text))
     for name in tested(run.objectives if known else (), [member.trial]):
         metric = member.trial.metrics[name]
         around = f" [{interval(metric, known=known)}]"

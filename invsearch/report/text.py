@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from invsearch.metrics import Direction, Fidelity, Metric, MetricInfo, metric_info
+from invsearch.runs.columns import shown_name
 from invsearch.runs.trial import Trial
 from invsearch.value import PLAIN, NumberFormat, compact, number, number_span
 
@@ -92,7 +93,8 @@ def parameter_groups(trial: Trial) -> list[str]:
         Such as ``["depth=50 width=0.5", "stage1: operator=involution kernel_size=7"]``.
     """
     groups: dict[str, list[str]] = {}
-    for name, value in trial.architecture.items():
+    for own, value in trial.architecture.items():
+        name = shown_name(own, trial)
         part, dot, parameter = name.rpartition(".")
         groups.setdefault(part + ": " if dot else "", []).append(f"{parameter}={value}")
     return [part + " ".join(pairs) for part, pairs in groups.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from invsearch.runs.beliefs import Belief, Beliefs
 from invsearch.runs.environment import describe
 from invsearch.runs.folder import RunFolder
 from invsearch.runs.front import FrontMember, front, hypervolume, hypervolume_trace
@@ -12,6 +13,8 @@ from invsearch.runs.trial import SCHEMA, Origin, State, Trial
 
 __all__ = [
     "SCHEMA",
+    "Belief",
+    "Beliefs",
     "FrontMember",
     "Origin",
     "Replicate",

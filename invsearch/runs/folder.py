@@ -15,7 +15,8 @@ from typing import Any
 from invsearch.atomic import sync_folder
 from invsearch.errors import DiskError, InputError
 from invsearch.metrics import Direction
-from invsearch.runs.columns import METRIC_COLUMNS, parameter_columns, tested
+from invsearch.runs.beliefs import Beliefs, believe
+from invsearch.runs.columns import BELIEF_COLUMNS, METRIC_COLUMNS, parameter_columns, tested
 from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import FrontMember, front
 from invsearch.runs.lines import LineFile, read_lines
@@ -48,6 +49,7 @@ class RunFolder:
         self.path = Path(path)
         self.notices: list[str] = []
         self._written: set[int] | None = None
+        self._believed: tuple[Any, Beliefs | None] = (None, None)
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -266,6 +268,21 @@ class RunFolder:
         """Return what each seed of each complete trial reached, by trained metric."""
         return seed_values(self._read_trials().records, self.replicates())
 
+    def beliefs(
+        self, trials: Sequence[Trial], objectives: Mapping[str, Direction]
+    ) -> Beliefs | None:
+        """Return what is believed of trials of this run; None where what was observed stands.
+
+        The same trials are not modelled twice: a large run's take a second.
+        """
+        values = [
+            (t.number, t.state, *(t.metrics.get(name) for name in objectives)) for t in trials
+        ]
+        known = (values, dict(objectives))
+        if self._believed[0] != known:
+            self._believed = known, believe(trials, objectives, self.seeds())
+        return self._believed[1]
+
     def append_trials(self, trials: Sequence[Trial], *, durable: bool = True) -> None:
         """Log trials in one write; a torn last line is cut first.
 
@@ -325,15 +342,17 @@ class RunFolder:
             seed: Seed of the draws behind ``p_front``.
             durable: Whether to wait until it is on the disk.
         """
+        beliefs = self.beliefs(trials, objectives)
         members = front(
             [trial for trial in trials if all(name in trial.constraints for name in constraints)],
             objectives,
+            beliefs=beliefs,
             seed=seed,
         )
         judged = {trial.number: trial for trial in with_tests(trials, self.tests())}
         seeds = self.seeds()
         told = {name: reliability(seeds.get(name, {}).values()) for name in objectives}
-        content = _front_csv(members, judged, objectives, told)
+        content = _front_csv(members, judged, objectives, told, beliefs)
         write_atomic(self.front_path, content, durable=durable)
         return members
 
@@ -380,6 +399,7 @@ def _front_csv(
     trials: Mapping[int, Trial],
     objectives: Mapping[str, Direction],
     reliabilities: Mapping[str, Reliability | None],
+    beliefs: Beliefs | None,
 ) -> str:
     columns = parameter_columns(list(trials.values()))
     buffer = io.StringIO()
@@ -388,8 +408,10 @@ def _front_csv(
     tests = tested(objectives, [trials[member.trial.number] for member in members])
     test_columns = [f"{name}{suffix}" for name in tests for suffix in METRIC_COLUMNS]
     told = {name: one for name, one in reliabilities.items() if one is not None}
-    of_all = [cell for one in told.values() for cell in (one.seed_sd, one.value)]
-    heads = [f"{name}_{what}" for name in told for what in ("seed_sd", "reliability")]
+    of_all = [cell for one in told.values() for cell in (one.seed_sd, one.value, one.verdict)]
+    heads = [f"{name}_{what}" for name in told for what in ("seed_sd", "reliability", "verdict")]
+    if beliefs is not None:
+        test_columns += [f"{name}{suffix}" for name in objectives for suffix in BELIEF_COLUMNS]
     writer.writerow(["trial", *columns.values(), *metric_columns, "p_front", *test_columns, *heads])
     for member in members:
         trial = trials[member.trial.number]
@@ -398,6 +420,13 @@ def _front_csv(
         row += [cell for name in objectives for cell in _cells(trial, name)]
         row.append(f"{member.p_front:.4g}")
         row += [cell for name in tests for cell in _cells(trial, name)]
+        if beliefs is not None:
+            believed = beliefs.of(trial.number)
+            row += [
+                cell if name in beliefs.uncertain else trial.metrics[name].value
+                for name in objectives
+                for cell in believed[name].to_json().values()
+            ]
         writer.writerow([*row, *of_all])
     return buffer.getvalue()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +13,12 @@ from invsearch.metrics import Direction
 from invsearch.runs.trial import Trial
 
 __all__ = [
+    "Cloud",
     "FrontMember",
     "comparable",
     "dominates",
     "front",
+    "fully_paid",
     "hypervolume",
     "hypervolume_trace",
     "non_dominated",
@@ -30,11 +33,11 @@ _REACH = 6.0  # standard errors beyond which no draw is expected
 
 @dataclass(frozen=True)
 class FrontMember:
-    """A non-dominated trial.
+    """A trial that nothing dominates, by what was observed or by what is believed.
 
     Attributes:
         trial: The trial.
-        p_front: Probability that it is non-dominated, given every trial's 95 % intervals.
+        p_front: Probability that it is truly non-dominated among the trials.
     """
 
     trial: Trial
@@ -44,6 +47,55 @@ class FrontMember:
     def doubtful(self) -> bool:
         """Whether it is more likely dominated than not; such a member is not recommended."""
         return self.p_front < 0.5
+
+
+class Cloud(Protocol):
+    """What is known of the objectives of n trials, less being better."""
+
+    @property
+    def centre(self) -> Array:
+        """Their likeliest values: (n, objectives)."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is no doubt about any."""
+
+    def ends(self, deviations: float) -> tuple[Array, Array]:
+        """The best and the worst that so many standard deviations reach: (n, objectives) each."""
+
+    def draw(self, count: int, rng: np.random.Generator, which: NDArray[np.intp]) -> Array:
+        """Draws of those of the trials: (count, which, objectives)."""
+
+
+class Believing(Protocol):
+    """What is believed of trials; see :class:`invsearch.runs.beliefs.Beliefs`."""
+
+    def cloud(self, trials: Sequence[Trial]) -> Cloud:
+        """What is believed of these."""
+
+
+@dataclass(frozen=True)
+class _Observed:
+    """What was observed: independent normal values by the 95 % intervals.
+
+    Attributes:
+        centre: (n, objectives) values.
+        sigma: (n, objectives) standard errors.
+    """
+
+    centre: Array
+    sigma: Array
+
+    @property
+    def exact(self) -> bool:
+        return not self.sigma.any()
+
+    def ends(self, deviations: float) -> tuple[Array, Array]:
+        return self.centre - deviations * self.sigma, self.centre + deviations * self.sigma
+
+    def draw(self, count: int, rng: np.random.Generator, which: NDArray[np.intp]) -> Array:
+        values, sigma = self.centre[which], self.sigma[which]
+        return np.asarray(values + sigma * rng.standard_normal((count, *values.shape)))
 
 
 def comparable(trials: Iterable[Trial], objectives: Iterable[str]) -> list[Trial]:
@@ -58,6 +110,11 @@ def comparable(trials: Iterable[Trial], objectives: Iterable[str]) -> list[Trial
 def _is_comparable(trial: Trial, names: Sequence[str]) -> bool:
     if trial.state != "complete" or any(excess > 0 for excess in trial.constraints.values()):
         return False
+    return fully_paid(trial, names)
+
+
+def fully_paid(trial: Trial, names: Sequence[str]) -> bool:
+    """Whether a trial has every one of these metrics, each at the end of its recipe."""
     metrics = [trial.metrics.get(name) for name in names]
     return all(m is not None and (m.fidelity is None or m.fidelity.full) for m in metrics)
 
@@ -110,18 +167,23 @@ def front(
     trials: Iterable[Trial],
     objectives: Mapping[str, Direction],
     *,
+    beliefs: Believing | None = None,
     seed: int = 0,
     draws: int = 1000,
 ) -> list[FrontMember]:
-    """Find the front by value, each member with the probability that it stays there.
+    """Find the front, each member with the probability that it is truly on it.
 
-    Every draw takes each comparable trial's objectives from the normal distribution that its 95 %
-    interval implies, independently; a metric without an interval is exact. ``p_front`` is the share
-    of the draws in which no other trial dominates the member.
+    Members are the trials that nothing dominates by value, as observed, and those that nothing
+    dominates by what is believed of them: a lucky one is a member of small probability, and one
+    that luck hid is a member too. ``p_front`` is the share of draws of every comparable trial's
+    objectives in which no other trial dominates the member: draws from the beliefs, or, without
+    them, each value from the normal distribution that its 95 % interval implies, independently; a
+    metric without an interval is exact.
 
     Args:
         trials: Any trials; see :func:`comparable` for those that count.
         objectives: Direction by metric, one to four.
+        beliefs: What is believed of the trials; None takes values as they were observed.
         seed: Seed of the draws.
         draws: Their number.
 
@@ -133,32 +195,30 @@ def front(
         return []
     values = oriented(candidates, objectives)
     sigma = np.array([[t.metrics[name].sigma for name in objectives] for t in candidates])
-    members = np.flatnonzero(non_dominated(values))
+    cloud = _Observed(values, sigma) if beliefs is None else beliefs.cloud(candidates)
+    members = np.flatnonzero(non_dominated(values) | non_dominated(cloud.centre))
     members = members[np.lexsort(values[members].T[::-1])]
-    chances = _chances(values, sigma, members, seed, draws)
+    chances = _chances(cloud, members, seed, draws)
     return [
         FrontMember(candidates[index], float(chance))
         for index, chance in zip(members, chances, strict=True)
     ]
 
 
-def _chances(
-    values: Array, sigma: Array, members: NDArray[np.intp], seed: int, draws: int
-) -> Array:
+def _chances(cloud: Cloud, members: NDArray[np.intp], seed: int, draws: int) -> Array:
     """Return for each member the share of draws in which it is non-dominated."""
-    if not sigma.any():
+    if cloud.exact:
         return np.ones(len(members))
     rng = np.random.default_rng(seed)
-    best, worst = values - _REACH * sigma, values + _REACH * sigma
+    best, worst = cloud.ends(_REACH)
     rivals = [(best <= worst[member]).all(axis=1) for member in members]
     drawn_rows = np.flatnonzero(np.any(rivals, axis=0))  # of many trials few are near the front
     places = np.searchsorted(drawn_rows, members)
     near = [np.flatnonzero(rival[drawn_rows]) for rival in rivals]
-    values, sigma = values[drawn_rows], sigma[drawn_rows]
     wins = np.zeros(len(members))
     for start in range(0, draws, _CHUNK):
         count = min(_CHUNK, draws - start)
-        drawn = values + sigma * rng.standard_normal((count, *values.shape))
+        drawn = cloud.draw(count, rng, drawn_rows)
         for index, place in enumerate(places):
             beaten = dominates(drawn[:, near[index]], drawn[:, [place]]).any(axis=1)
             wins[index] += count - np.count_nonzero(beaten)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import InputError, nearest
 from invsearch.metrics import Direction
-from invsearch.runs.columns import METRIC_COLUMNS, metric_names, parameter_columns
+from invsearch.runs.beliefs import Beliefs, believe
+from invsearch.runs.columns import BELIEF_COLUMNS, METRIC_COLUMNS, metric_names, parameter_columns
 from invsearch.runs.folder import RunFolder
-from invsearch.runs.front import FrontMember, front, hypervolume_trace
+from invsearch.runs.front import FrontMember, front, hypervolume_trace, non_dominated, oriented
 from invsearch.runs.outline import SpaceOutline, outline
 from invsearch.runs.reliability import Reliability, Seeds, reliability
 from invsearch.runs.replicates import with_tests
@@ -70,8 +71,32 @@ class RunData:
 
     @cached_property
     def members(self) -> tuple[FrontMember, ...]:
-        """The front with each member's probability of staying on it."""
-        return tuple(front(self.trials, self.objectives))
+        """The front with each member's probability of truly being on it."""
+        return tuple(front(self.trials, self.objectives, beliefs=self.beliefs))
+
+    @cached_property
+    def beliefs(self) -> Beliefs | None:
+        """What is believed of the complete trials' objectives; None where they are as observed."""
+        return believe(self.trials, self.objectives, self.seeds)
+
+    def believed(self, number: int) -> dict[str, dict[str, float]]:
+        """What is believed of a trial as plain data: by objective ``value``, ``low``, ``high``.
+
+        Empty where what was observed stands.
+        """
+        found = self.beliefs.of(number) if self.beliefs is not None else {}
+        return {name: belief.to_json() for name, belief in found.items()}
+
+    def as_believed(self, trial: Trial) -> Trial:
+        """A trial with what is believed of its objectives in place of what was observed."""
+        return trial if self.beliefs is None else self.beliefs.applied(trial)
+
+    @cached_property
+    def border(self) -> tuple[Trial, ...]:
+        """The members that nothing dominates by what is believed, as they are believed."""
+        trials = [self.as_believed(member.trial) for member in self.members]
+        kept = non_dominated(oriented(trials, self.objectives))
+        return tuple(trial for trial, keep in zip(trials, kept, strict=True) if keep)
 
     @cached_property
     def hypervolume(self) -> tuple[tuple[int, float], ...]:
@@ -85,15 +110,17 @@ class RunData:
             "name": self.name,
             "ended": self.environment.get("ended"),
             "trials": dict(Counter(trial.state for trial in self.trials)),
-            "front": [
-                {
-                    "trial": member.trial.number,
-                    "architecture": member.trial.architecture.to_json(),
-                    "metrics": {n: m.to_json() for n, m in member.trial.metrics.items()},
-                    "p_front": member.p_front,
-                }
-                for member in self.members
-            ],
+            "front": [self._told(member) for member in self.members],
+        }
+
+    def _told(self, member: FrontMember) -> dict[str, Any]:
+        believed = self.believed(member.trial.number)
+        return {
+            "trial": member.trial.number,
+            "architecture": member.trial.architecture.to_json(),
+            "metrics": {name: metric.to_json() for name, metric in member.trial.metrics.items()},
+            "p_front": member.p_front,
+            **({"beliefs": believed} if believed else {}),
         }
 
     @cached_property
@@ -124,7 +151,8 @@ class RunData:
             Columns ``number, state, origin, seed, started, finished, reason`` (the text of a
             failure; ``error`` is a metric), one per parameter (``param.<name>`` where the name is
             taken), and per metric ``<metric>``, ``<metric>_low``, ``<metric>_high``,
-            ``<metric>_source``, objectives first.
+            ``<metric>_source``, objectives first; where any is noisy, last ``<objective>_belief``,
+            ``<objective>_belief_low`` and ``<objective>_belief_high``.
         """
         return self._frame(self.trials)
 
@@ -155,6 +183,12 @@ class RunData:
                 kind = object if key == "source" else "float64"
                 values = [getattr(metric, key, None) for metric in found]
                 columns[f"{name}{suffix}"] = pd.Series(values, dtype=kind)
+        if self.beliefs is not None:
+            believed = [self.believed(trial.number) for trial in trials]
+            for name in self.objectives:
+                for suffix, key in zip(BELIEF_COLUMNS, ("value", "low", "high"), strict=True):
+                    values = [one[name][key] if one else None for one in believed]
+                    columns[f"{name}{suffix}"] = pd.Series(values, dtype="float64")
         return pd.DataFrame(columns)
 
 

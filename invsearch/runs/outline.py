@@ -28,6 +28,7 @@ class SpaceOutline:
         search: The ``search`` section, values as text.
         accuracy: The ``accuracy`` section, values as text.
         model: Whether the space is one of networks (``model:``) rather than of parameters.
+        constants: What every network of the space has, from ``model:`` and ``space:``, as text.
     """
 
     name: str = ""
@@ -36,6 +37,7 @@ class SpaceOutline:
     search: Mapping[str, str] = field(default_factory=dict)
     accuracy: Mapping[str, str] = field(default_factory=dict)
     model: bool = False
+    constants: Mapping[str, str] = field(default_factory=dict)
 
 
 def _number(text: str) -> float:
@@ -104,4 +106,5 @@ def outline(text: str) -> SpaceOutline:
         search=_texts(_mapping(data, "search")),
         accuracy=_texts(_mapping(data, "accuracy")),
         model="model" in data,
+        constants={**_texts(_mapping(data, "model")), **_texts(_mapping(data, "space"))},
     )

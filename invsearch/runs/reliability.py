@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from invsearch.runs.replicates import Replicate
 from invsearch.runs.trial import Trial
 
-__all__ = ["ENOUGH", "GOOD", "LEAST", "Reliability", "SeedTaus", "Seeds", "reliability"]
-__all__ += ["seed_taus", "seed_values"]
+__all__ = ["ENOUGH", "FEW", "GOOD", "LEAST", "Reliability", "SeedTaus", "Seeds", "reliability"]
+__all__ += ["seed_taus", "seed_values", "share"]
 
 Array = NDArray[np.float64]
 Seeds = Mapping[str, Mapping[int, tuple[float, ...]]]
@@ -31,6 +31,7 @@ Seeds = Mapping[str, Mapping[int, tuple[float, ...]]]
 ENOUGH = 3  # networks: two are in the right order by chance half of the time
 GOOD = 0.6  # of a ranking: what the shipped space aims at; half of a single training is noise at .5
 LEAST = 0.3  # below it two seeds rank with a tau of .2, and 24 networks cannot tell that from 0
+FEW = 3  # seeds: what a person is ready to pay for everything
 _NORMAL_95 = 1.959964
 _LEVEL = 0.95
 
@@ -70,8 +71,23 @@ class Reliability:
         """How many seeds each network needs for a reliability; None where no number would do."""
         if self.value <= 0:
             return None
-        exact = wanted * (1 - self.value) / (self.value * (1 - wanted))
-        return max(1, math.ceil(exact - 1e-9))  # rounding must not ask for one more
+        return max(1, math.ceil(self.budget_for(wanted) - 1e-9))  # rounding must not ask for more
+
+    def budget_for(self, wanted: float = GOOD) -> float:
+        """By what the seeds' variance must be divided for a reliability; infinity where none is."""
+        if self.value <= 0:
+            return math.inf
+        return wanted * (1 - self.value) / (self.value * (1 - wanted))
+
+    @property
+    def verdict(self) -> str:
+        """What a front by the metric is, in a table's cell."""
+        if self.value >= GOOD:
+            return "ranking"
+        if self.value >= LEAST:
+            return "coarse ranking"
+        seeds = f"{FEW} seeds a network would give {share(self.of_means(FEW))}"
+        return f"shortlist of costs, not a ranking: {seeds}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,11 @@ class SeedTaus:
     tau: float
     equal_cost: float | None
     n: int
+
+
+def share(value: float) -> str:
+    """Such as ``.58``, as correlations are written; ``1.00`` and ``.00`` at the ends."""
+    return f"{value:.2f}".removeprefix("0")
 
 
 def seed_values(trials: Iterable[Trial], replicates: Iterable[Replicate]) -> Seeds:

@@ -35,8 +35,10 @@ def prune(folder: RunFolder, problem: Problem) -> None:
     if not left:
         return
     trials, kept = folder.trials(), set[int]()
+    beliefs = folder.beliefs(trials, problem.objectives)
     for _ in range(_LAYERS):
-        members = {m.trial.number for m in front(trials, problem.objectives, draws=1)}
+        found = front(trials, problem.objectives, beliefs=beliefs, draws=1)
+        members = {member.trial.number for member in found}
         kept |= members
         trials = [trial for trial in trials if trial.number not in members]
     for trial in left:
@@ -56,7 +58,8 @@ def judge_front(problem: Problem, folder: RunFolder, environment: str) -> int:
         How many members of the front have a figure.
     """
     trials = folder.trials()
-    members = [member.trial for member in front(trials, problem.objectives)]
+    beliefs = folder.beliefs(trials, problem.objectives)
+    members = [member.trial for member in front(trials, problem.objectives, beliefs=beliefs)]
     known = {(one.number, one.seed) for one in folder.tests()}
     for trial in members:
         for seed, path in _weights(folder, trial.number):

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from invsearch.metrics import Direction, Metric
-from invsearch.runs import FrontMember, Trial, front
+from invsearch.runs import Beliefs, FrontMember, Trial, front
 from invsearch.runs.bounds import broken_bounds
-from invsearch.runs.columns import tested
+from invsearch.runs.columns import shown_name, tested
 from invsearch.search.session import Session
 from invsearch.value import compact
 
@@ -103,20 +103,35 @@ class LiveView:
         trials, began = list(session.trials), time.monotonic()
         if self._members_of == len(trials) or began < self._members_due:
             return
-        self._members = front(trials, session.problem.objectives, draws=200)
+        objectives = session.problem.objectives
+        beliefs = session.folder.beliefs(trials, objectives)
+        self._members = front(trials, objectives, beliefs=beliefs, draws=200)
         self._members_of = len(trials)
         self._members_due = began + _FRONT_REST * (time.monotonic() - began)
 
 
 def front_table(
-    members: Sequence[FrontMember], objectives: Mapping[str, Direction], rows: int | None = None
+    members: Sequence[FrontMember],
+    objectives: Mapping[str, Direction],
+    rows: int | None = None,
+    beliefs: Beliefs | None = None,
 ) -> Table:
-    """The front as a table, best by the first objective first."""
+    """The front as a table, best by the first objective first.
+
+    Args:
+        members: Of the front.
+        objectives: Direction by metric.
+        rows: How many are shown; None for all.
+        beliefs: What is believed of them, beside what was observed.
+    """
     table = Table(title=f"front ({len(members)})", title_justify="left", box=None, padding=(0, 2))
     table.add_column("trial", justify="right", no_wrap=True)
     for name, direction in objectives.items():
         arrow = "↓" if direction == "minimize" else "↑"
         table.add_column(Text(f"{name} {arrow}"), justify="right", no_wrap=True)
+    uncertain = beliefs.uncertain if beliefs is not None else ()
+    for name in uncertain:
+        table.add_column(Text(f"{name} believed"), justify="right", no_wrap=True)
     tests = tested(objectives, [member.trial for member in members])
     for name in tests:
         table.add_column(Text(name), justify="right", no_wrap=True)
@@ -128,6 +143,7 @@ def front_table(
         table.add_row(
             str(trial.number),
             *(format_metric(trial.metrics[name]) for name in objectives),
+            *(_believed(beliefs, trial, name) for name in uncertain),
             *(_tested(trial, name) for name in tests),
             f"{member.p_front:.0%}",
             _settings(trial),
@@ -140,9 +156,15 @@ def _tested(trial: Trial, name: str) -> str:
     return format_metric(trial.metrics[name]) if name in trial.metrics else ""
 
 
+def _believed(beliefs: Beliefs | None, trial: Trial, name: str) -> str:
+    return format_metric(beliefs.applied(trial).metrics[name]) if beliefs is not None else ""
+
+
 def _settings(trial: Trial) -> Text:
     """The architecture on one line, cut where the terminal ends."""
-    settings = " ".join(f"{key}={value}" for key, value in trial.architecture.items())
+    settings = " ".join(
+        f"{shown_name(key, trial)}={value}" for key, value in trial.architecture.items()
+    )
     return Text(settings, no_wrap=True, overflow="ellipsis")
 
 

@@ -14,7 +14,7 @@ from invsearch.search.study import Proposal
 
 __all__ = ["Replication"]
 
-_CERTAIN = 0.95  # of intervals of 95 %: a place that is surer needs no further seed
+_CERTAIN = 0.95  # of intervals of 95 %: a place that is surer, or as surely not one, needs no seed
 _EARLY_SHARE = 5  # of so many trials one is trained twice early: a sixth of a run's time
 _EARLY_FROM = 16  # trials: of fewer the spare ones would be too few to say anything
 _EARLY_MOST = 8  # with eight the seeds' deviation is known to a quarter
@@ -24,10 +24,10 @@ _MEMBERS = 8  # as many as one looks at; with two seeds each half of a default b
 class Replication:
     """Decides, when the budget is spent, who is evaluated again.
 
-    A member of the front that may well not belong there (``p_front`` below .95) gets up to
-    ``search.replicates`` further seeds; a lucky seed that falls back leaves the front, and whoever
-    takes its place has its turn. The state is the run folder alone, so a kill loses what was in
-    flight. Each search replicates at most eight trials.
+    A member of the front of which it is not clear whether it belongs there (``p_front`` between
+    .05 and .95) gets up to ``search.replicates`` further seeds, the least clear first; a lucky seed
+    that falls back leaves the front, and whoever takes its place has its turn. The state is the run
+    folder alone, so a kill loses what was in flight. Each search replicates at most eight trials.
 
     Args:
         problem: What is searched.
@@ -80,7 +80,7 @@ class Replication:
         done = self._done()
         members = sorted(
             self._front(),
-            key=lambda member: (member.p_front, member.trial.number),
+            key=lambda member: (abs(member.p_front - 0.5), member.trial.number),
         )
         due = []
         for member in members:
@@ -89,7 +89,7 @@ class Replication:
                 continue
             seeds = (replicate_seed(trial.seed, count + 1) for count in range(wanted))
             left = [seed for seed in seeds if seed not in done[trial.number]]
-            if left and member.p_front < _CERTAIN:
+            if left and 1 - _CERTAIN < member.p_front < _CERTAIN:
                 due.append(self._proposal(trial, left[0]))
         return due[:limit]
 
@@ -102,7 +102,9 @@ class Replication:
         logs = (self._folder.trials_path, self._folder.replicates_path)
         sizes = tuple(log.stat().st_size if log.exists() else 0 for log in logs)
         if self._members[0] != sizes:
-            self._members = sizes, front(self._folder.trials(), self._problem.objectives)
+            trials, objectives = self._folder.trials(), self._problem.objectives
+            beliefs = self._folder.beliefs(trials, objectives)
+            self._members = sizes, front(trials, objectives, beliefs=beliefs)
         return self._members[1]
 
     def _done(self) -> defaultdict[int, set[int]]:

@@ -10,6 +10,7 @@ from invsearch.errors import InputError, nearest
 from invsearch.models.arguments import checked
 from invsearch.models.form import BlockForm
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
+from ops import registry
 from ops.hyperparameter import Hyperparameter
 
 if TYPE_CHECKING:
@@ -96,6 +97,14 @@ class Family:
         stages = tuple(replace(s, width=scaled_width(s.width, width)) for s in self.stages)
         final = scaled_width(self.final_channels, width) if self.final_channels else 0
         return self.adapt(NetworkSpec(stem, stages, final_channels=final), complete)
+
+    def whole(self, depth: int) -> dict[str, Value]:
+        """The settings of the member of this depth around the family's own operator."""
+        own = registry.get(self.operator).complete(self.defaults)
+        own |= {name: known.default for name, known in self.settings.items()}
+        stem = "involution" if self.stem.kind == "rednet" else "convolution"
+        about = {"width": 1.0, "operator": self.operator, "stem": stem}
+        return {**about, **own, "family": self.name, "depth": depth}
 
     def _setting(self, name: str) -> Hyperparameter:
         if name not in self.settings:

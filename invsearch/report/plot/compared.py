@@ -44,7 +44,7 @@ def _fronts(runs: Sequence[tuple[int, RunData]], x: str | None, y: str | None) -
     set_scale(figure, "xaxis", across)
     set_scale(figure, "yaxis", up)
     figure.caption = "Shapes and colours are runs here. Only members of each run's own front." + (
-        " Hollow ones are more likely dominated than not, given the intervals."
+        " Hollow ones are more likely dominated than not."
         if any(member.doubtful for _, run in runs for member in run.members)
         else ""
     )
@@ -86,7 +86,7 @@ def _traces(index: int, run: RunData, x: Axis, y: Axis, place: int) -> list[Trac
     if len(run.objectives) == 2:
         shape = "vh" if x.maximized else "hv"
         line = {"color": colour, "width": 1.5, "shape": shape}
-        trials = [member.trial for member in ordered]
+        trials = sorted(run.border, key=lambda trial: x.values([trial]))
         points = {"x": x.values(trials), "y": y.values(trials)}
         traces.append({"mode": "lines", **points, "line": line, "hoverinfo": "skip"})
     for doubtful in (False, True):

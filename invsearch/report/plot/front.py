@@ -73,6 +73,7 @@ def _front_figure(
     _add_staircase(figure, run, x, y)
     for source, group in sources.items():
         _add_trials(figure, run, index, group, f" ({source})" if len(sources) > 1 else "", x, y)
+    _add_beliefs(figure, run, x, y)
     _add_baselines(figure, index, [t for t in trials if t.origin == "baseline"], x, y)
     set_scale(figure, "xaxis", x)
     set_scale(figure, "yaxis", y)
@@ -147,13 +148,30 @@ def _add_staircase(figure: Figure, run: RunData, x: Axis, y: Axis) -> None:
     """Join the members of a front of two objectives by the border of what they dominate."""
     if len(run.objectives) != 2:
         return
-    members = sorted((member.trial for member in run.members), key=lambda t: x.values([t]))
+    members = sorted(run.border, key=lambda trial: x.values([trial]))
     shape = "vh" if x.maximized else "hv"
     line = {
         "mode": "lines", "x": x.values(members), "y": y.values(members), "hoverinfo": "skip",
         "line": {"color": "@front", "width": 1.5, "shape": shape},
     }  # fmt: skip
     figure.add("border of the front", "line", "front", line)
+
+
+def _add_beliefs(figure: Figure, run: RunData, x: Axis, y: Axis) -> None:
+    """Mark what is believed of each member, with its interval, where anything is noisy."""
+    if run.beliefs is None or not {x.metric, y.metric} & {*run.beliefs.uncertain}:
+        return
+    members = [run.as_believed(member.trial) for member in run.members]
+    line = {"width": 2, "color": "@front"}
+    trace: Trace = {
+        "mode": "markers", "x": x.values(members), "y": y.values(members), "hoverinfo": "skip",
+        "marker": {"symbol": "line-ew", "size": 12, "color": "@front", "line": line},
+    }  # fmt: skip
+    for name, axis in (("error_x", x), ("error_y", y)):
+        arms = axis.bars(members, "@front-bar")
+        if arms and axis.metric in run.beliefs.uncertain:
+            trace[name] = {**arms, "thickness": 4}
+    figure.add("what is believed", "line-ew", "front", trace)
 
 
 def _add_baselines(
@@ -202,7 +220,9 @@ def _remarks(run: RunData, paper: str) -> list[str]:
         some = "" if len(shown) <= _BARS_FOR else ", drawn for the front"
         parts.append(f"Bars are 95 % intervals{some}.")
     if any(member.doubtful for member in run.members):
-        parts.append("Hollow members are more likely dominated than not, given the intervals.")
+        parts.append("Hollow members are more likely dominated than not.")
+    if run.beliefs is not None:
+        parts.append(_BELIEVED)
     if len(shown) - len(run.members) > MOST_POINTS:
         parts.append(
             f"Off the front no more than {MOST_POINTS:,} trials are drawn, evenly chosen; the table"
@@ -213,6 +233,11 @@ def _remarks(run: RunData, paper: str) -> list[str]:
     return [*parts, *_PAPER[paper], *_not_beside(run), *_left_out(run)]
 
 
+_BELIEVED = (
+    "A tick with a broad bar is what is believed of a member: its value weighed, by its noise,"
+    " against what similar networks reached. The border joins these; who looks best by luck alone"
+    " lies beyond it."
+)
 _READ_OFF = "ResNet accuracies were read off the paper's figure."
 _PAPER = {
     "": [],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from invsearch.report.importance import Importance
 from invsearch.report.plot.figure import Figure, Trace, run_colour
@@ -25,18 +25,22 @@ def ranked_parameters(found: Sequence[Importance]) -> list[str]:
     return sorted(most, key=lambda name: -most[name])
 
 
-def importance_figure(found: Sequence[Importance], *, known: bool) -> Figure | None:
+def importance_figure(
+    found: Sequence[Importance], *, known: bool, labels: Mapping[str, str] | None = None
+) -> Figure | None:
     """Draw importances.
 
     Args:
         found: What :func:`invsearch.report.importance.importances` returns.
         known: Whether metrics mean what the suite means by them.
+        labels: What parameters are called for people, where that is not their name.
 
     Returns:
         The figure; None where there is nothing to draw.
     """
     if not found:
         return None
+    labels = labels or {}
     shown = ranked_parameters(found)[:_MOST]
     objectives = list(dict.fromkeys(one.objective for one in found))
     row = _LABEL + _MARK * len(objectives)
@@ -44,16 +48,18 @@ def importance_figure(found: Sequence[Importance], *, known: bool) -> Figure | N
     for place, objective in enumerate(objectives):
         by_name = {one.parameter: one for one in found if one.objective == objective}
         offset = (_LABEL + _MARK * place) / row - 0.5
-        trace = _trace([by_name[name] for name in shown], place, offset)
+        trace = _trace([by_name[name] for name in shown], place, offset, labels)
         name = f"for {short(objective, known=known)}"
         figure.add(name, _SYMBOLS[place % len(_SYMBOLS)], run_colour(place), trace)
-    figure.layout = _layout(shown, (_LABEL - 7) / row - 0.5)
+    figure.layout = _layout([labels.get(name, name) for name in shown], (_LABEL - 7) / row - 0.5)
     left = len(ranked_parameters(found)) - len(shown)
     figure.caption = _CAPTION + (f" The {left} that matter least are left out." if left else "")
     return figure
 
 
-def _trace(rows: Sequence[Importance], place: int, offset: float) -> Trace:
+def _trace(
+    rows: Sequence[Importance], place: int, offset: float, labels: Mapping[str, str]
+) -> Trace:
     colour = f"@{run_colour(place)}"
     return {
         "mode": "markers",
@@ -67,7 +73,8 @@ def _trace(rows: Sequence[Importance], place: int, offset: float) -> Trace:
         },
         "hoverinfo": "text",
         "hovertext": [
-            f"<b>{plot_text(row.parameter)}</b><br>{row.value:.0%} of the variance"
+            f"<b>{plot_text(labels.get(row.parameter, row.parameter))}</b>"
+            f"<br>{row.value:.0%} of the variance"
             f"<br>95 % interval {row.low:.0%} to {row.high:.0%}"
             for row in rows
         ],

@@ -22,6 +22,7 @@ from invsearch.report.sections import (
     strategies,
     summary,
     trials,
+    versus,
 )
 from invsearch.report.shown import PageMaterial, ShownRun
 
@@ -51,6 +52,7 @@ SECTIONS: tuple[RunSection, ...] = (
     RunSection("summary", summary.section),
     RunSection("front", front.section),
     RunSection("reliability", reliability.section),
+    RunSection("versus", versus.section),
     RunSection("search", search.section),
     RunSection("cost", cost.section),
     RunSection("trials", trials.section),

@@ -13,6 +13,7 @@ from invsearch.report.plot.importance import importance_figure, ranked_parameter
 from invsearch.report.plot.parallel import parallel_figure
 from invsearch.report.shown import ShownRun
 from invsearch.runs import RunData
+from invsearch.runs.columns import shown_names
 from invsearch.runs.front import comparable
 
 __all__ = ["section"]
@@ -42,7 +43,7 @@ def _figures(run: RunData, index: int) -> list[Figure]:
     drawn = [
         hypervolume_figure(run, index),
         hypervolume_figure(run, index, "time"),
-        importance_figure(found, known=run.outline.model),
+        importance_figure(found, known=run.outline.model, labels=shown_names(run.trials)),
         parallel_figure(run, index, ranked_parameters(found)),
     ]
     return [figure for figure in drawn if figure]

@@ -22,7 +22,7 @@ from invsearch.report.text import (
 )
 from invsearch.runs import RunData
 from invsearch.runs.bounds import why_no_front
-from invsearch.runs.columns import parameter_columns, tested
+from invsearch.runs.columns import parameter_columns, shown_name, tested
 
 __all__ = ["section", "sentences"]
 
@@ -69,12 +69,11 @@ def _searched(run: RunData) -> str:
 
 def _stem(run: RunData) -> str:
     """Return what ``family`` means where operators are chosen stage by stage: little."""
-    names = {name for trial in run.trials for name in trial.architecture}
-    if "family" not in names or not any(name.endswith("operator") for name in names):
+    if not any(shown_name("family", trial) == "stem" for trial in run.trials):
         return ""
     return (
-        " Here family says the stem alone (rednet: with an involution; resnet: one 7 x 7"
-        " convolution); the stages have operators of their own."
+        " What its space file calls family is the stem alone (rednet: with an involution; resnet:"
+        " one 7 x 7 convolution); the stages have operators of their own."
     )
 
 
@@ -162,8 +161,8 @@ def _front(run: RunData) -> str:
         return f"{text}."
     verb = "is" if doubtful == 1 else "are"
     return (
-        f"{text}; {doubtful} of them {verb} more likely dominated than not, given the intervals,"
-        f" and {verb} not recommended."
+        f"{text}; {doubtful} of them {verb} more likely dominated than not, and {verb} not"
+        " recommended."
     )
 
 

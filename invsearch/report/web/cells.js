@@ -11,7 +11,7 @@ function metricColumn(metric) {
   const cellAt = (place) => {
     const value = metric.values[place];
     if (value === null) return null;
-    const notes = [writtenInterval(metric, place), ...levelAt(metric.notes, place).split("; ")];
+    const notes = [writtenInterval(metric, place), writtenBelief(metric, place), ...levelAt(metric.notes, place).split("; ")];
     return { sort: value, lines: [written(value, metric.format)], notes: notes.filter(Boolean) };
   };
   return { label: metric.label, kind: "number", cellAt };
@@ -22,7 +22,7 @@ function architectureColumn(run) {
   const cellAt = (place) => {
     const pairs = parameters.flatMap((parameter) => {
       const value = levelAt(parameter, place);
-      return value === null ? [] : [`${parameter.name}=${value}`];
+      return value === null ? [] : [`${parameter.label}=${value}`];
     });
     return { sort: pairs.join(" "), lines: architecture(run, place), notes: [] };
   };

@@ -9,7 +9,16 @@ const escape = (text) =>
 const levelAt = (column, place) => (column.codes[place] < 0 ? null : column.levels[column.codes[place]]);
 
 function writtenInterval(metric, place) {
-  const [low, high] = [metric.low[place], metric.high[place]];
+  return writtenSpan(metric, metric.low[place], metric.high[place]);
+}
+
+function writtenBelief(metric, place) {
+  if (!metric.belief[place]) return "";
+  const [value, low, high] = metric.belief[place];
+  return `believed ${written(value, metric.format)} (${writtenSpan(metric, low, high)})`;
+}
+
+function writtenSpan(metric, low, high) {
   if (low === undefined || low === null || high === null) return "";
   const [first, last] = writtenEnds(low, high, metric.format);
   if (first === last) return first;
@@ -22,10 +31,10 @@ function architecture(run, place) {
   for (const parameter of report.runs[run].parameters) {
     const value = levelAt(parameter, place);
     if (value === null) continue;
-    const dot = parameter.name.lastIndexOf(".");
-    const part = dot < 0 ? "" : `${parameter.name.slice(0, dot)}: `;
+    const dot = parameter.label.lastIndexOf(".");
+    const part = dot < 0 ? "" : `${parameter.label.slice(0, dot)}: `;
     if (!groups.has(part)) groups.set(part, []);
-    groups.get(part).push(`${parameter.name.slice(dot + 1)}=${value}`);
+    groups.get(part).push(`${parameter.label.slice(dot + 1)}=${value}`);
   }
   return [...groups].map(([part, pairs]) => part + pairs.join(" "));
 }
@@ -48,7 +57,7 @@ function hoverLines(run, number, narrow) {
   const lines = [`<b>trial ${number}</b> (${escape(levelAt(data.origin, place))})${member}`];
   for (const metric of data.metrics) {
     if (metric.values[place] === null) continue;
-    const further = [writtenInterval(metric, place), narrow ? "" : levelAt(metric.notes, place).replaceAll("; ", ", ")];
+    const further = [writtenInterval(metric, place), writtenBelief(metric, place), narrow ? "" : levelAt(metric.notes, place).replaceAll("; ", ", ")];
     const value = escape(written(metric.values[place], metric.format));
     lines.push(`${escape(metric.label)} <b>${value}</b> ${escape(further.filter(Boolean).join(", "))}`);
   }

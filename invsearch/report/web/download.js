@@ -14,6 +14,7 @@ function csvColumns(run) {
     [`${metric.name}_high`, (place) => metric.high[place]],
     coded(`${metric.name}_source`, metric.source),
     coded(`${metric.name}_notes`, metric.notes),
+    ...(metric.belief.length ? beliefColumns(metric) : []),
   ]);
   return [
     plain("number"), coded("state", data.state), plain("p_front"), coded("origin", data.origin), plain("seed"),
@@ -21,6 +22,12 @@ function csvColumns(run) {
     ...data.parameters.map((parameter) => coded(parameter.column, parameter)),
     ...metrics,
   ];
+}
+
+function beliefColumns(metric) {
+  return ["", "_low", "_high"].map((end, which) => [
+    `${metric.name}_belief${end}`, (place) => metric.belief[place] && metric.belief[place][which],
+  ]);
 }
 
 function csvOf(table) {

@@ -11,12 +11,12 @@ function parameterAxis(parameter, trials, most) {
   const codes = [...used].sort((a, b) => a - b);
   const labels = codes.map((code) => (code < 0 ? NONE : String(parameter.levels[code])));
   if (codes.length > most && codes.every((code) => code < 0 || typeof parameter.levels[code] === "number")) {
-    return rangeAxis(parameter.name, (place) => levelAt(parameter, place), trials, plain, false);
+    return rangeAxis(parameter.label, (place) => levelAt(parameter, place), trials, plain, false);
   }
   const at = spread(codes.length);
   const where = new Map(codes.map((code, index) => [code, at(index)]));
   const nodes = codes.map((code, index) => ({ x: at(index), label: labels[index], code }));
-  return { title: parameter.name, nodes, codes: parameter.codes, x: (place) => where.get(parameter.codes[place]) };
+  return { title: parameter.label, nodes, codes: parameter.codes, x: (place) => where.get(parameter.codes[place]) };
 }
 
 function rangeAxis(title, valueAt, trials, write, reversed) {

@@ -4,19 +4,17 @@
 ``sampler``             :class:`CostAwareSampler`, the Optuna side
 ``proposer``            from a study's history to the next point
 ``catalogue``           the points of the space, with all that is known of them
-``encoding``            points as rows, rows as kernel features
 ``candidates``          the whole space, or a pool around the front
 ``costs``               what is known beforehand
 ``reader``, ``history`` what the trials say
 ``start``, ``counted``  proposals without a model
 ``models``              from a history to the models and the acquisition
 ``subset``              which trials the models see of a long search
-``kernel``, ``gp``      the Gaussian process
-``surrogate``           an objective on its scale
 ``boxes``, ``ehvi``     exact hypervolumes and their expected improvement
 ``acquisition``         the score of a candidate
-``threads``             one thread for the linear algebra
 ======================  =========================================================================
+
+The models themselves are :mod:`invsearch.surrogate`.
 """
 
 from invsearch.search.sampler.proposer import SpaceExhaustedError

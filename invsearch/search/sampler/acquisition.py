@@ -12,9 +12,9 @@ from scipy.special import ndtr
 
 from invsearch.search.sampler.boxes import UndominatedBoxes, non_dominated
 from invsearch.search.sampler.ehvi import Marginal, expected_gain
-from invsearch.search.sampler.gp import GaussianProcess
-from invsearch.search.sampler.kernel import Features
-from invsearch.search.sampler.surrogate import Surrogate
+from invsearch.surrogate.gp import GaussianProcess
+from invsearch.surrogate.kernel import Features
+from invsearch.surrogate.surrogate import Surrogate
 
 __all__ = ["Acquisition", "undominated_region"]
 

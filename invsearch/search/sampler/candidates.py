@@ -15,7 +15,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from invsearch.search.sampler.encoding import Encoder, count_of, levels_of, snap
+from invsearch.surrogate.encoding import Encoder, count_of, levels_of, snap
 
 __all__ = ["POOL", "WHOLE", "CandidateSpace", "Candidates", "unique_rows"]
 

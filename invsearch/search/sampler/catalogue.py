@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 
 from invsearch.search.sampler.candidates import POOL, WHOLE, Candidates, CandidateSpace, unique_rows
-from invsearch.search.sampler.costs import CostTable, Warp
-from invsearch.search.sampler.encoding import Encoder
+from invsearch.search.sampler.costs import CostTable
 from invsearch.search.sampler.history import Record
-from invsearch.search.sampler.kernel import Features
+from invsearch.surrogate.encoding import Encoder
+from invsearch.surrogate.kernel import Features
+from invsearch.surrogate.warp import Warp
 
 __all__ = ["Catalogue", "Points"]
 
@@ -117,11 +118,7 @@ class Catalogue:
         raw = self._table.values(rows)
         warped = [warp(column) for warp, column in zip(self._warps, raw.T, strict=True)]
         linear = np.stack(warped, axis=1) if warped else np.empty((len(rows), 0))
-        columns = np.concatenate([self.encoder.features(rows), 0.5 * linear], axis=1)
-        groups = self.encoder.groups
-        first = groups.max() + 1 if len(groups) else 0
-        groups = np.concatenate([groups, first + np.arange(linear.shape[1])])
-        return Points(rows, raw, Features(columns, linear, groups))
+        return Points(rows, raw, self.encoder.with_costs(rows, linear))
 
     def warped(self, points: Points) -> dict[int, Array]:
         """The known objectives as the hypervolume sees them: on a logarithmic scale."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from invsearch.search.sampler.acquisition import Acquisition, undominated_region
 from invsearch.search.sampler.catalogue import Catalogue, Points
 from invsearch.search.sampler.history import History, Record
-from invsearch.search.sampler.kernel import Hyperparameters
 from invsearch.search.sampler.subset import modelled
-from invsearch.search.sampler.surrogate import FIT_POINTS, Surrogate, log_offset
+from invsearch.surrogate.kernel import Hyperparameters
+from invsearch.surrogate.surrogate import FIT_POINTS, Surrogate, log_offset
 
 __all__ = ["Models"]
 

@@ -19,7 +19,7 @@ from invsearch.search.sampler.history import History
 from invsearch.search.sampler.models import Models
 from invsearch.search.sampler.reader import Reader
 from invsearch.search.sampler.start import start_point
-from invsearch.search.sampler.threads import one_thread
+from invsearch.surrogate.threads import one_thread
 
 __all__ = ["Proposed", "Proposer", "SpaceExhaustedError"]
 

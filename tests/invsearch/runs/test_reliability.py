@@ -128,6 +128,7 @@ def test_a_run_says_it_in_python_in_front_csv_and_in_words(tmp_path: Path) -> No
     rows = list(csv.DictReader(folder.front_path.read_text().splitlines()))
     assert {float(row["val_loss_reliability"]) for row in rows} == {told["val_loss"]["value"]}
     assert {float(row["val_loss_seed_sd"]) for row in rows} == {told["val_loss"]["seed_sd"]}
+    assert {row["val_loss_verdict"] for row in rows} == {expected.verdict}
     (line,) = reliability_lines(run)
     assert "on this data and budget, differences below 0.0" in line
     assert f"reliability of the ranking {expected.value:.2f}".replace("0.", ".") in line
@@ -142,7 +143,11 @@ def test_a_run_without_replicates_claims_nothing(tmp_path: Path) -> None:
 def test_below_a_third_the_front_is_a_shortlist_and_it_says_how_to_get_more() -> None:
     poor = reliability_text("val_loss", Reliability(0.2, 0.0, 0.5, 0.02, 0.01, 20, 30))
     assert "a shortlist of costs" in poor
+    assert "3 seeds a network would give .43 (Spearman-Brown)" in poor
     assert "6 seeds a network reach .60" in poor
+    assert "6 x the epochs or images" in poor
+    timed = reliability_text("val_loss", Reliability(0.2, 0.0, 0.5, 0.02, 0.01, 20, 30), seconds=30)
+    assert "one more seed of all 20 takes 10 minutes of one worker" in timed
     fair = reliability_text("val_loss", Reliability(0.4, 0.1, 0.6, 0.02, 0.016, 20, 30))
     assert "shortlist" not in fair
     assert "3 seeds a network reach .60" in fair

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import check_grad
 
 from invsearch.search.sampler.acquisition import Acquisition, undominated_region
 from invsearch.search.sampler.boxes import UndominatedBoxes, hypervolume, non_dominated
 from invsearch.search.sampler.counted import best_first
 from invsearch.search.sampler.ehvi import Marginal, expected_gain
-from invsearch.search.sampler.gp import GaussianProcess, Posterior, fit
-from invsearch.search.sampler.kernel import Features, Hyperparameters, Kernel
-from invsearch.search.sampler.surrogate import ObjectiveScale, Surrogate, log_offset
+from invsearch.surrogate.kernel import Features, Hyperparameters
+from invsearch.surrogate.surrogate import Surrogate
 
 
 def front(objectives: int, n: int, seed: int = 0) -> np.ndarray:
@@ -104,55 +102,6 @@ def features(n: int, seed: int = 0) -> Features:
     return Features(columns, rng.standard_normal((n, 1)), np.repeat(np.arange(4), 3))
 
 
-def test_gradient_of_the_posterior() -> None:
-    """The analytic gradient agrees with finite differences."""
-    rng = np.random.default_rng(0)
-    posterior = Posterior(features(25), rng.standard_normal(25), 0.1 * rng.random(25))
-    at = posterior.prior + 0.3 * rng.standard_normal(len(posterior.prior))
-    error = check_grad(lambda v: posterior(v)[0], lambda v: posterior(v)[1], at)
-    assert error < 1e-4 * np.linalg.norm(posterior(at)[1])
-
-
-def test_posterior_interpolates_and_narrows() -> None:
-    x = features(30)
-    y = x.columns @ np.random.default_rng(1).standard_normal(12)
-    h = fit(x, y, np.zeros(30))
-    process = GaussianProcess(h, x, y, np.zeros(30))
-    mean, sd = process.predict(x)
-    np.testing.assert_allclose(mean, y, atol=0.1)
-    new = features(20, seed=5)
-    assert np.all(process.part(10).predict(new)[1] >= process.predict(new)[1] - 1e-9)
-    assert sd.mean() < process.predict(new)[1].mean()
-
-
-def test_imagined_points_are_as_if_observed_at_their_means() -> None:
-    """The extended factor is that of a process given the points with their predictions."""
-    x, new, at = features(30), features(4, seed=7), features(20, seed=8)
-    y, noise = np.random.default_rng(1).standard_normal(30), 0.1 * np.ones(30)
-    process = GaussianProcess(fit(x, y, noise), x, y, noise)
-    np.testing.assert_allclose(process.fitted(), process.mean(x), atol=1e-9)
-    both = np.concatenate([y, process.mean(new)])
-    whole = GaussianProcess(
-        process.h, x.joined(new), both, np.concatenate([noise, np.zeros(len(new))])
-    )
-    for found, expected in zip(process.imagined(new).predict(at), whole.predict(at), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-8)
-
-
-def test_covariance_in_parts_is_the_covariance() -> None:
-    """Products over chunks, and the variance, agree with the matrix written out."""
-    x, at = features(40), features(3000, seed=1)
-    h = Hyperparameters.prior(4)
-    kernel, vector = Kernel(h, x), np.random.default_rng(0).standard_normal(40)
-    weights = np.exp(h.weights)[x.groups]
-    distance = (weights * (at.columns[:, None] - x.columns) ** 2).sum(axis=2)
-    expected = np.exp(h.signal - distance) + np.exp(h.linear) * at.linear @ x.linear.T
-    expected += np.exp(h.additive) * at.columns @ x.columns.T + 1.0
-    np.testing.assert_allclose(kernel(at), expected, atol=1e-12)
-    np.testing.assert_allclose(kernel.times(at, vector), expected @ vector, atol=1e-10)
-    np.testing.assert_allclose(Kernel(h, x).variance(x), np.diag(kernel(x)), atol=1e-12)
-
-
 @pytest.mark.parametrize("unknown", [1, 2])
 def test_staged_scores_find_the_best_candidate(unknown: int) -> None:
     """Of many candidates few get exact scores, and the best of all is among them."""
@@ -175,40 +124,6 @@ def test_staged_scores_find_the_best_candidate(unknown: int) -> None:
     assert (scores >= 0).sum() < 300
     assert np.argmax(scores) == np.argmax(exact)
     assert scores.max() == pytest.approx(exact.max())
-
-
-def test_known_noise_is_not_followed() -> None:
-    """A value known to be unreliable moves its prediction less."""
-    x, y = features(40), np.random.default_rng(2).standard_normal(40)
-    noisy = np.zeros(40)
-    noisy[0] = 100.0
-    h = Hyperparameters.prior(4)
-    sure = GaussianProcess(h, x, y, np.zeros(40)).mean(x)[0]
-    unsure = GaussianProcess(h, x, y, noisy).mean(x)[0]
-    assert abs(sure - y[0]) < abs(unsure - y[0])
-
-
-def test_scales() -> None:
-    """Positive values by logarithm, accuracies by distance to the ceiling, others as they are."""
-    assert log_offset(np.array([1.0, 2.0]), maximised=False) == pytest.approx(-1.5e-3)
-    assert log_offset(np.array([-1.0, 2.0]), maximised=False) is None
-    assert log_offset(np.array([-93.0, -71.0]), maximised=True) == -100.0
-    assert log_offset(np.array([-0.93, -0.71]), maximised=True) == -1.0
-    assert log_offset(np.array([-250.0, -10.0]), maximised=True) is None
-    values = np.array([1.0, 10.0, 100.0])
-    for offset in (0.0, None):
-        scaled = ObjectiveScale.of(values, offset).forward(values)
-        assert scaled.mean() == pytest.approx(0.0, abs=1e-12)
-        assert scaled.std() == pytest.approx(1.0)
-
-
-def test_pending_points_narrow_without_moving_the_mean() -> None:
-    x = features(30)
-    surrogate = Surrogate(x, np.exp(x.linear[:, 0]), np.zeros(30), offset=0.0)
-    pending, new = features(3, seed=7), features(20, seed=8)
-    with_pending = surrogate.with_pending(pending)
-    np.testing.assert_allclose(with_pending.mean(new), surrogate.process.mean(new), atol=1e-6)
-    assert np.all(with_pending.predict(pending)[1] < surrogate.process.predict(pending)[1])
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])

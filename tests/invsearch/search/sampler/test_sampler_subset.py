@@ -8,10 +8,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from invsearch.search.sampler import CostAwareSampler, gp
+from invsearch.search.sampler import CostAwareSampler
 from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.sampler.history import History, Record
 from invsearch.search.sampler.subset import MODELLED, modelled
+from invsearch.surrogate import gp
 
 SPACE = {f"p{i}": CategoricalDistribution((0, 1, 2, 3)) for i in range(8)}
 
@@ -70,13 +71,13 @@ def test_a_front_larger_than_the_part_is_seen_evenly() -> None:
 
 def test_no_matrix_grows_with_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of trials that ended in every way: what is factorised stays small."""
-    sizes, factorise = [], gp._cholesky
+    sizes, factorise = [], gp.factor
 
     def watched(k: gp.Array) -> gp.Array:
         sizes.append(len(k))
         return factorise(k)
 
-    monkeypatch.setattr(gp, "_cholesky", watched)
+    monkeypatch.setattr(gp, "factor", watched)
     sampler = CostAwareSampler(SPACE, costs=lambda p: {1: float(sum(p.values()))}, seed=0)
     study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
     rng = np.random.default_rng(0)

@@ -18,6 +18,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from invsearch.surrogate.kernel import Features
+
 __all__ = ["Encoder", "count_of", "levels_of", "snap"]
 
 Array = NDArray[np.float64]
@@ -90,7 +92,7 @@ class Encoder:
     def rows(self, points: Iterable[Mapping[str, Any]]) -> Array:
         """The rows of several points: (n, parameters)."""
         found = [self.row(point) for point in points]
-        return np.array(found).reshape(-1, len(self.names))
+        return np.array(found).reshape(len(found), len(self.names))
 
     def row_is_given(self, params: Mapping[str, Any]) -> bool:
         """Whether ``params`` gives any parameter of the space a value."""
@@ -149,6 +151,15 @@ class Encoder:
                 unit = np.where(absent, 0.5, _unit(distribution, value))
                 blocks.append(np.stack([unit, 0.5 * absent], axis=1))
         return np.concatenate(blocks, axis=1) if blocks else np.empty((len(rows), 0))
+
+    def with_costs(self, rows: Array, costs: Array) -> Features:
+        """``rows`` (n, parameters) as the kernel sees them, with their warped costs (n, costs).
+
+        A cost is a feature of the linear term, and a group of its own in the distance.
+        """
+        first = self.groups.max() + 1 if len(self.groups) else 0
+        groups = np.concatenate([self.groups, first + np.arange(costs.shape[1])])
+        return Features(np.concatenate([self.features(rows), 0.5 * costs], axis=1), costs, groups)
 
 
 def _codes(distribution: BaseDistribution) -> Array:

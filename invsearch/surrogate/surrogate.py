@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.search.sampler.gp import GaussianProcess, fit
-from invsearch.search.sampler.kernel import Features, Hyperparameters
+from invsearch.surrogate.gp import GaussianProcess, fit
+from invsearch.surrogate.kernel import Features, Hyperparameters
 
 __all__ = ["FIT_POINTS", "ObjectiveScale", "Surrogate", "log_offset"]
 
@@ -44,6 +44,11 @@ class ObjectiveScale:
     def forward(self, values: Array) -> Array:
         base = np.log(values - self.offset) if self.log else values
         return np.asarray((base - self.centre) / self.spread)
+
+    def backward(self, modelled: Array) -> Array:
+        """The values whose :meth:`forward` is ``modelled``; the order is kept."""
+        base = modelled * self.spread + self.centre
+        return np.asarray(np.exp(base) + self.offset if self.log else base)
 
     def variances(self, values: Array, variances: Array) -> Array:
         """Noise variances of ``values`` on the model's scale, to first order."""

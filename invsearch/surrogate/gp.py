@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 
-from invsearch.search.sampler.kernel import CONSTANT, Features, Hyperparameters, Kernel
+from invsearch.surrogate.kernel import CONSTANT, Features, Hyperparameters, Kernel
 
-__all__ = ["GaussianProcess", "fit"]
+__all__ = ["NOISE_FLOOR", "GaussianProcess", "factor", "fit"]
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,8 @@ NOISE_FLOOR = 1e-6  # of a unit variance: the factorisation stays positive defin
 _WEIGHT_SD, _SIGNAL_SD, _LINEAR_SD, _ADDITIVE_SD, _NOISE_SD = 0.7, 1.5, 1.5, 2.0, 2.0
 
 
-def _cholesky(k: Array) -> Array:
+def factor(k: Array) -> Array:
+    """The lower Cholesky factor of a covariance, with as much jitter as it needs."""
     jitter = 0.0
     while True:
         try:
@@ -57,7 +58,7 @@ class Posterior:
         k += np.exp(h.linear) * self._line
         k += np.exp(h.additive) * self._plain
         k.flat[:: len(k) + 1] += np.exp(h.noise) + NOISE_FLOOR + self._known_noise
-        lower = _cholesky(k)
+        lower = factor(k)
         alpha = cho_solve((lower, True), self._y, check_finite=False)
         off = (vector - self.prior) / self.sd
         value = 0.5 * float(self._y @ alpha) + float(np.log(np.diag(lower)).sum())
@@ -133,7 +134,7 @@ class GaussianProcess:
         self._parts: dict[int, GaussianProcess] = {}
         k = self._kernel(x)
         k.flat[:: len(k) + 1] += np.exp(h.noise) + NOISE_FLOOR + known_noise
-        self._lower = _cholesky(k)
+        self._lower = factor(k)
         self._alpha = cho_solve((self._lower, True), y, check_finite=False)
 
     def part(self, most: int) -> GaussianProcess:
@@ -152,7 +153,7 @@ class GaussianProcess:
         half = solve_triangular(self._lower, self._kernel(at).T, lower=True, check_finite=False)
         corner = Kernel(self.h, at)(at) - half.T @ half
         corner.flat[:: len(at) + 1] += np.exp(self.h.noise) + NOISE_FLOOR
-        twin._lower = np.block([[self._lower, np.zeros_like(half)], [half.T, _cholesky(corner)]])
+        twin._lower = np.block([[self._lower, np.zeros_like(half)], [half.T, factor(corner)]])
         twin.x = self.x.joined(at)
         twin._y = np.concatenate([self._y, self.mean(at)])
         twin._known_noise = np.concatenate([self._known_noise, np.zeros(len(at))])
