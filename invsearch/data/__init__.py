@@ -9,16 +9,19 @@ from invsearch.data.dataset import DataFormat, Dataset, Wanted
 from invsearch.data.formats import FORMATS
 from invsearch.data.images import ImageData, Scale, standardise, stratified_subset
 from invsearch.data.load import load_dataset, open_splits, resolve_dataset
+from invsearch.data.masks import IGNORED, Masks
 from invsearch.data.splits import Labelled, Splits
 from invsearch.plugins import DATASETS
 
 __all__ = [
     "DATASETS",
     "FORMATS",
+    "IGNORED",
     "DataFormat",
     "Dataset",
     "ImageData",
     "Labelled",
+    "Masks",
     "Scale",
     "Splits",
     "Wanted",

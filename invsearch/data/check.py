@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from invsearch.data.load import open_splits
+from invsearch.data.masks import IGNORED
 from invsearch.data.splits import Labelled
 from invsearch.errors import InputError
 
@@ -23,7 +26,8 @@ class CheckedPart:
 
     Attributes:
         images: How many.
-        per_class: How many of each class, in the order of the classes.
+        per_class: How many of each class, in the order of the classes; with masks, how many that
+            show it.
         sizes: How many of each (width, height).
         modes: How many of each of Pillow's modes, such as ``RGB`` and ``L``.
         broken: A line for each image that cannot be decoded.
@@ -124,16 +128,20 @@ def check_dataset(name: str, folder: str | Path | None = None) -> CheckedSet:
 
 
 def _checked(part: Labelled, classes: int) -> CheckedPart:
-    counts = Counter(part.labels.tolist())
+    counts, broken = Counter[int](), []
     sizes, modes = Counter[tuple[int, int]](), Counter[str]()
-    broken = []
-    for found in _decoded(part):
-        if isinstance(found, str):
-            broken.append(found)
+    for row in range(len(part)):
+        try:
+            mode = part.decoded(row).mode
+            size = part.decoded(row, "RGB").size
+            shown = _shown(part, row, size, classes)
+        except InputError as error:
+            broken.append(str(error))
+            shown = () if part.masks else (int(part.labels[row]),)
         else:
-            size, mode = found
             sizes[size] += 1
             modes[mode] += 1
+        counts.update(shown)
     return CheckedPart(
         len(part),
         tuple(counts[label] for label in range(classes)),
@@ -143,11 +151,9 @@ def _checked(part: Labelled, classes: int) -> CheckedPart:
     )
 
 
-def _decoded(part: Labelled) -> Iterator[str | tuple[tuple[int, int], str]]:
-    """Of each image its size and mode, or why it is broken."""
-    for row in range(len(part)):
-        try:
-            mode = part.decoded(row).mode
-            yield part.decoded(row, "RGB").size, mode
-        except InputError as error:
-            yield str(error)
+def _shown(part: Labelled, row: int, size: tuple[int, int], classes: int) -> tuple[int, ...]:
+    """The classes of an image: its own, or those of its pixels."""
+    if part.masks is None:
+        return (int(part.labels[row]),)
+    values = np.unique(np.asarray(part.masks.decoded(row, size, classes)))
+    return tuple(int(value) for value in values if value != IGNORED)

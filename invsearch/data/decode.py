@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from invsearch.data.dataset import Wanted
@@ -17,7 +19,9 @@ from invsearch.errors import InputError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["image_data"]
+__all__ = ["Bytes", "Decoder", "image_data", "wanted_part"]
+
+Bytes = NDArray[np.uint8]
 
 _GREY = ("1", "L", "LA", "I;16")
 _BYTES = {True: 1, False: 5}  # of a pixel's channel: uint8, or float32 with the uint8 before it
@@ -37,65 +41,112 @@ def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
     Raises:
         InputError: If an image cannot be used, or they would not fit into memory.
     """
-    decoder = _Decoder.like_first_of(splits, wanted)
+    decoder = Decoder.like_first_of(splits, wanted)
     splits = splits.complete()
     assert splits.val is not None
     assert splits.test is not None
-    train = splits.train
-    train = train.at(stratified_subset(train.labels, wanted.data_fraction, wanted.seed))
+    train = wanted_part(splits.train, wanted)
     decoder.check_memory(len(train) + len(splits.val), pixels=wanted.pixels)
-    train_images, val_images = decoder(train), decoder(splits.val)
+    train_images, train_labels = decoder(train)
+    val_images, val_labels = decoder(splits.val)
     scale, test = Scale.of(train_images), splits.test
 
     def made(images: Tensor) -> Tensor:
         return images if wanted.pixels else scale(images)
 
+    def make_test() -> tuple[Tensor, Tensor]:
+        images, labels = decoder(test)
+        return made(images), labels
+
     return ImageData(
         train_images=made(train_images),
-        train_labels=train.labels,
+        train_labels=train_labels,
         val_images=made(val_images),
-        val_labels=splits.val.labels,
+        val_labels=val_labels,
         num_classes=len(splits.classes),
         name=name,
         mirrors=splits.mirrors,
         data_fraction=wanted.data_fraction,
         scale=scale if wanted.pixels else None,
-        make_test=lambda: (made(decoder(test)), test.labels),
+        make_test=make_test,
         classes=tuple(splits.classes),
         normalisation=scale,
     )
 
 
-class _Decoder:
-    """Decodes images to one mode and size.
+def wanted_part(train: Labelled, wanted: Wanted) -> Labelled:
+    """The training images that are wanted: a fraction of them, every class alike."""
+    return train.at(stratified_subset(train.labels, wanted.data_fraction, wanted.seed))
 
-    Args:
+
+@dataclass(frozen=True)
+class Decoder:
+    """Decodes images, and masks where they have some, to one mode and size.
+
+    Attributes:
         where: The data set, for messages.
         mode: ``L`` or ``RGB``.
         side: Of the square images, in pixels.
         resizes: Whether images of another size are resized; else they are refused.
+        classes: How many there are.
     """
 
-    def __init__(self, where: str, mode: str, side: int, *, resizes: bool) -> None:
-        self._where, self._mode, self._side, self._resizes = where, mode, side, resizes
+    where: str
+    mode: str
+    side: int
+    resizes: bool
+    classes: int
 
     @classmethod
-    def like_first_of(cls, splits: Splits, wanted: Wanted) -> _Decoder:
+    def like_first_of(cls, splits: Splits, wanted: Wanted) -> Decoder:
         """What decodes all images as the first training image asks for, if nothing else does."""
         first = splits.train.decoded(0)
         mode = "L" if first.mode in _GREY else "RGB"
         first = splits.train.decoded(0, mode)  # whole: it may be cut off
-        resolution = wanted.resolution
-        return cls(splits.where, mode, resolution or first.width, resizes=resolution is not None)
+        side, classes = wanted.resolution or first.width, len(splits.classes)
+        return cls(splits.where, mode, side, wanted.resolution is not None, classes)
 
-    def __call__(self, images: Labelled) -> Tensor:
-        """Decode to uint8 (N, C, side, side)."""
-        channels = len(self._mode)  # one letter a channel
-        pixels = np.empty((len(images), self._side, self._side, channels), dtype=np.uint8)
+    @property
+    def channels(self) -> int:
+        """Channels of an image."""
+        return len(self.mode)  # one letter a channel
+
+    def __call__(self, images: Labelled) -> tuple[Tensor, Tensor]:
+        """Decode all.
+
+        Returns:
+            uint8 (N, C, side, side); and the labels, int64 (N,), or the masks, uint8 (N, side,
+            side).
+        """
+        pixels = np.empty((len(images), self.side, self.side, self.channels), dtype=np.uint8)
+        maps = np.empty(pixels.shape[:3] if images.masks else (0,), dtype=np.uint8)
         for row in range(len(images)):
-            picture = self._fitted(images.decoded(row, self._mode), images.name(row))
-            pixels[row] = np.asarray(picture).reshape(self._side, self._side, channels)
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+            self.into(images, row, pixels[row], maps[row] if images.masks else None)
+        decoded = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        return decoded, torch.from_numpy(maps) if images.masks else images.labels
+
+    def into(self, images: Labelled, row: int, pixels: Bytes, mask: Bytes | None) -> None:
+        """Decode one, into arrays.
+
+        Args:
+            images: Among these.
+            row: Which.
+            pixels: uint8 (side, side, C), written to.
+            mask: uint8 (side, side), written to; None where its mask is not wanted.
+
+        Raises:
+            InputError: In one line that names it, if it cannot be used.
+        """
+        picture = images.decoded(row, self.mode)
+        if images.masks is not None and mask is not None:
+            found = images.masks.decoded(row, picture.size, self.classes)
+            mask[:] = np.asarray(self._fitted(found, images.masks.name(row), smooth=False))
+        fitted = self._fitted(picture, images.name(row), smooth=True)
+        pixels[:] = np.asarray(fitted).reshape(pixels.shape)
+
+    def bytes_of(self, count: int, *, pixels: bool) -> int:
+        """What so many images take in memory."""
+        return count * self.side**2 * self.channels * _BYTES[pixels]
 
     def check_memory(self, count: int, *, pixels: bool) -> None:
         """Refuse, before an hour of decoding, what this machine cannot hold.
@@ -103,25 +154,27 @@ class _Decoder:
         Raises:
             InputError: If it is more than the machine's whole memory.
         """
-        needed = count * self._side**2 * len(self._mode) * _BYTES[pixels]
+        needed = self.bytes_of(count, pixels=pixels)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if needed > memory:
             raise InputError(
-                f"{self._where}: {count:,} images of {self._side} px take {needed / 1e9:.0f} GB, "
+                f"{self.where}: {count:,} images of {self.side} px take {needed / 1e9:.0f} GB, "
                 f"and this machine has {memory / 1e9:.0f}: give a smaller resolution or a "
                 "data_fraction"
             )
 
-    def _fitted(self, picture: Image, name: str) -> Image:
+    def _fitted(self, picture: Image, name: str, *, smooth: bool) -> Image:
         from PIL import ImageOps
         from PIL.Image import Resampling
 
-        size = (self._side, self._side)
+        size = (self.side, self.side)
         if picture.size == size:
             return picture
-        if not self._resizes:
+        if not self.resizes:
             raise InputError(
-                f"{name}: the image is {picture.width} x {picture.height}, not {self._side} x "
-                f"{self._side}; give a resolution"
+                f"{name}: the image is {picture.width} x {picture.height}, not {self.side} x "
+                f"{self.side}; give a resolution"
             )
-        return ImageOps.fit(picture, size, method=Resampling.BILINEAR)
+        return ImageOps.fit(
+            picture, size, method=Resampling.BILINEAR if smooth else Resampling.NEAREST
+        )

@@ -58,9 +58,10 @@ class ImageData:
     Attributes:
         train_images: float32 (N, C, H, W); every channel has mean 0 and deviation 1 over the set.
             Or uint8 pixels, with a ``scale``: a quarter of the memory, normalised batch by batch.
-        train_labels: int64 (N,), from 0.
+        train_labels: int64 (N,), from 0; or masks, uint8 (N, H, W), the class of every pixel, where
+            :data:`invsearch.data.masks.IGNORED` is none.
         val_images: float32 (M, C, H, W), normalised by the training set's mean and deviation.
-        val_labels: int64 (M,).
+        val_labels: Like ``train_labels``.
         num_classes: Number of classes.
         name: The data set's name, or the folder it was read from.
         mirrors: Whether a mirrored image keeps its class (not so for digits).
@@ -96,6 +97,11 @@ class ImageData:
         return self.train_images.shape[-1]
 
     @property
+    def dense(self) -> bool:
+        """Whether every pixel has a class, not every image: its labels are masks."""
+        return self.train_labels.ndim == 3
+
+    @property
     def test_images(self) -> Tensor:
         """Like ``val_images``; decoded when first asked for, which a search never does.
 
@@ -106,7 +112,7 @@ class ImageData:
 
     @property
     def test_labels(self) -> Tensor:
-        """int64 (T,); see :attr:`test_images`."""
+        """Like ``val_labels``; see :attr:`test_images`."""
         return self._test[1]
 
     @cached_property

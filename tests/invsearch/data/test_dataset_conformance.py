@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from test_masks import write_masks
 
 from invsearch.data.formats import FORMATS, pickles
 from invsearch.plugins import DATASETS
@@ -112,6 +113,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "idx": write_idx,
     "tiny_imagenet": write_tiny_imagenet,
     "image_folder": write_images,
+    "image_masks": lambda folder: write_masks(folder, size=(8, 8)),
 }
 
 
