@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invsearch.train.precision import computing_in, grad_scaler
 from invsearch.train.recipe import Recipe
+from invsearch.train.tasks import CLASSIFICATION, LearningTask
 
 __all__ = ["Step"]
 
@@ -21,14 +21,21 @@ class Step:
         model: On the device, in the mode it is trained in.
         recipe: How to train.
         device: Where the model is.
+        task: What is learned.
 
     Attributes:
         optimizer: Of the model's parameters.
         scaler: Of the loss in fp16; None otherwise.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, device: torch.device) -> None:
-        self.model, self.recipe, self.device = model, recipe, device
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        task: LearningTask = CLASSIFICATION,
+    ) -> None:
+        self.model, self.recipe, self.device, self.task = model, recipe, device, task
         self.optimizer = recipe.make_optimizer(model)
         self.scaler = grad_scaler(recipe.precision, device)
         # the compiled form shares the model's weights; all but training uses the model itself
@@ -41,7 +48,7 @@ class Step:
 
         Args:
             images: (B, C, H, W), normalised.
-            labels: int64 (B,).
+            labels: As the task takes them: int64 (B,), or probabilities (B, classes).
             rate: The learning rate; a tensor is read on the device, by each replay of a graph anew.
         """
         for group in self.optimizer.param_groups:
@@ -49,8 +56,7 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         with computing_in(self.recipe.precision, self.device):
             logits = self._forward(images)
-        smoothing = self.recipe.label_smoothing
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        loss = self.task.loss(logits.float(), labels, self.recipe.label_smoothing)
         if self.scaler is None:
             loss.backward()
             self._clip()

@@ -15,16 +15,17 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from invsearch.data import ImageData
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import KNOWN_METRICS, Fidelity, Metric
-from invsearch.train.augment import augment, cut_out
 from invsearch.train.batch_norm import reestimated_batch_norm
+from invsearch.train.batches import batches_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
-from invsearch.train.evaluate import accuracy_metrics, score
+from invsearch.train.evaluate import score
 from invsearch.train.graphed_step import GraphedStep
 from invsearch.train.losses import Losses
 from invsearch.train.precision import computing_in
 from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import epoch_seed, isolated_rng
 from invsearch.train.step import Step
+from invsearch.train.tasks import CLASSIFICATION, LearningTask
 
 __all__ = ["Trainer"]
 
@@ -33,11 +34,11 @@ _NORM_IMAGES = 10 * _NORM_BATCH  # at most: a third of the time of an epoch on d
 
 
 class Trainer:
-    """Trains a classifier; equal seeds on one machine with equal threads give equal weights.
+    """Trains a network; equal seeds on one machine with equal threads give equal weights.
 
     The model and its batches are in the channels-last memory format: up to twice as fast, on a CPU
-    too. The data set is kept on the device as it comes, in uint8 if it is pixels, and normalised
-    and augmented there batch by batch; on a GPU no step waits for the one before it.
+    too. Where images come from is :mod:`invsearch.train.batches`'s, what is learned the task's; on
+    a GPU no step waits for the one before it.
 
     Args:
         model: Images (B, C, H, W) -> logits (B, classes); trained in place. Build it with
@@ -49,6 +50,7 @@ class Trainer:
         width: The trained network's width as a fraction of the searched one's, for the fidelity.
         graphs: Whether to replay each step as a CUDA graph: faster where the network is so small
             that the GPU waits for Python.
+        task: What is learned: the loss and the metrics.
 
     Attributes:
         epoch: Epochs trained so far.
@@ -67,18 +69,16 @@ class Trainer:
         *,
         width: float = 1.0,
         graphs: bool = False,
+        task: LearningTask = CLASSIFICATION,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device)
         convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.data, self.recipe, self.seed, self.width = data, recipe, seed, width
-        self.epoch = 0
-        self._images = data.train_images.to(self.device)
-        self._labels = data.train_labels.to(self.device)
-        self._scale = data.scale and data.scale.to(self.device)
-        self._step = Step(self.model, recipe, self.device)
+        self.task, self.epoch = task, 0
+        self._batches = batches_of(data, recipe, self.device)
+        self._step = Step(self.model, recipe, self.device, task)
         self._graphed = GraphedStep(self._step) if graphs else None
-        self._batch_size = min(recipe.batch_size, len(self._labels))
 
     @property
     def done(self) -> bool:
@@ -88,7 +88,7 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch: its whole batches."""
-        return len(self._labels) // self._batch_size
+        return self._batches.steps_per_epoch
 
     @property
     def fidelity(self) -> Fidelity:
@@ -129,14 +129,14 @@ class Trainer:
         self.model.train()
         losses, take = Losses(self.epoch + 1, self.device), self._graphed or self._step
         with isolated_rng(seed, self.device):
-            for step, (images, labels) in enumerate(self._batches(seed)):
-                losses.add(take(images, labels, self._rate(step)))
+            for step, (images, targets) in enumerate(self._batches.epoch(seed)):
+                losses.add(take(images, targets, self._rate(step)))
         mean = losses.mean()
         self.epoch += 1
         return mean
 
     def evaluate(self) -> dict[str, Metric]:
-        """Measure ``val_loss`` (nats), ``error`` and ``top1`` (percent) on the validation set.
+        """Measure the task's metrics, such as ``val_loss`` and ``top1``, on the validation set.
 
         Batch-norm statistics are estimated anew first, from up to 1,280 training images and on the
         side: training goes on as if nothing had been evaluated. With 1,297 training and 500
@@ -150,18 +150,13 @@ class Trainer:
             TrialError: If the validation loss is not finite after the last epoch.
         """
         with self._evaluating() as model:
-            metrics = accuracy_metrics(
-                model,
-                self._normalised(self.data.val_images.to(self.device)),
-                self.data.val_labels.to(self.device),
-                fidelity=self.fidelity,
-            )
+            metrics = self.task.judge(model, self._batches.judged("val"), self.fidelity)
         if self.done and "val_loss" not in metrics:
             raise TrialError(f"validation loss is not finite after the last epoch ({self.epoch})")
         return metrics
 
     def test(self, weights: Mapping[str, Tensor]) -> dict[str, Metric]:
-        """Measure ``test_loss``, ``test_error`` and ``test_top1`` of weights, on the test set.
+        """Measure ``test_loss``, ``test_error``, ... of weights, on the test set.
 
         Args:
             weights: What :meth:`weights` returned when every epoch was trained; the model's own are
@@ -169,12 +164,9 @@ class Trainer:
         """
         self.model.load_state_dict(weights)
         self.model.eval()
-        images = self._normalised(self.data.test_images.to(self.device))
         spent = replace(self.fidelity, epochs=self.recipe.epochs)
         with computing_in(self.recipe.precision, self.device):
-            found = accuracy_metrics(
-                self.model, images, self.data.test_labels.to(self.device), fidelity=spent
-            )
+            found = self.task.judge(self.model, self._batches.judged("test"), spent)
         named = {KNOWN_METRICS[name].test: metric for name, metric in found.items()}
         return {name: replace(metric, name=name) for name, metric in named.items()}
 
@@ -189,8 +181,7 @@ class Trainer:
             Each image's loss in nats, float64 (N,), and whether its class was found, bool (N,).
         """
         with self._evaluating() as model:
-            normalised = self._normalised(images.to(self.device))
-            return score(model, normalised, labels.to(self.device))
+            return score(model, self._batches.ready(images), labels.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs; the randomness to come follows from seed and epoch."""
@@ -240,20 +231,6 @@ class Trainer:
         """
         self.load_state_dict(read_checkpoint(Path(path), self.device))
 
-    def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._labels), generator=generator).to(self.device)
-        if self.device.type != "cpu":  # draws on the CPU would have to be sent at every step
-            generator = torch.Generator(self.device).manual_seed(seed)
-        for step in range(self.steps_per_epoch):
-            rows = order[step * self._batch_size : (step + 1) * self._batch_size]
-            images = self._normalised(self._images[rows])
-            if self.recipe.augment:
-                images = augment(images, generator, mirrors=self.data.mirrors)
-            if self.recipe.cutout:
-                images = cut_out(images, generator, share=self.recipe.cutout)
-            yield _channels_last(images), self._labels[rows]
-
     def _rate(self, step: int) -> float:
         """The learning rate of a step of the next epoch."""
         steps = self.steps_per_epoch
@@ -269,15 +246,4 @@ class Trainer:
             yield model
 
     def _norm_batches(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, -1))
-        order = torch.randperm(len(self._labels), generator=generator).to(self.device)
-        batch = min(_NORM_BATCH, len(order))
-        for start in range(0, min(len(order), _NORM_IMAGES) - batch + 1, batch):
-            yield self._normalised(self._images[order[start : start + batch]])
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        return _channels_last(images if self._scale is None else self._scale(images))
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
+        return self._batches.plain(epoch_seed(self.seed, -1), _NORM_BATCH, _NORM_IMAGES)
