@@ -68,6 +68,7 @@ class ImageData:
         data_fraction: Fraction of the training set that was kept.
         scale: What normalises the images of all sets; None if they are.
         normalisation: What the images were normalised by, or are to be; None where nobody said.
+        white: The largest value that a pixel can have, in the units of the normalisation.
         make_test: Makes the test set; None where :func:`invsearch.data.load_dataset` is to keep a
             part of the validation set aside.
         classes: The classes' names, where they have some.
@@ -85,6 +86,7 @@ class ImageData:
     make_test: TestSet | None = None
     classes: tuple[str, ...] = ()
     normalisation: Scale | None = None
+    white: float = 255.0
 
     @property
     def channels(self) -> int:

@@ -18,7 +18,7 @@ from pydantic import (
 
 from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
-from invsearch.plugins import RUNTIMES, STRATEGIES, Table
+from invsearch.plugins import AUGMENTATIONS, RUNTIMES, STRATEGIES, Table
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -227,6 +227,22 @@ class Accuracy(_Section):
     cutout: Real = Field(
         default=0.0, ge=0, lt=1, description="Side of the square cut out, of the image's."
     )
+    crop: Real = Field(
+        default=0.0, ge=0, le=1, description="Least share of an image that a random crop shows."
+    )
+    colour: Real = Field(
+        default=0.0, ge=0, le=1, description="Change of brightness, contrast and saturation."
+    )
+    randaugment: Real = Field(default=0.0, ge=0, le=30, description="Magnitude, of 30.")
+    randaugment_operations: Whole = Field(default=2, ge=1, le=10)
+    erasing: Real = Field(
+        default=0.0, ge=0, le=1, description="Share of the images that lose a random box."
+    )
+    mixup: Real = Field(default=0.0, ge=0, le=10, description="Alpha.")
+    cutmix: Real = Field(default=0.0, ge=0, le=10, description="Alpha.")
+    augmentations: dict[
+        Annotated[str, BeforeValidator(_row_of(AUGMENTATIONS))], Annotated[Real, Field(ge=0)]
+    ] = Field(default={}, description="Strengths of further ones, by name: of packages.")
     device: Annotated[str, AfterValidator(_training_device)] = Field(
         default="auto",
         description="auto (a GPU where a worker has one, else its CPU), cpu, cuda, cuda:N",

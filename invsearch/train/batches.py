@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invsearch.data import ImageData
-from invsearch.train.augmentation import augmentation_of
+from invsearch.train.augment import augmentation_of
 from invsearch.train.recipe import Recipe
 
 __all__ = ["Batch", "Batches", "Part", "ResidentBatches", "Share", "batches_of", "channels_last"]
@@ -105,7 +105,7 @@ class ResidentBatches:
         self._labels = data.train_labels.to(device)
         self._scale = data.scale and data.scale.to(device)
         self._size = min(recipe.batch_size, len(self._labels))
-        self._augmented = augmentation_of(recipe, mirrors=data.mirrors)
+        self._augmented = augmentation_of(recipe, data)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,6 +17,10 @@ __all__ = ["OPTIMIZERS", "Recipe"]
 
 OptimizerName = Literal["adamw", "sgd"]
 OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
+OWN_AUGMENTATIONS = (
+    *("augment", "crop", "colour", "randaugment", "cutout", "erasing", "mixup", "cutmix"),
+)
+"""Those that have a field of their own."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,20 @@ class Recipe:
         clip: Largest norm of the gradient. Always on: involution networks diverge without it.
         label_smoothing: In [0, 1); of the training loss only.
         augment: Shift by up to an eighth of the side, and flip where a mirrored image keeps
-            its class.
+            its class. With ``crop`` only flip.
         cutout: Side of a square of each training image that is set to the mean, as a fraction of
             the image's side; 0 for none.
+        crop: Least share of an image's area that a random crop shows, enlarged to the image's
+            size; 0 for no crops.
+        colour: By how much brightness, contrast and saturation may change, each by a factor
+            around 1; 0 for none.
+        randaugment: Magnitude of RandAugment's operations, of 30; 0 for none.
+        randaugment_operations: How many of them an image gets.
+        erasing: Share of the images that lose a random box; 0 for none.
+        mixup: Images are mixed by a weight from Beta(mixup, mixup); 0 for none.
+        cutmix: A box of each image is another's, whose share is from Beta(cutmix, cutmix); 0 for
+            none. With mixup too, each image gets one of the two.
+        augmentations: Strengths of further ones, by their names in the table: third parties'.
         precision: What the network computes in: ``fp32``, or by autocast ``bf16`` or ``fp16``
             (which scales the loss). Weights and the optimiser stay in float32.
         compile: Whether training runs the network through ``torch.compile``.
@@ -54,6 +69,14 @@ class Recipe:
     label_smoothing: float = 0.0
     augment: bool = False
     cutout: float = 0.0
+    crop: float = 0.0
+    colour: float = 0.0
+    randaugment: float = 0.0
+    randaugment_operations: int = 2
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    augmentations: Mapping[str, float] = field(default_factory=dict)
     precision: Precision = "fp32"
     compile: bool = False
 
@@ -72,6 +95,13 @@ class Recipe:
             ("clip", 0 < self.clip < math.inf, "above 0 (clipping is always on)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
             ("cutout", 0 <= self.cutout < 1, "in [0, 1)"),
+            ("crop", 0 <= self.crop <= 1, "in [0, 1]"),
+            ("colour", 0 <= self.colour <= 1, "in [0, 1]"),
+            ("randaugment", 0 <= self.randaugment <= 30, "in [0, 30]"),
+            ("randaugment_operations", self.randaugment_operations >= 1, "at least 1"),
+            ("erasing", 0 <= self.erasing <= 1, "in [0, 1]"),
+            ("mixup", 0 <= self.mixup <= 10, "in [0, 10]"),
+            ("cutmix", 0 <= self.cutmix <= 10, "in [0, 10]"),
         ):
             if not in_range:
                 raise InputError(f"{name} {getattr(self, name)} is not {allowed}")
@@ -85,6 +115,12 @@ class Recipe:
     def completed(cls, values: Any) -> Any:
         """A stored recipe with the defaults of the fields that recipes did not have then."""
         return {**vars(cls()), **values} if isinstance(values, Mapping) else values
+
+    def strengths(self) -> dict[str, float]:
+        """The augmentations that are on, rows of :data:`invsearch.plugins.AUGMENTATIONS`."""
+        own = {name: float(getattr(self, name)) for name in OWN_AUGMENTATIONS}
+        named = {name: float(value) for name, value in self.augmentations.items()}
+        return {name: value for name, value in {**own, **named}.items() if value}
 
     def learning_rate(self, step: int, total: int) -> float:
         """Return the rate of one step.
