@@ -217,10 +217,21 @@ class Accuracy(_Section):
     )
     epochs: Whole = Field(default=6, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    accumulate: Whole = Field(default=1, ge=1, description="Parts in which a step is computed.")
+    optimizer: Literal["adamw", "sgd", "lion", "muon"] = Field(
+        default="adamw", description="lion and muon: of the extra optimizers."
+    )
     lr: Real = Field(default=5e-3, gt=0)
-    weight_decay: Real = Field(default=0.05, ge=0)
+    weight_decay: Real = Field(default=0.05, ge=0, description="Of kernels and matrices.")
+    norm_decay: Real = Field(default=0.0, ge=0, description="Of scales and shifts of norms.")
+    bias_decay: Real = Field(default=0.0, ge=0, description="Of biases.")
+    decay: dict[str, Annotated[Real, Field(ge=0)]] = Field(
+        default_factory=dict, description="By patterns of parameters' names; the first match wins."
+    )
     warmup: Real = Field(default=0.1, ge=0, lt=1, description="Fraction of the steps.")
+    warmup_from: Real = Field(
+        default=0.0, ge=0, le=1, description="Where the warm-up begins, as a fraction of lr."
+    )
     clip: Real = Field(default=5.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
     augment: bool = False
@@ -242,7 +253,10 @@ class Accuracy(_Section):
     cutmix: Real = Field(default=0.0, ge=0, le=10, description="Alpha.")
     augmentations: dict[
         Annotated[str, BeforeValidator(_row_of(AUGMENTATIONS))], Annotated[Real, Field(ge=0)]
-    ] = Field(default={}, description="Strengths of further ones, by name: of packages.")
+    ] = Field(default_factory=dict, description="Strengths of further ones, by name: of packages.")
+    ema: Real = Field(
+        default=0.0, ge=0, lt=1, description="Decay of the average of the weights; 0: none."
+    )
     device: Annotated[str, AfterValidator(_training_device)] = Field(
         default="auto",
         description="auto (a GPU where a worker has one, else its CPU), cpu, cuda, cuda:N",

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from invsearch.errors import InputError, nearest
+from invsearch.train.optimizers import OPTIMIZERS, parameter_groups, require_optimizer
 from invsearch.train.precision import PRECISIONS, Precision
 
-__all__ = ["OPTIMIZERS", "Recipe"]
+__all__ = ["OptimizerName", "Recipe"]
 
-OptimizerName = Literal["adamw", "sgd"]
-OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
+OptimizerName = Literal["adamw", "sgd", "lion", "muon"]
 OWN_AUGMENTATIONS = (
     *("augment", "crop", "colour", "randaugment", "cutout", "erasing", "mixup", "cutmix"),
 )
@@ -29,11 +29,20 @@ class Recipe:
 
     Attributes:
         epochs: Passes over the training set.
-        batch_size: Images a step; what is left of an epoch's random order is skipped.
-        optimizer: ``adamw``, or ``sgd`` with Nesterov momentum 0.9.
+        batch_size: Images a step, on all devices together; what is left of an epoch's random order
+            is skipped.
+        accumulate: Parts in which a device takes its images of a step, one after another: the
+            memory of a part, the step of the whole but for batch norm, which sees parts.
+        optimizer: ``adamw``, ``sgd`` with Nesterov momentum 0.9, or of the extra ``optimizers``
+            ``lion`` or ``muon``.
         lr: Learning rate at the end of the warm-up.
-        weight_decay: On weights of convolutions and linear maps alone, not on biases and norms.
+        weight_decay: On weights of convolutions and linear maps.
+        norm_decay: On the scales and shifts of norms.
+        bias_decay: On biases, and all other vectors.
+        decay: Patterns of parameters' names (``*.generator.*``) with the weight decay there; the
+            first that matches goes before the three above.
         warmup: Fraction of all steps over which the rate rises linearly; then a cosine to 0.
+        warmup_from: Where it begins, as a fraction of ``lr``; 0 for the first of equal rises.
         clip: Largest norm of the gradient. Always on: involution networks diverge without it.
         label_smoothing: In [0, 1); of the training loss only.
         augment: Shift by up to an eighth of the side, and flip where a mirrored image keeps
@@ -51,6 +60,8 @@ class Recipe:
         cutmix: A box of each image is another's, whose share is from Beta(cutmix, cutmix); 0 for
             none. With mixup too, each image gets one of the two.
         augmentations: Strengths of further ones, by their names in the table: third parties'.
+        ema: Decay of an average of the weights over the steps, which is then what is evaluated and
+            kept; 0 for none. In the first steps it is ``(1 + step) / (10 + step)`` if that is less.
         precision: What the network computes in: ``fp32``, or by autocast ``bf16`` or ``fp16``
             (which scales the loss). Weights and the optimiser stay in float32.
         compile: Whether training runs the network through ``torch.compile``.
@@ -61,10 +72,15 @@ class Recipe:
 
     epochs: int = 6
     batch_size: int = 64
+    accumulate: int = 1
     optimizer: OptimizerName = "adamw"
     lr: float = 5e-3
     weight_decay: float = 0.05
+    norm_decay: float = 0.0
+    bias_decay: float = 0.0
+    decay: Mapping[str, float] = field(default_factory=dict, hash=False)
     warmup: float = 0.1
+    warmup_from: float = 0.0
     clip: float = 5.0
     label_smoothing: float = 0.0
     augment: bool = False
@@ -76,7 +92,8 @@ class Recipe:
     erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
-    augmentations: Mapping[str, float] = field(default_factory=dict)
+    augmentations: Mapping[str, float] = field(default_factory=dict, hash=False)
+    ema: float = 0.0
     precision: Precision = "fp32"
     compile: bool = False
 
@@ -89,9 +106,14 @@ class Recipe:
         for name, in_range, allowed in (
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("accumulate", 1 <= self.accumulate <= self.batch_size, "in [1, batch_size]"),
             ("lr", 0 < self.lr < math.inf, "above 0"),
             ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
+            ("norm_decay", 0 <= self.norm_decay < math.inf, "at least 0"),
+            ("bias_decay", 0 <= self.bias_decay < math.inf, "at least 0"),
+            ("decay", all(0 <= d < math.inf for d in self.decay.values()), "at least 0"),
             ("warmup", 0 <= self.warmup < 1, "in [0, 1)"),
+            ("warmup_from", 0 <= self.warmup_from <= 1, "in [0, 1]"),
             ("clip", 0 < self.clip < math.inf, "above 0 (clipping is always on)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
             ("cutout", 0 <= self.cutout < 1, "in [0, 1)"),
@@ -102,6 +124,7 @@ class Recipe:
             ("erasing", 0 <= self.erasing <= 1, "in [0, 1]"),
             ("mixup", 0 <= self.mixup <= 10, "in [0, 10]"),
             ("cutmix", 0 <= self.cutmix <= 10, "in [0, 10]"),
+            ("ema", 0 <= self.ema < 1, "in [0, 1)"),
         ):
             if not in_range:
                 raise InputError(f"{name} {getattr(self, name)} is not {allowed}")
@@ -130,18 +153,17 @@ class Recipe:
             total: Steps of the whole training.
         """
         warm = round(self.warmup * total)
+        if step < warm and self.warmup_from:
+            risen = self.warmup_from + (1 - self.warmup_from) * step / warm
+            return self.lr * risen
         if step < warm:
             return self.lr * (step + 1) / warm
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Build the fused optimiser of the model's parameters."""
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
-        if self.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=self.lr, fused=True)
-        return torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True, fused=True)
+        """Build the optimiser of the model's parameters.
+
+        Raises:
+            InputError: If the package that has it is missing.
+        """
+        return require_optimizer(self.optimizer).make(parameter_groups(model, self), self.lr)

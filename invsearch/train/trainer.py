@@ -1,10 +1,10 @@
-"""Trainer: one model trained one epoch at a time, to be stopped, saved and resumed in between."""
+"""Trainer: one model trained epoch by epoch, to be stopped, saved and resumed at any step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from invsearch.data import ImageData
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import KNOWN_METRICS, Fidelity, Metric
+from invsearch.train.averaged import Averaged
 from invsearch.train.batch_norm import reestimated_batch_norm
 from invsearch.train.batches import batches_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
+from invsearch.train.divergence import DivergedError, explained, first_not_finite
 from invsearch.train.evaluate import score
 from invsearch.train.graphed_step import GraphedStep
 from invsearch.train.losses import Losses
 from invsearch.train.precision import computing_in
 from invsearch.train.recipe import Recipe
-from invsearch.train.seeding import epoch_seed, isolated_rng
+from invsearch.train.seeding import epoch_seed, isolated_rng, rng_state, set_rng_state
 from invsearch.train.step import Step
 from invsearch.train.tasks import CLASSIFICATION, LearningTask
 
@@ -54,6 +56,7 @@ class Trainer:
 
     Attributes:
         epoch: Epochs trained so far.
+        step: Steps taken of the epoch that is under way; 0 between epochs.
 
     Raises:
         CaptureError: If such a training cannot be captured in a graph.
@@ -75,10 +78,12 @@ class Trainer:
         self.model = model.to(self.device)
         convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.data, self.recipe, self.seed, self.width = data, recipe, seed, width
-        self.task, self.epoch = task, 0
+        self.task, self.epoch, self.step = task, 0, 0
         self._batches = batches_of(data, recipe, self.device)
         self._step = Step(self.model, recipe, self.device, task)
         self._graphed = GraphedStep(self._step) if graphs else None
+        self._averaged = Averaged(self.model, recipe.ema) if recipe.ema else None
+        self._underway: _Underway | None = None
 
     @property
     def done(self) -> bool:
@@ -104,22 +109,29 @@ class Trainer:
         )
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the state dict on the CPU, batch-norm statistics estimated anew."""
-        with reestimated_batch_norm(self.model, self._norm_batches()) as model:
+        """A copy of the state dict on the CPU, batch-norm statistics estimated anew.
+
+        Of the average of the weights where the recipe has one (``ema``).
+        """
+        with self._final_weights() as model:
             return {
                 name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
                 for name, value in model.state_dict().items()
             }
 
-    def train_epoch(self) -> float:
-        """Train the next epoch.
+    def train_epoch(self, after_step: Callable[[], object] | None = None) -> float:
+        """Train the next epoch, or the rest of the one that is under way.
+
+        Args:
+            after_step: Called after each step but the last; it may save the trainer, or raise.
 
         Returns:
             The mean training loss of its steps, in nats.
 
         Raises:
-            TrialError: If the training loss is not finite, with the epoch and the step, from 1. On
-                a GPU some further steps are taken before it is seen.
+            TrialError: If the training loss or its gradient is not finite, with the epoch, the step
+                (from 1), the first layer that is to blame and the remedy. On a GPU some further
+                steps are taken before it is seen; none of them changes a weight.
             CaptureError: If a step cannot be captured in a graph.
             RuntimeError: If every epoch is trained.
         """
@@ -127,12 +139,12 @@ class Trainer:
             raise RuntimeError(f"all {self.recipe.epochs} epochs of the recipe are trained")
         seed = epoch_seed(self.seed, self.epoch)
         self.model.train()
-        losses, take = Losses(self.epoch + 1, self.device), self._graphed or self._step
         with isolated_rng(seed, self.device):
-            for step, (images, targets) in enumerate(self._batches.epoch(seed)):
-                losses.add(take(images, targets, self._rate(step)))
-        mean = losses.mean()
-        self.epoch += 1
+            try:
+                mean = self._train_rest(seed, after_step or (lambda: None))
+            except DivergedError as error:
+                raise self._explained(error, seed) from error
+        self.epoch, self.step, self._underway = self.epoch + 1, 0, None
         return mean
 
     def evaluate(self) -> dict[str, Metric]:
@@ -184,8 +196,12 @@ class Trainer:
             return score(model, self._batches.ready(images), labels.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that resuming needs; the randomness to come follows from seed and epoch."""
-        state = {
+        """Return all that resuming needs, wherever in an epoch.
+
+        The order and the augmentation to come follow from seed and epoch; dropout's generators are
+        noted as they stand.
+        """
+        state: dict[str, Any] = {
             "recipe": dict(vars(self.recipe)),
             "seed": self.seed,
             "epoch": self.epoch,
@@ -194,6 +210,10 @@ class Trainer:
         }
         if self._step.scaler is not None:
             state["scaler"] = self._step.scaler.state_dict()
+        if self._averaged is not None:
+            state["ema"] = self._averaged.state_dict()
+        if self._underway is not None:
+            state["underway"] = {"step": self.step, **self._underway.state_dict(self.device)}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -212,12 +232,19 @@ class Trainer:
             self._step.optimizer.load_state_dict(state["optimizer"])
             if self._step.scaler is not None:
                 self._step.scaler.load_state_dict(state["scaler"])
+            if self._averaged is not None:
+                self._averaged.load_state_dict(state["ema"])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"checkpoint does not fit the model: {reason}") from error
+        self._step.reset()
         if self._graphed is not None:
             self._graphed.reset()
-        self.epoch = int(state["epoch"])
+        self.epoch, self.step, self._underway = int(state["epoch"]), 0, None
+        if "underway" in state:
+            underway = state["underway"]
+            self.step = int(underway["step"])
+            self._underway = _Underway(self._losses(underway["losses"]), underway["rng"])
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, atomically."""
@@ -231,19 +258,84 @@ class Trainer:
         """
         self.load_state_dict(read_checkpoint(Path(path), self.device))
 
-    def _rate(self, step: int) -> float:
-        """The learning rate of a step of the next epoch."""
-        steps = self.steps_per_epoch
+    def _train_rest(self, seed: int, after_step: Callable[[], object]) -> float:
+        """Take the steps of an epoch that are left; torch's generators are seeded for it."""
+        underway = self._underway or _Underway(self._losses())
+        underway.set_rng(self.device)
+        self._underway = underway
+        take, first = self._graphed or self._step, self.epoch * self.steps_per_epoch
+        for images, targets in self._batches.epoch(seed, self.step):
+            loss = take(images, targets, self.rate)
+            underway.losses.add(loss, take.norm)
+            if self._averaged is not None:
+                self._averaged.update(first + self.step)
+            self.step += 1
+            if self.step < self.steps_per_epoch:
+                self._between(after_step, underway)
+        return underway.losses.mean()
+
+    def _between(self, call: Callable[[], object], underway: _Underway) -> None:
+        try:
+            call()
+        except BaseException:  # whoever stops a training here may go on with it
+            underway.rng = rng_state(self.device)
+            raise
+
+    def _losses(self, state: Mapping[str, float] | None = None) -> Losses:
+        scaled = self._step.scaler is not None
+        return Losses(self.epoch + 1, self.device, state, scaled=scaled)
+
+    def _explained(self, error: DivergedError, seed: int) -> DivergedError:
+        """The error with the layer that is to blame, found by sending the batch through again."""
+        images, targets = next(iter(self._batches.epoch(seed, error.step - 1)))
+        with computing_in(self.recipe.precision, self.device):
+            where = first_not_finite(
+                self.model, images, lambda outputs: self._step.loss_of(outputs, targets)
+            )
+        return explained(error, where, self.recipe)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        step, steps = self.step, self.steps_per_epoch
         return self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps)
 
     @contextmanager
     def _evaluating(self) -> Iterator[nn.Module]:
-        """The model with statistics estimated anew, in evaluation and in the recipe's precision."""
+        """The final weights, in the recipe's precision."""
+        with computing_in(self.recipe.precision, self.device), self._final_weights() as model:
+            yield model
+
+    @contextmanager
+    def _final_weights(self) -> Iterator[nn.Module]:
+        """The model in evaluation: averaged if it is, with statistics estimated anew."""
         with (
-            computing_in(self.recipe.precision, self.device),
+            nullcontext() if self._averaged is None else self._averaged.applied(),
             reestimated_batch_norm(self.model, self._norm_batches()) as model,
         ):
             yield model
 
     def _norm_batches(self) -> Iterator[Tensor]:
         return self._batches.plain(epoch_seed(self.seed, -1), _NORM_BATCH, _NORM_IMAGES)
+
+
+@dataclass
+class _Underway:
+    """An epoch that has begun.
+
+    Attributes:
+        losses: Of its steps so far.
+        rng: Where torch's generators stood when it was saved; None where they go on as they are.
+    """
+
+    losses: Losses
+    rng: Mapping[str, Tensor] | None = None
+
+    def set_rng(self, device: torch.device) -> None:
+        if self.rng is not None:
+            set_rng_state(self.rng, device)
+            self.rng = None
+
+    def state_dict(self, device: torch.device) -> dict[str, Any]:
+        rng = rng_state(device) if self.rng is None else dict(self.rng)
+        return {"losses": self.losses.state_dict(), "rng": rng}
