@@ -11,6 +11,7 @@ from invsearch.data.images import ImageData, Scale, standardise, stratified_subs
 from invsearch.data.load import load_dataset, open_splits, resolve_dataset
 from invsearch.data.masks import IGNORED, Masks
 from invsearch.data.splits import Labelled, Splits
+from invsearch.data.stream import Encoded
 from invsearch.plugins import DATASETS
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "IGNORED",
     "DataFormat",
     "Dataset",
+    "Encoded",
     "ImageData",
     "Labelled",
     "Masks",

@@ -14,21 +14,31 @@ from torch import Tensor
 from invsearch.data.dataset import Wanted
 from invsearch.data.images import ImageData, Scale, stratified_subset
 from invsearch.data.splits import Labelled, Splits
+from invsearch.data.stream import Encoded
 from invsearch.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Bytes", "Decoder", "image_data", "wanted_part"]
+__all__ = ["SAMPLE", "Bytes", "Decoder", "image_data", "wanted_part"]
 
 Bytes = NDArray[np.uint8]
 
 _GREY = ("1", "L", "LA", "I;16")
+SAMPLE = 1024
+"""Images that the normalisation of streamed ones is taken from. The means of images differ by about
+half of a pixel's deviation, so the mean of so many is off by less than a fiftieth of it."""
+
+_SAMPLE_SEED = 0  # any, and never another: trainings are compared on images of one normalisation
+_RESIDENT = 0.5  # of a memory: the network, its activations and the process want the rest
 _BYTES = {True: 1, False: 5}  # of a pixel's channel: uint8, or float32 with the uint8 before it
 
 
 def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
     """Decode a data set; of the training images those that are wanted, of the test images none yet.
+
+    Where decoded images would take more than half of the memory, or ``wanted`` says so, they are
+    decoded batch by batch instead, in training.
 
     Images are grey if the first training image is, else RGB. Those that are not square are cropped
     to the middle square where a resolution is given.
@@ -44,9 +54,23 @@ def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
     decoder = Decoder.like_first_of(splits, wanted)
     splits = splits.complete()
     assert splits.val is not None
-    assert splits.test is not None
     train = wanted_part(splits.train, wanted)
-    decoder.check_memory(len(train) + len(splits.val), pixels=wanted.pixels)
+    count = len(train) + len(splits.val)
+    streams = wanted.stream
+    if streams is None:
+        streams = not decoder.fits(count, pixels=wanted.pixels)
+    if streams:
+        decoder.check_memory(min(count, SAMPLE), pixels=True)
+        return _streamed(splits, train, decoder, name, wanted)
+    decoder.check_memory(count, pixels=wanted.pixels)
+    return _resident(splits, train, decoder, name, wanted)
+
+
+def _resident(
+    splits: Splits, train: Labelled, decoder: Decoder, name: str, wanted: Wanted
+) -> ImageData:
+    assert splits.val is not None
+    assert splits.test is not None
     train_images, train_labels = decoder(train)
     val_images, val_labels = decoder(splits.val)
     scale, test = Scale.of(train_images), splits.test
@@ -71,6 +95,44 @@ def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
         make_test=make_test,
         classes=tuple(splits.classes),
         normalisation=scale,
+    )
+
+
+def _streamed(
+    splits: Splits, train: Labelled, decoder: Decoder, name: str, wanted: Wanted
+) -> ImageData:
+    """The same with images that are decoded when they are wanted; see :class:`ImageData`."""
+    assert splits.val is not None
+    assert splits.test is not None
+    encoded = Encoded(decoder, {"train": train, "val": splits.val, "test": splits.test})
+    sample = torch.randperm(len(train), generator=torch.Generator().manual_seed(_SAMPLE_SEED))
+    rows = sample[:SAMPLE].sort().values.tolist()
+    ((pixels, _),) = encoded.decoded("train", [rows])
+    scale = Scale.of(pixels.contiguous())
+
+    def stand_ins(images: Labelled) -> tuple[Tensor, Tensor]:
+        shape = (len(images), decoder.channels, decoder.side, decoder.side)
+        masks = torch.empty(shape[0], *shape[2:], dtype=torch.uint8, device="meta")
+        labels = images.labels if images.masks is None else masks
+        return torch.empty(shape, dtype=torch.uint8, device="meta"), labels
+
+    train_images, train_labels = stand_ins(train)
+    val_images, val_labels = stand_ins(splits.val)
+    test = splits.test
+    return ImageData(
+        train_images=train_images,
+        train_labels=train_labels,
+        val_images=val_images,
+        val_labels=val_labels,
+        num_classes=len(splits.classes),
+        name=name,
+        mirrors=splits.mirrors,
+        data_fraction=wanted.data_fraction,
+        scale=scale,
+        make_test=lambda: stand_ins(test),
+        classes=tuple(splits.classes),
+        normalisation=scale,
+        encoded=encoded,
     )
 
 
@@ -148,6 +210,14 @@ class Decoder:
         """What so many images take in memory."""
         return count * self.side**2 * self.channels * _BYTES[pixels]
 
+    def fits(self, count: int, *, pixels: bool) -> bool:
+        """Whether so many images, decoded, leave memory enough: here, and on a GPU if it trains."""
+        needed = self.bytes_of(count, pixels=pixels)
+        memories = [_memory()]
+        if pixels and torch.cuda.is_available():
+            memories.append(torch.cuda.get_device_properties(0).total_memory)
+        return needed <= _RESIDENT * min(memories)
+
     def check_memory(self, count: int, *, pixels: bool) -> None:
         """Refuse, before an hour of decoding, what this machine cannot hold.
 
@@ -155,7 +225,7 @@ class Decoder:
             InputError: If it is more than the machine's whole memory.
         """
         needed = self.bytes_of(count, pixels=pixels)
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = _memory()
         if needed > memory:
             raise InputError(
                 f"{self.where}: {count:,} images of {self.side} px take {needed / 1e9:.0f} GB, "
@@ -178,3 +248,8 @@ class Decoder:
         return ImageOps.fit(
             picture, size, method=Resampling.BILINEAR if smooth else Resampling.NEAREST
         )
+
+
+def _memory() -> int:
+    """This machine's memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

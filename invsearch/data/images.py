@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from invsearch.data.stream import Encoded
 
 __all__ = ["ImageData", "Scale", "TestSet", "standardise", "stratified_subset"]
 
@@ -68,6 +72,9 @@ class ImageData:
         data_fraction: Fraction of the training set that was kept.
         scale: What normalises the images of all sets; None if they are.
         normalisation: What the images were normalised by, or are to be; None where nobody said.
+        encoded: What decodes the images when they are wanted, where they would not fit into memory.
+            Then images, and masks, are stand-ins of torch's device ``meta``, which have a shape and
+            no values, and ``scale`` is taken from a sample of them.
         white: The largest value that a pixel can have, in the units of the normalisation.
         make_test: Makes the test set; None where :func:`invsearch.data.load_dataset` is to keep a
             part of the validation set aside.
@@ -86,6 +93,7 @@ class ImageData:
     make_test: TestSet | None = None
     classes: tuple[str, ...] = ()
     normalisation: Scale | None = None
+    encoded: Encoded | None = None
     white: float = 255.0
 
     @property

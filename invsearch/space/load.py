@@ -40,7 +40,7 @@ __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug", "without_pl
 TimingT = TypeVar("TimingT", bound=Timing)
 _TABLE = {"table": True}
 _WHERE: Mapping[str, dict[str, Any]] = {
-    "accuracy": {"device": True, "folder": True},
+    "accuracy": {"device": True, "folder": True, "stream": True},
     "latency": {**_TABLE, "targets": {"__all__": _TABLE}},
 }
 """What of a section may change when a run is resumed, as pydantic excludes it."""

@@ -215,6 +215,10 @@ class Accuracy(_Section):
         min_length=1,
         description="Where a named data set is; null: where it is looked for.",
     )
+    stream: bool | None = Field(
+        default=None,
+        description="Decode images batch by batch; null: where they would not fit into memory.",
+    )
     epochs: Whole = Field(default=6, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
     accumulate: Whole = Field(default=1, ge=1, description="Parts in which a step is computed.")

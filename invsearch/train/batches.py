@@ -6,7 +6,8 @@ skips the first steps of an epoch gets the others as they would have come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,7 +18,16 @@ from invsearch.data import ImageData
 from invsearch.train.augment import augmentation_of
 from invsearch.train.recipe import Recipe
 
-__all__ = ["Batch", "Batches", "Part", "ResidentBatches", "Share", "batches_of", "channels_last"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "Part",
+    "ResidentBatches",
+    "Share",
+    "StreamedBatches",
+    "batches_of",
+    "channels_last",
+]
 
 Batch = tuple[Tensor, Tensor]
 """Images, normalised, on the device and channels-last, float32 (B, C, H, W), and their targets:
@@ -82,18 +92,17 @@ def batches_of(
     data: ImageData, recipe: Recipe, device: torch.device, share: Share = Share()
 ) -> Batches:
     """Where the batches of a data set come from."""
-    return ResidentBatches(data, recipe, device, share)
+    kind = ResidentBatches if data.encoded is None else StreamedBatches
+    return kind(data, recipe, device, share)
 
 
-class ResidentBatches:
-    """Of a data set kept on the device as it comes, in uint8 if it is pixels.
-
-    Images are normalised and augmented there batch by batch; on a GPU no step waits for another.
+class _OrderedBatches(ABC):
+    """Batches of rows in an order that follows from a seed, wherever their images are.
 
     Args:
         data: Images and labels.
         recipe: Says the size of a batch and the augmentation.
-        device: Where the images are kept.
+        device: Where the network is.
         share: Which part of every batch is yielded.
     """
 
@@ -101,37 +110,83 @@ class ResidentBatches:
         self, data: ImageData, recipe: Recipe, device: torch.device, share: Share = Share()
     ) -> None:
         self._data, self._device, self._share = data, device, share
-        self._images = data.train_images.to(device)
-        self._labels = data.train_labels.to(device)
         self._scale = data.scale and data.scale.to(device)
-        self._size = min(recipe.batch_size, len(self._labels))
+        self._size = min(recipe.batch_size, len(data.train_labels))
         self._augmented = augmentation_of(recipe, data)
+
+    @abstractmethod
+    def _taken(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+        """Training images as the data set has them, and their targets, of some rows at a time."""
+
+    @abstractmethod
+    def judged(self, part: Part) -> Iterator[Batch]: ...
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(self._labels) // self._size
+        return len(self._data.train_labels) // self._size
 
     def epoch(self, seed: int, skip: int = 0) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._labels), generator=generator).to(self._device)
+        order = torch.randperm(len(self._data.train_labels), generator=generator)
         generator = self._drawing(generator, seed)
         mine = self._share.of(self._size)
-        for step in range(self.steps_per_epoch):
-            rows = order[step * self._size : (step + 1) * self._size][mine]
-            if step < skip:
-                self._augmented(self._blank(len(rows)), self._labels[rows], generator)
-                continue
-            images, labels = self._augmented(
-                self.ready(self._images[rows]), self._labels[rows], generator
-            )
-            yield channels_last(images), labels
+        rows = [some[mine] for some in order.split(self._size)[: self.steps_per_epoch]]
+        for some in rows[:skip]:
+            self._augmented(*self._blank(len(some)), generator)
+        for images, targets in self._taken(rows[skip:]):
+            images, targets = self._augmented(self.ready(images), targets, generator)
+            yield channels_last(images), targets
 
     def plain(self, seed: int, size: int, most: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._labels), generator=generator).to(self._device)
+        order = torch.randperm(len(self._data.train_labels), generator=generator)
         size = min(size, len(order))
-        for start in range(0, min(len(order), most) - size + 1, size):
-            yield self.ready(self._images[order[start : start + size]])
+        whole = min(len(order), most) // size
+        for images, _ in self._taken(order.split(size)[:whole]):
+            yield self.ready(images)
+
+    def ready(self, images: Tensor) -> Tensor:
+        images = images.to(self._device, non_blocking=True)
+        return channels_last(images if self._scale is None else self._scale(images))
+
+    def _drawing(self, ordering: torch.Generator, seed: int) -> torch.Generator:
+        """What the augmentation draws from: on a GPU, draws of the CPU would have to be sent."""
+        if self._device.type == "cpu" and self._share.world == 1:
+            return ordering
+        # each process augments other images: equal draws would make a batch less varied
+        own = (seed + self._share.rank * 2_654_435_761) % 2**32
+        return torch.Generator(self._device).manual_seed(own)
+
+    def _blank(self, size: int) -> Batch:
+        """Stand-ins for so many images and targets, to draw for."""
+        images, targets = self._data.train_images, self._data.train_labels
+        nothing = torch.zeros((), device=self._device)
+        return (
+            nothing.expand(size, *images.shape[1:]),
+            nothing.to(targets.dtype).expand(size, *targets.shape[1:]),
+        )
+
+
+class ResidentBatches(_OrderedBatches):
+    """Of a data set kept on the device as it comes, in uint8 if it is pixels.
+
+    Images are normalised and augmented there batch by batch; on a GPU no step waits for another.
+    """
+
+    def __init__(
+        self, data: ImageData, recipe: Recipe, device: torch.device, share: Share = Share()
+    ) -> None:
+        super().__init__(data, recipe, device, share)
+        self._images = data.train_images.to(device)
+        self._labels = data.train_labels.to(device)
+
+    def _taken(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+        if not rows:
+            return
+        sizes = [len(some) for some in rows]
+        here = torch.cat(list(rows)).to(self._device)  # once: each way there waits for a GPU
+        for some in here.split(sizes):
+            yield self._images[some], self._labels[some]
 
     def judged(self, part: Part) -> Iterator[Batch]:
         data = self._data
@@ -143,21 +198,32 @@ class ResidentBatches:
         for some, truth in zip(images.split(_JUDGED), labels.split(_JUDGED), strict=True):
             yield self.ready(some.to(self._device)), truth.to(self._device)
 
-    def ready(self, images: Tensor) -> Tensor:
-        images = images.to(self._device)
-        return channels_last(images if self._scale is None else self._scale(images))
 
-    def _drawing(self, ordering: torch.Generator, seed: int) -> torch.Generator:
-        """What the augmentation draws from: on a GPU, draws of the CPU would have to be sent."""
-        if self._device.type == "cpu" and self._share.world == 1:
-            return ordering
-        # each process augments other images: equal draws would make a batch less varied
-        own = (seed + self._share.rank * 2_654_435_761) % 2**32
-        return torch.Generator(self._device).manual_seed(own)
+class StreamedBatches(_OrderedBatches):
+    """Of a data set whose images are decoded when they are wanted, some batches ahead.
 
-    def _blank(self, size: int) -> Tensor:
-        shape = (size, *self._images.shape[1:])
-        return torch.zeros((), device=self._device).expand(shape)
+    What is skipped is not decoded. On a GPU the pixels come from pinned memory, and no step waits
+    for their way.
+    """
+
+    def _taken(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+        return self._decoded("train", [some.tolist() for some in rows])
+
+    def judged(self, part: Part) -> Iterator[Batch]:
+        assert self._data.encoded is not None
+        count = len(self._data.encoded.parts[part])
+        rows = [range(start, min(start + _JUDGED, count)) for start in range(0, count, _JUDGED)]
+        for images, targets in self._decoded(part, rows):
+            yield self.ready(images), targets
+
+    def _decoded(self, part: str, rows: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        encoded, pinned = self._data.encoded, self._device.type == "cuda"
+        assert encoded is not None
+        for images, targets in encoded.decoded(part, rows, pinned=pinned):
+            yield (
+                images.to(self._device, non_blocking=pinned),
+                targets.to(self._device, non_blocking=pinned),
+            )
 
 
 def channels_last(images: Tensor) -> Tensor:

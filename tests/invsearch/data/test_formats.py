@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets_on_disk import write_arrays, write_cifar, write_idx, write_images, write_table
 from PIL import Image
-from test_dataset_conformance import write_arrays, write_cifar, write_idx, write_images, write_table
 from toy import invsearch, one_line
 
 from invsearch.data import load_dataset, resolve_dataset

@@ -9,32 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets_on_disk import MASK_CLASSES, write_masks
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
 
 from invsearch.data import IGNORED, load_dataset
 from invsearch.data.check import check_dataset
 from invsearch.errors import InputError
-
-CLASSES = 4
-
-
-def write_masks(
-    folder: Path, parts: tuple[str, ...] = ("train", "val", "test"), size: tuple[int, int] = (12, 8)
-) -> Path:
-    """Ten images a part; a pixel's red is 60 times its class, or 200 where it has none."""
-    for seed, part in enumerate(parts):
-        for place in (folder / "images" / part, folder / "masks" / part):
-            place.mkdir(parents=True)
-        generator = np.random.default_rng(seed)
-        drawn = generator.integers(0, CLASSES + 1, (10, size[1], size[0]))
-        for number, classes in enumerate(drawn):
-            mask = np.where(classes == CLASSES, IGNORED, classes).astype(np.uint8)
-            red = np.where(classes == CLASSES, 200, classes * 60).astype(np.uint8)
-            pixels = np.stack([red, *generator.integers(0, 256, (2, *red.shape), np.uint8)], axis=2)
-            Image.fromarray(pixels).save(folder / "images" / part / f"{number}.png")
-            Image.fromarray(mask).save(folder / "masks" / part / f"{number}.png")
-    return folder
 
 
 @pytest.fixture
@@ -45,7 +26,7 @@ def street(tmp_path: Path) -> Path:
 def test_every_pixel_keeps_its_class(tmp_path: Path) -> None:
     data = load_dataset(str(write_masks(tmp_path / "street", size=(8, 8))), pixels=True)
     assert data.dense
-    assert (data.num_classes, data.classes) == (CLASSES, ("0", "1", "2", "3"))
+    assert (data.num_classes, data.classes) == (MASK_CLASSES, ("0", "1", "2", "3"))
     for images, masks in (
         (data.train_images, data.train_labels),
         (data.val_images, data.val_labels),
@@ -74,7 +55,7 @@ def test_image_and_mask_are_cut_to_one_square_and_a_mask_takes_the_nearest(stree
             cut = np.asarray(ImageOps.fit(whole, (5, 5), method=how))
             mine = images[number].movedim(0, -1) if images.ndim == 4 else images[number]
             assert np.array_equal(mine.numpy(), cut)
-    assert set(data.train_labels.unique().tolist()) <= {*range(CLASSES), IGNORED}
+    assert set(data.train_labels.unique().tolist()) <= {*range(MASK_CLASSES), IGNORED}
 
 
 def test_what_is_missing_is_split_off(tmp_path: Path) -> None:
