@@ -77,6 +77,17 @@ def write_cifar(folder: Path) -> Path:
     return folder
 
 
+def write_cifar100(folder: Path) -> Path:
+    """Records of a coarse label, a fine one, and the planes."""
+    place = folder / "cifar-100-binary"
+    place.mkdir(parents=True)
+    for seed, file in enumerate(("train.bin", "test.bin")):
+        planes = noise(80, 32, seed).transpose(0, 3, 1, 2).reshape(80, -1)
+        fine = (np.arange(80) % CLASSES).astype(np.uint8)[:, None]
+        np.hstack([fine // 5, fine, planes]).astype(np.uint8).tofile(place / file)
+    return folder
+
+
 def write_idx(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for seed, (part, count) in enumerate((("train", 80), ("t10k", 30))):

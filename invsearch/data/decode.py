@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from invsearch.data.dataset import Wanted
 from invsearch.data.images import ImageData, Scale, stratified_subset
+from invsearch.data.memory import machine_memory
 from invsearch.data.splits import Labelled, Splits
 from invsearch.data.stream import Encoded
 from invsearch.errors import InputError
@@ -213,7 +213,7 @@ class Decoder:
     def fits(self, count: int, *, pixels: bool) -> bool:
         """Whether so many images, decoded, leave memory enough: here, and on a GPU if it trains."""
         needed = self.bytes_of(count, pixels=pixels)
-        memories = [_memory()]
+        memories = [machine_memory()]
         if pixels and torch.cuda.is_available():
             memories.append(torch.cuda.get_device_properties(0).total_memory)
         return needed <= _RESIDENT * min(memories)
@@ -225,7 +225,7 @@ class Decoder:
             InputError: If it is more than the machine's whole memory.
         """
         needed = self.bytes_of(count, pixels=pixels)
-        memory = _memory()
+        memory = machine_memory()
         if needed > memory:
             raise InputError(
                 f"{self.where}: {count:,} images of {self.side} px take {needed / 1e9:.0f} GB, "
@@ -248,8 +248,3 @@ class Decoder:
         return ImageOps.fit(
             picture, size, method=Resampling.BILINEAR if smooth else Resampling.NEAREST
         )
-
-
-def _memory() -> int:
-    """This machine's memory in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from datasets_on_disk import WRITERS, write_parquet
+from datasets_on_disk import (
+    WRITERS,
+    write_cifar100,
+    write_images,
+    write_parquet,
+    write_tiny_imagenet,
+)
 
 from invsearch.data.formats import FORMATS, pickles
 from invsearch.plugins import DATASETS
@@ -23,27 +31,33 @@ class TestFashionMnist(DatasetConformance):
 class _Found(DatasetConformance):
     """In a folder that the variable names, with a stand-in of few images and classes."""
 
+    write: ClassVar[Callable[[Path], Path]]
+
     @pytest.fixture
     def name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-        write_parquet(tmp_path / self.dataset)
+        type(self).write(tmp_path / self.dataset)
         monkeypatch.setenv("INVSEARCH_DATA", str(tmp_path))
         return self.dataset
 
 
 class TestCifar10(_Found):
     dataset = "cifar10"
+    write = write_parquet
 
 
 class TestCifar100(_Found):
     dataset = "cifar100"
+    write = write_cifar100
 
 
 class TestTinyImagenet(_Found):
     dataset = "tiny_imagenet"
+    write = write_tiny_imagenet
 
 
 class TestImagenet(_Found):
     dataset = "imagenet"
+    write = write_images
 
 
 @pytest.mark.parametrize("form", WRITERS)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from invsearch.data import ImageData, load_dataset, resolve_dataset
+from invsearch.data.formats import parquet
 from invsearch.data.images import stratified_subset
 from invsearch.errors import InputError
 
@@ -155,6 +156,33 @@ def test_a_folder_without_both_files_is_refused(folder: Path) -> None:
     (folder / "test.parquet").unlink()
     with pytest.raises(InputError, match=r"has no file test\.parquet"):
         resolve_dataset(str(folder))
+
+
+def test_shards_as_hugging_face_writes_them(tmp_path: Path) -> None:
+    """In their order, in the folder ``data``; a broken row is named in its shard."""
+    place = tmp_path / "data"
+    place.mkdir()
+    for part, values in (("train", (0, 10, 20, 30, 40, 50)), ("validation", (5, 15, 25, 35))):
+        for shard, pair in enumerate(zip(values[::2], values[1::2], strict=True)):
+            of = f"{shard:05}-of-{len(values) // 2:05}"
+            images = [{"bytes": picture(value), "path": None} for value in pair]
+            write(place / f"{part}-{of}.parquet", images, [0, 1])
+    data = load_dataset(str(tmp_path), pixels=True)
+    assert data.train_images[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40, 50]
+    assert data.train_labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert sorted([*data.val_images[:, 0, 0, 0].tolist(), *data.test_images[:, 0, 0, 0].tolist()]
+                  ) == [5, 15, 25, 35]  # fmt: skip
+    write(place / "train-00001-of-00003.parquet", [{"bytes": picture(1)}, {"bytes": b"x"}], [0, 1])
+    with pytest.raises(InputError, match=r"train-00001-of-00003\.parquet: row 1: not a JPEG"):
+        load_dataset(str(tmp_path), seed=1)
+
+
+def test_parquet_that_no_memory_holds_is_refused_before_it_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "machine_memory", lambda: 100)
+    with pytest.raises(InputError, match="unpack them to a folder train/<class>"):
+        load_dataset(str(folder))
 
 
 def test_resolve_gives_an_absolute_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
