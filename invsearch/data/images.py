@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from invsearch.data.stream import Encoded
 
-__all__ = ["ImageData", "Scale", "TestSet", "standardise", "stratified_subset"]
+__all__ = ["ImageData", "Part", "Scale", "TestSet", "standardise", "stratified_subset"]
+
+Part = Literal["val", "test"]
 
 TestSet = Callable[[], tuple[Tensor, Tensor]]
 """Makes a test set's images, like the validation images, and its labels."""
@@ -124,6 +126,31 @@ class ImageData:
     def test_labels(self) -> Tensor:
         """Like ``val_labels``; see :attr:`test_images`."""
         return self._test[1]
+
+    def batches(
+        self, part: Part, size: int, *, pinned: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images of the validation or the test set with their labels, once and in order.
+
+        Args:
+            part: Which.
+            size: Images at a time.
+            pinned: Whether those that are decoded for it are put where a GPU fetches them.
+
+        Yields:
+            Images as the set has them, (B, C, H, W), to be normalised where there is a ``scale``;
+            and their labels.
+
+        Raises:
+            InputError: If an image cannot be used.
+        """
+        if self.encoded is not None:
+            count = len(self.encoded.parts[part])
+            rows = [range(start, min(start + size, count)) for start in range(0, count, size)]
+            yield from self.encoded.decoded(part, rows, pinned=pinned)
+            return
+        images, labels = (self.val_images, self.val_labels) if part == "val" else self._test
+        yield from zip(images.split(size), labels.split(size), strict=True)
 
     @cached_property
     def _test(self) -> tuple[Tensor, Tensor]:

@@ -82,10 +82,11 @@ class AugmentationConformance:
     def test_what_is_drawn_does_not_depend_on_the_images(
         self, augment: Augment, data: ImageData
     ) -> None:
-        """Blank ones stand in where a training goes on in the middle of an epoch."""
+        """Where a training goes on in the middle of an epoch, some without values stand in."""
         seen, blank = _seeded(0), _seeded(0)
-        augment(data.train_images, data.train_labels, seen)
-        augment(torch.zeros(()).expand_as(data.train_images), data.train_labels, blank)
+        made, targets = augment(data.train_images, data.train_labels, seen)
+        shapes = augment(data.train_images.to("meta"), data.train_labels.to("meta"), blank)
+        assert [one.shape for one in shapes] == [made.shape, targets.shape]
         assert torch.equal(seen.get_state(), blank.get_state())
 
     def test_targets(self, row: Augmentation, augment: Augment, data: ImageData) -> None:

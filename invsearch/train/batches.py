@@ -9,19 +9,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from invsearch.data import ImageData
+from invsearch.data import ImageData, Part
 from invsearch.train.augment import augmentation_of
 from invsearch.train.recipe import Recipe
 
 __all__ = [
     "Batch",
     "Batches",
-    "Part",
     "ResidentBatches",
     "Share",
     "StreamedBatches",
@@ -32,8 +31,6 @@ __all__ = [
 Batch = tuple[Tensor, Tensor]
 """Images, normalised, on the device and channels-last, float32 (B, C, H, W), and their targets:
 labels, int64 (B,), or probabilities of the classes, float32 (B, classes)."""
-
-Part = Literal["val", "test"]
 
 _JUDGED = 256  # images of a batch that is judged: as many as fit beside a large network
 
@@ -118,9 +115,6 @@ class _OrderedBatches(ABC):
     def _taken(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """Training images as the data set has them, and their targets, of some rows at a time."""
 
-    @abstractmethod
-    def judged(self, part: Part) -> Iterator[Batch]: ...
-
     @property
     def steps_per_epoch(self) -> int:
         return len(self._data.train_labels) // self._size
@@ -145,6 +139,11 @@ class _OrderedBatches(ABC):
         for images, _ in self._taken(order.split(size)[:whole]):
             yield self.ready(images)
 
+    def judged(self, part: Part) -> Iterator[Batch]:
+        pinned = self._device.type == "cuda"
+        for images, targets in self._data.batches(part, _JUDGED, pinned=pinned):
+            yield self.ready(images), targets.to(self._device, non_blocking=pinned)
+
     def ready(self, images: Tensor) -> Tensor:
         images = images.to(self._device, non_blocking=True)
         return channels_last(images if self._scale is None else self._scale(images))
@@ -158,12 +157,11 @@ class _OrderedBatches(ABC):
         return torch.Generator(self._device).manual_seed(own)
 
     def _blank(self, size: int) -> Batch:
-        """Stand-ins for so many images and targets, to draw for."""
+        """Stand-ins for so many images and targets, without values: to draw for costs no more."""
         images, targets = self._data.train_images, self._data.train_labels
-        nothing = torch.zeros((), device=self._device)
         return (
-            nothing.expand(size, *images.shape[1:]),
-            nothing.to(targets.dtype).expand(size, *targets.shape[1:]),
+            torch.empty(size, *images.shape[1:], device="meta"),
+            torch.empty(size, *targets.shape[1:], device="meta", dtype=targets.dtype),
         )
 
 
@@ -188,16 +186,6 @@ class ResidentBatches(_OrderedBatches):
         for some in here.split(sizes):
             yield self._images[some], self._labels[some]
 
-    def judged(self, part: Part) -> Iterator[Batch]:
-        data = self._data
-        images, labels = (
-            (data.val_images, data.val_labels)
-            if part == "val"
-            else (data.test_images, data.test_labels)
-        )
-        for some, truth in zip(images.split(_JUDGED), labels.split(_JUDGED), strict=True):
-            yield self.ready(some.to(self._device)), truth.to(self._device)
-
 
 class StreamedBatches(_OrderedBatches):
     """Of a data set whose images are decoded when they are wanted, some batches ahead.
@@ -207,19 +195,10 @@ class StreamedBatches(_OrderedBatches):
     """
 
     def _taken(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
-        return self._decoded("train", [some.tolist() for some in rows])
-
-    def judged(self, part: Part) -> Iterator[Batch]:
-        assert self._data.encoded is not None
-        count = len(self._data.encoded.parts[part])
-        rows = [range(start, min(start + _JUDGED, count)) for start in range(0, count, _JUDGED)]
-        for images, targets in self._decoded(part, rows):
-            yield self.ready(images), targets
-
-    def _decoded(self, part: str, rows: Sequence[Sequence[int]]) -> Iterator[Batch]:
         encoded, pinned = self._data.encoded, self._device.type == "cuda"
         assert encoded is not None
-        for images, targets in encoded.decoded(part, rows, pinned=pinned):
+        lists = [some.tolist() for some in rows]
+        for images, targets in encoded.decoded("train", lists, pinned=pinned):
             yield (
                 images.to(self._device, non_blocking=pinned),
                 targets.to(self._device, non_blocking=pinned),

@@ -60,8 +60,9 @@ class About:
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Pair]
 """From a batch's images and targets, which it leaves as they are, to new ones, all random numbers
-being the generator's. It draws as many whatever the images show: a training that goes on within an
-epoch draws those of the steps before with blank images."""
+being the generator's, drawn on its device. It draws as many whatever the images show, and waits for
+none of their values: a training that goes on within an epoch draws those of the steps before for
+images of torch's device ``meta``, which have none."""
 
 
 @dataclass(frozen=True)
