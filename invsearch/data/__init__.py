@@ -6,6 +6,7 @@ three parts; ``decode.py`` makes an :class:`ImageData` of it. The table of those
 """
 
 from invsearch.data.dataset import DataFormat, Dataset, Wanted
+from invsearch.data.decode import image_data
 from invsearch.data.formats import FORMATS
 from invsearch.data.images import ImageData, Part, Scale, standardise, stratified_subset
 from invsearch.data.load import load_dataset, open_splits, resolve_dataset
@@ -28,6 +29,7 @@ __all__ = [
     "Scale",
     "Splits",
     "Wanted",
+    "image_data",
     "load_dataset",
     "open_splits",
     "resolve_dataset",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from invsearch.data.load import open_splits
-from invsearch.data.masks import IGNORED
+from invsearch.data.masks import IGNORED, named_damage
 from invsearch.data.splits import Labelled
+from invsearch.data.stream import decoding_threads
 from invsearch.errors import InputError
 
 __all__ = ["CheckedPart", "CheckedSet", "check_dataset"]
@@ -130,18 +132,14 @@ def check_dataset(name: str, folder: str | Path | None = None) -> CheckedSet:
 def _checked(part: Labelled, classes: int) -> CheckedPart:
     counts, broken = Counter[int](), []
     sizes, modes = Counter[tuple[int, int]](), Counter[str]()
-    for row in range(len(part)):
-        try:
-            mode = part.decoded(row).mode
-            size = part.decoded(row, "RGB").size
-            shown = _shown(part, row, size, classes)
-        except InputError as error:
-            broken.append(str(error))
-            shown = () if part.masks else (int(part.labels[row]),)
-        else:
-            sizes[size] += 1
-            modes[mode] += 1
-        counts.update(shown)
+    with ThreadPoolExecutor(decoding_threads()) as pool:
+        for seen in pool.map(lambda row: _seen(part, row, classes), range(len(part))):
+            counts.update(seen.classes)
+            if seen.size is None:
+                broken.append(seen.problem)
+            else:
+                sizes[seen.size] += 1
+                modes[seen.mode] += 1
     return CheckedPart(
         len(part),
         tuple(counts[label] for label in range(classes)),
@@ -149,6 +147,27 @@ def _checked(part: Labelled, classes: int) -> CheckedPart:
         dict(modes),
         tuple(broken),
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an image showed; without a size it is broken."""
+
+    classes: tuple[int, ...]
+    size: tuple[int, int] | None = None
+    mode: str = ""
+    problem: str = ""
+
+
+def _seen(part: Labelled, row: int, classes: int) -> _Seen:
+    try:
+        with named_damage(part.name(row)):
+            picture = part.picture(row)
+            size = picture.convert("RGB").size
+        return _Seen(_shown(part, row, size, classes), size, picture.mode)
+    except InputError as error:
+        own = () if part.masks else (int(part.labels[row]),)
+        return _Seen(own, problem=str(error))
 
 
 def _shown(part: Labelled, row: int, size: tuple[int, int], classes: int) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
     if streams is None:
         streams = not decoder.fits(count, pixels=wanted.pixels)
     if streams:
-        decoder.check_memory(min(count, SAMPLE), pixels=True)
+        decoder.check_memory(min(count, SAMPLE), pixels=False)
         return _streamed(splits, train, decoder, name, wanted)
     decoder.check_memory(count, pixels=wanted.pixels)
     return _resident(splits, train, decoder, name, wanted)
