@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from invsearch.errors import InputError, nearest
 
 __all__ = [
+    "CALLBACKS",
     "DATASETS",
     "EXECUTORS",
     "PROVIDERS",
@@ -203,6 +204,16 @@ DATASETS = Table(
         "cifar100": "invsearch.data.found:CIFAR100",
         "tiny_imagenet": "invsearch.data.found:TINY_IMAGENET",
         "imagenet": "invsearch.data.found:IMAGENET",
+    },
+)
+
+CALLBACKS = Table(
+    "callback",
+    "invsearch.callbacks",
+    {
+        "tensorboard": "invsearch.train.callbacks.tensorboard:TensorBoard",
+        "mlflow": "invsearch.train.callbacks.mlflow:MLflow",
+        "wandb": "invsearch.train.callbacks.wandb:WeightsAndBiases",
     },
 )
 
