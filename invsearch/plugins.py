@@ -20,6 +20,7 @@ from invsearch.errors import InputError, nearest
 
 __all__ = [
     "AUGMENTATIONS",
+    "CALLBACKS",
     "DATASETS",
     "EXECUTORS",
     "PROVIDERS",
@@ -219,6 +220,16 @@ AUGMENTATIONS = Table(
         "erasing": "invsearch.train.augment.erasing:ERASING",
         "mixup": "invsearch.train.augment.mixup:MIXUP",
         "cutmix": "invsearch.train.augment.cutmix:CUTMIX",
+    },
+)
+
+CALLBACKS = Table(
+    "callback",
+    "invsearch.callbacks",
+    {
+        "tensorboard": "invsearch.train.callbacks.tensorboard:TensorBoard",
+        "mlflow": "invsearch.train.callbacks.mlflow:MLflow",
+        "wandb": "invsearch.train.callbacks.wandb:WeightsAndBiases",
     },
 )
 

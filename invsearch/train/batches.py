@@ -17,6 +17,7 @@ from torch import Tensor
 from invsearch.data import ImageData, Part
 from invsearch.train.augment import augmentation_of
 from invsearch.train.recipe import Recipe
+from invsearch.train.seeding import process_seed
 
 __all__ = [
     "Batch",
@@ -153,7 +154,7 @@ class _OrderedBatches(ABC):
         if self._device.type == "cpu" and self._share.world == 1:
             return ordering
         # each process augments other images: equal draws would make a batch less varied
-        own = (seed + self._share.rank * 2_654_435_761) % 2**32
+        own = process_seed(seed, self._share.rank)
         return torch.Generator(self._device).manual_seed(own)
 
     def _blank(self, size: int) -> Batch:

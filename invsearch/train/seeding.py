@@ -9,7 +9,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["epoch_seed", "isolated_rng", "rng_state", "seeded_build", "set_rng_state"]
+__all__ = [
+    "epoch_seed",
+    "isolated_rng",
+    "process_seed",
+    "rng_state",
+    "seeded_build",
+    "set_rng_state",
+]
 
 T = TypeVar("T")
 
@@ -59,3 +66,8 @@ def epoch_seed(seed: int, epoch: int) -> int:
     what an uninterrupted one does.
     """
     return (seed * 1_000_003 + epoch + 1) % 2**32
+
+
+def process_seed(seed: int, rank: int) -> int:
+    """Return what a process draws its own part from; the first one, alone or not, from the seed."""
+    return (seed + rank * 2_654_435_761) % 2**32  # Knuth's multiplier: far from the epochs' seeds

@@ -24,9 +24,11 @@ from invsearch.train.evaluate import score
 from invsearch.train.graphed_step import GraphedStep
 from invsearch.train.losses import Losses
 from invsearch.train.precision import computing_in
+from invsearch.train.processes import ALONE, Processes
 from invsearch.train.recipe import Recipe
-from invsearch.train.seeding import epoch_seed, isolated_rng, rng_state, set_rng_state
+from invsearch.train.seeding import epoch_seed, isolated_rng, process_seed, rng_state, set_rng_state
 from invsearch.train.step import Step
+from invsearch.train.synced_norm import synchronised
 from invsearch.train.tasks import CLASSIFICATION, LearningTask
 
 __all__ = ["Trainer"]
@@ -53,6 +55,8 @@ class Trainer:
         graphs: Whether to replay each step as a CUDA graph: faster where the network is so small
             that the GPU waits for Python.
         task: What is learned: the loss and the metrics.
+        processes: Those that train it together, each a share of every batch. Each of them then does
+            all that this one does, evaluations too; batch norm sees the whole batch.
 
     Attributes:
         epoch: Epochs trained so far.
@@ -73,14 +77,19 @@ class Trainer:
         width: float = 1.0,
         graphs: bool = False,
         task: LearningTask = CLASSIFICATION,
+        processes: Processes = ALONE,
     ) -> None:
-        self.device = torch.device(device)
+        self.device, self.processes = torch.device(device), processes
+        if not processes.alone:
+            model = synchronised(model, self.device)
         self.model = model.to(self.device)
         convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.data, self.recipe, self.seed, self.width = data, recipe, seed, width
+        processes.check_batch(self.images_per_step)
         self.task, self.epoch, self.step = task, 0, 0
-        self._batches = batches_of(data, recipe, self.device)
-        self._step = Step(self.model, recipe, self.device, task)
+        self._batches = batches_of(data, recipe, self.device, processes.share)
+        shared = processes.wrapped(self.model, self.device)
+        self._step = Step(self.model, recipe, self.device, task, shared)
         self._graphed = GraphedStep(self._step) if graphs else None
         self._averaged = Averaged(self.model, recipe.ema) if recipe.ema else None
         self._underway: _Underway | None = None
@@ -94,6 +103,11 @@ class Trainer:
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch: its whole batches."""
         return self._batches.steps_per_epoch
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of a step, of all processes together."""
+        return min(self.recipe.batch_size, len(self.data.train_labels))
 
     @property
     def fidelity(self) -> Fidelity:
@@ -139,13 +153,13 @@ class Trainer:
             raise RuntimeError(f"all {self.recipe.epochs} epochs of the recipe are trained")
         seed = epoch_seed(self.seed, self.epoch)
         self.model.train()
-        with isolated_rng(seed, self.device):
+        with isolated_rng(process_seed(seed, self.processes.share.rank), self.device):
             try:
                 mean = self._train_rest(seed, after_step or (lambda: None))
             except DivergedError as error:
                 raise self._explained(error, seed) from error
         self.epoch, self.step, self._underway = self.epoch + 1, 0, None
-        return mean
+        return self.processes.mean(mean)
 
     def evaluate(self) -> dict[str, Metric]:
         """Measure the task's metrics, such as ``val_loss`` and ``top1``, on the validation set.
@@ -196,7 +210,7 @@ class Trainer:
             return score(model, self._batches.ready(images), labels.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that resuming needs, wherever in an epoch.
+        """Return all that resuming needs, wherever in an epoch; a step of all processes.
 
         The order and the augmentation to come follow from seed and epoch; dropout's generators are
         noted as they stand.
@@ -213,7 +227,8 @@ class Trainer:
         if self._averaged is not None:
             state["ema"] = self._averaged.state_dict()
         if self._underway is not None:
-            state["underway"] = {"step": self.step, **self._underway.state_dict(self.device)}
+            own = self._underway.state_dict(self.device)
+            state["underway"] = {"step": self.step, "processes": self.processes.gathered(own)}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -242,9 +257,7 @@ class Trainer:
             self._graphed.reset()
         self.epoch, self.step, self._underway = int(state["epoch"]), 0, None
         if "underway" in state:
-            underway = state["underway"]
-            self.step = int(underway["step"])
-            self._underway = _Underway(self._losses(underway["losses"]), underway["rng"])
+            self._go_on(state["underway"])
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, atomically."""
@@ -274,6 +287,21 @@ class Trainer:
                 self._between(after_step, underway)
         return underway.losses.mean()
 
+    def _go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on within an epoch, in as many processes as it was left in.
+
+        Raises:
+            InputError: If their number is another.
+        """
+        every, (rank, world) = state["processes"], vars(self.processes.share).values()
+        if len(every) != world:
+            raise InputError(
+                f"checkpoint was written within an epoch by {len(every)} processes, and here are "
+                f"{world}: start as many, or go on from the end of an epoch"
+            )
+        self.step = int(state["step"])
+        self._underway = _Underway(self._losses(every[rank]["losses"]), every[rank]["rng"])
+
     def _between(self, call: Callable[[], object], underway: _Underway) -> None:
         try:
             call()
@@ -287,6 +315,8 @@ class Trainer:
 
     def _explained(self, error: DivergedError, seed: int) -> DivergedError:
         """The error with the layer that is to blame, found by sending the batch through again."""
+        if not self.processes.alone:  # a layer of all processes waits for the others
+            return explained(error, "", self.recipe)
         images, targets = next(iter(self._batches.epoch(seed, error.step - 1)))
         with computing_in(self.recipe.precision, self.device):
             where = first_not_finite(

@@ -248,7 +248,8 @@ def test_a_thread_that_dies_is_an_error_and_no_hang(
 def test_images_stream_where_they_would_not_fit(
     photos: Path, monkeypatch: pytest.MonkeyPatch, memory: int, streams: bool
 ) -> None:
-    """52 images of 432 bytes are 22 kB; a batch of a network's is looked at by itself."""
+    """52 images of 432 bytes are 22 kB; the sample must fit by itself."""
+    monkeypatch.setattr(decoding, "SAMPLE", 8)
     monkeypatch.setattr(decoding, "machine_memory", lambda: memory * 4)
     data = load_dataset(str(photos), resolution=12, pixels=True, seed=memory)
     assert (data.encoded is not None) == streams
