@@ -154,7 +154,7 @@ def export(
     from invsearch.takeaway.rendering import print_exported
 
     if output is None:
-        raise InputError("name the file with -o FILE, such as -o network.pt2")
+        raise InputError("name the file with --output FILE, such as -o network.pt2")
     if trial is None:
         refuse_with("a network of no run", {"--weights": weights}, "name its kept folder")
     found = subject_of(subject) if trial is None else pick(subject, trial)

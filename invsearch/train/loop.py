@@ -75,6 +75,8 @@ class Loop:
                 for callback in callbacks:
                     callback.on_epoch(record)
                 self.save()  # after them: what a kill kept from being told is trained again
+                for callback in callbacks:
+                    callback.on_saved(record)
             final = dict(metrics) or trainer.evaluate()
             for callback in callbacks:
                 callback.on_end(final)

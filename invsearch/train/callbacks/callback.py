@@ -85,7 +85,10 @@ class Callback:
         """Called after each step with the epoch, from 1, and the steps taken of it."""
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Called after each epoch."""
+        """Called after each epoch, before its checkpoint is written."""
+
+    def on_saved(self, record: EpochRecord) -> None:
+        """Called after each epoch, once no kill loses it."""
 
     def on_end(self, metrics: Mapping[str, Metric]) -> None:
         """Called once all is trained, with the metrics of the kept network."""

@@ -58,7 +58,7 @@ class ProgressView(Callback):
             images = f"{speed * self._plan.images_per_step:,.0f} images/s" if speed else ""
             self._bar.update(self._task, completed=done, epoch=epoch, speed=images)
 
-    def on_epoch(self, record: EpochRecord) -> None:
+    def on_saved(self, record: EpochRecord) -> None:
         judged = [
             f"{name} {record.metrics[name].value:.4g}"
             for name in ("val_loss", "top1", "miou")
