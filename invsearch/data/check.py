@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from invsearch.data.load import open_splits
-from invsearch.data.masks import IGNORED, named_damage
+from invsearch.data.masks import IGNORED
+from invsearch.data.pictures import in_mode, named_damage
 from invsearch.data.splits import Labelled
 from invsearch.data.stream import decoding_threads
 from invsearch.errors import InputError
@@ -163,8 +164,9 @@ def _seen(part: Labelled, row: int, classes: int) -> _Seen:
     try:
         with named_damage(part.name(row)):
             picture = part.picture(row)
-            size = picture.convert("RGB").size
-        return _Seen(_shown(part, row, size, classes), size, picture.mode)
+            mode = picture.mode
+            size = in_mode(picture, "RGB").size
+        return _Seen(_shown(part, row, size, classes), size, mode)
     except InputError as error:
         own = () if part.masks else (int(part.labels[row]),)
         return _Seen(own, problem=str(error))

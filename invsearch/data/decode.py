@@ -13,6 +13,7 @@ from torch import Tensor
 from invsearch.data.dataset import Wanted
 from invsearch.data.images import ImageData, Scale, stratified_subset
 from invsearch.data.memory import machine_memory
+from invsearch.data.pictures import GREY
 from invsearch.data.splits import Labelled, Splits
 from invsearch.data.stream import Encoded
 from invsearch.errors import InputError
@@ -24,7 +25,6 @@ __all__ = ["SAMPLE", "Bytes", "Decoder", "image_data", "wanted_part"]
 
 Bytes = NDArray[np.uint8]
 
-_GREY = ("1", "L", "LA", "I;16")
 SAMPLE = 1024
 """Images that the normalisation of streamed ones is taken from. The means of images differ by about
 half of a pixel's deviation, so the mean of so many is off by less than a fiftieth of it."""
@@ -163,7 +163,7 @@ class Decoder:
     def like_first_of(cls, splits: Splits, wanted: Wanted) -> Decoder:
         """What decodes all images as the first training image asks for, if nothing else does."""
         first = splits.train.decoded(0)
-        mode = "L" if first.mode in _GREY else "RGB"
+        mode = "L" if first.mode in GREY else "RGB"
         first = splits.train.decoded(0, mode)  # whole: it may be cut off
         side, classes = wanted.resolution or first.width, len(splits.classes)
         return cls(splits.where, mode, side, wanted.resolution is not None, classes)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from invsearch.data.pictures import named_damage
 from invsearch.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["IGNORED", "Masks", "named_damage"]
+__all__ = ["IGNORED", "Masks"]
 
 IGNORED = 255
 """The value of a pixel that has no class, and counts neither in training nor in a metric: as
@@ -101,26 +101,3 @@ def _check_classes(values: NDArray[np.int64], classes: int, name: str) -> None:
             f"{name}: the pixel at x {x}, y {y} has the value {values[y, x]}, which is out of "
             f"range: classes count from 0 to {classes - 1}, and {IGNORED} is of none"
         )
-
-
-@contextmanager
-def named_damage(name: str) -> Iterator[None]:
-    """Say of what Pillow raises, in one line, which image it is about.
-
-    Raises:
-        InputError: If the image is broken.
-    """
-    from PIL import UnidentifiedImageError
-    from PIL.Image import DecompressionBombError
-
-    try:
-        yield
-    except (UnidentifiedImageError, TypeError) as error:
-        reason = "not a JPEG or PNG image, nor another that can be read"
-        raise InputError(f"{name}: {reason}: {_line(error)}") from error
-    except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
-        raise InputError(f"{name}: damaged image: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from invsearch.data.images import ImageData, stratified_subset
-from invsearch.data.masks import Masks, named_damage
+from invsearch.data.masks import Masks
+from invsearch.data.pictures import in_mode, named_damage
 from invsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Labelled:
         """
         with named_damage(self.name(row)):
             picture = self.picture(row)
-            return picture if mode is None else picture.convert(mode)
+            return picture if mode is None else in_mode(picture, mode)
 
 
 @dataclass(frozen=True, eq=False)
