@@ -376,3 +376,25 @@ def test_the_whole_image_where_no_box_fits() -> None:
     assert isinstance(boxes, Boxes)
     assert not boxes.found.any()
     assert boxes.inside(8, 8).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize("name", STRENGTHS)
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_on_a_gpu(name: str, where: str) -> None:
+    """Drawn there or here; drawn here, they are the images that the CPU makes."""
+    data = normalised(noise())
+    augment = augmentation_of(
+        Recipe(**{name: type(getattr(Recipe(), name))(STRENGTHS[name])}), data
+    )
+    images, labels = data.train_images.cuda(), data.train_labels.cuda()
+    generator = torch.Generator(where).manual_seed(0)
+    blank = torch.Generator(where).manual_seed(0)
+    made, targets = augment(images, labels, generator)
+    assert made.device == targets.device == images.device
+    augment(images.to("meta"), labels.to("meta"), blank)
+    assert torch.equal(generator.get_state(), blank.get_state())
+    if where == "cpu":
+        here, truth = augment(data.train_images, data.train_labels, seeded())
+        assert torch.allclose(made.cpu(), here, atol=1e-3)
+        assert torch.allclose(targets.cpu(), truth, atol=1e-6)

@@ -151,6 +151,18 @@ def test_a_network_learns_the_same(resident: ImageData, streamed: ImageData) -> 
     assert mine[1:] == theirs[1:]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_batches_are_the_resident_ones_on_a_gpu(
+    photos: Path, streamed: ImageData, recipe: Recipe
+) -> None:
+    """Through pinned memory, while the batch before is still on its way."""
+    resident = load_dataset(str(photos), resolution=12, pixels=True)
+    mine, theirs = (batches_of(one, recipe, torch.device("cuda")) for one in (resident, streamed))
+    assert same(theirs.epoch(3, 1), mine.epoch(3, 1))
+    assert same(theirs.judged("val"), mine.judged("val"))
+
+
 # what is decoded, and when
 
 
