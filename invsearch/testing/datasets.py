@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from invsearch.data import IGNORED, ImageData, load_dataset, resolve_dataset
+from invsearch.data import IGNORED, ImageData, Part, load_dataset, resolve_dataset
 
 __all__ = ["DatasetConformance"]
 
+_PARTS: tuple[Part, ...] = ("val", "test")
+_BATCH = 64
 _TWINS = 0.01  # real sets have doubles: 1 % of the validation images may be training images too
 
 
@@ -113,6 +115,19 @@ class DatasetConformance:
         assert {images.dtype for images, _ in _sets(pixels)} == {torch.uint8}
         for (images, _), (floats, _) in zip(_sets(pixels), _sets(plain), strict=True):
             assert torch.equal(scale(images), floats)
+
+    def test_streamed_images_are_the_same(self, name: str) -> None:
+        """Decoded batch by batch, where they are encoded; what is in memory anyway stays so."""
+        streamed = load_dataset(name, stream=True)
+        if streamed.encoded is None:
+            _assert_equal(load_dataset(name), streamed)
+            return
+        pixels = load_dataset(name, pixels=True)
+        for part in _PARTS:
+            for theirs, mine in zip(
+                streamed.batches(part, _BATCH), pixels.batches(part, _BATCH), strict=True
+            ):
+                assert all(torch.equal(a, b) for a, b in zip(theirs, mine, strict=True))
 
 
 def _sets(data: ImageData) -> tuple[tuple[Tensor, Tensor], ...]:
