@@ -66,6 +66,36 @@ def normalised(pixels: Tensor, *, dense: bool = False) -> ImageData:
     return ImageData(images, labels, images, labels, 4, "noise", normalisation=scale)
 
 
+def as_before(images: Tensor, generator: torch.Generator, *, mirrors: bool) -> Tensor:
+    """Shift, mirror image and a cutout of a quarter, as before there was a table of them."""
+    batch, _, height, width = images.shape
+    reach = max(1, height // 8)
+    shift = torch.randint(0, 2 * reach + 1, (2, batch, 1), generator=generator)
+    mirrored = torch.rand(batch, 1, generator=generator) < (0.5 if mirrors else 0.0)
+    moved = []
+    padded = F.pad(images, (reach,) * 4)
+    for one, down, right, turned in zip(padded, *shift.tolist(), mirrored.tolist(), strict=True):
+        part = one[:, down[0] : down[0] + height, right[0] : right[0] + width]
+        moved.append(part.flip(2) if turned[0] else part)
+    made = torch.stack(moved)
+    middles = [torch.randint(0, side, (batch, 1), generator=generator) for side in (height, width)]
+    length = max(1, round(height / 4))
+    for one, row, column in zip(made, *middles, strict=True):
+        top, left = int(row) - length // 2, int(column) - length // 2
+        one[:, max(0, top) : max(0, top + length), max(0, left) : max(0, left + length)] = 0
+    return made
+
+
+@pytest.mark.parametrize("mirrors", [True, False])
+def test_trainings_of_versions_before_go_on_with_the_same_images(mirrors: bool) -> None:
+    data = replace(normalised(noise(40)), mirrors=mirrors)
+    augment = augmentation_of(Recipe(augment=True, cutout=0.25), data)
+    mine, theirs = seeded(), seeded()
+    for _ in range(2):
+        made, _ = augment(data.train_images, data.train_labels, mine)
+        assert torch.equal(made, as_before(data.train_images, theirs, mirrors=mirrors))
+
+
 # crops
 
 
