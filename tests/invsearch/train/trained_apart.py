@@ -1,0 +1,60 @@
+"""A small training in a process of its own, to be killed: ``python -m trained_apart FOLDER``.
+
+It writes ``FOLDER/weights.pt`` when it is done. With ``torchrun`` each process takes its share.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from invsearch.data import load_dataset
+from invsearch.train import Recipe, Trainer, seeded_build
+from invsearch.train.callbacks import Callback, Curves
+from invsearch.train.loop import Loop
+from invsearch.train.processes import joined
+
+RECIPE = Recipe(
+    epochs=3, batch_size=32, optimizer="sgd", lr=0.05, augment=True, cutout=0.2, ema=0.9,
+    accumulate=2,
+)  # fmt: skip
+
+
+def net() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+
+
+class Told(Callback):
+    """Says each step, so that whoever kills this process knows where it is."""
+
+    def on_step(self, epoch: int, step: int) -> None:
+        print(epoch, step, flush=True)
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    data = load_dataset("digits", data_fraction=0.2)
+    with joined("cpu") as processes:
+        trainer = Trainer(seeded_build(net, 0), data, RECIPE, 0, processes=processes)
+        callbacks = (Told(), Curves())
+        loop = Loop(trainer, folder / "checkpoint.pt", "ours", callbacks, judged=True, every_s=0.0)
+        loop.run("small", {})
+        if processes.first:
+            torch.save(trainer.weights(), folder / "weights.pt")
+        else:
+            trainer.weights()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
