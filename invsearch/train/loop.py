@@ -18,7 +18,7 @@ from invsearch.train.trainer import Trainer
 __all__ = ["Loop"]
 
 SAVED_EVERY_S = 60.0  # a kill costs a minute at most; writing RedNet-152 with two moments, a second
-_ASKED_EVERY = 16  # steps between questions to the first process, which make a GPU's queue run dry
+ASKED_EVERY = 16  # steps between questions to the first process, which make a GPU's queue run dry
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Loop:
         callbacks: Follow it, in the process that writes.
         judged: Whether each epoch is evaluated, for the curves.
         every_s: Seconds between checkpoints within an epoch.
+        asked_every: Steps between looks at the clock, where several processes train.
     """
 
     trainer: Trainer
@@ -43,6 +44,7 @@ class Loop:
     judged: bool = False
     same: Callable[[str], bool] | None = None
     every_s: float = SAVED_EVERY_S
+    asked_every: int = ASKED_EVERY
     _spent_s: float = field(default=0.0, init=False)
     _begun: float = field(default=0.0, init=False)
     _saved: float = field(default=0.0, init=False)
@@ -138,6 +140,8 @@ class Loop:
                 self.save()
 
         loss = trainer.train_epoch(after_step)
+        for callback in callbacks:
+            callback.on_step(trainer.epoch, trainer.steps_per_epoch)
         took = time.monotonic() - self._begun
         record = EpochRecord(
             epoch=trainer.epoch,
@@ -160,6 +164,6 @@ class Loop:
         late = time.monotonic() - self._saved >= self.every_s
         if processes.alone:
             return late
-        if self.trainer.step % _ASKED_EVERY:
+        if self.trainer.step % self.asked_every:
             return False
         return bool(processes.from_first(late))
