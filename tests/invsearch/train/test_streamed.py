@@ -130,14 +130,17 @@ def test_every_format_of_encoded_images_streams(tmp_path: Path, form: str) -> No
     assert same(theirs.judged("val"), mine.judged("val"))
 
 
-def weights_after(data: ImageData) -> tuple[dict[str, Tensor], float, float]:
+def trainer_of(data: ImageData) -> Trainer:
     def build() -> nn.Module:
         return nn.Sequential(
             nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
             nn.Linear(4, 2),
         )  # fmt: skip
 
-    trainer = Trainer(seeded_build(build, 0), data, replace(RECIPES["moved"], epochs=2))
+    return Trainer(seeded_build(build, 0), data, replace(RECIPES["moved"], epochs=2))
+
+
+def weights_after(trainer: Trainer) -> tuple[dict[str, Tensor], float, float]:
     while not trainer.done:
         trainer.train_epoch()
     loss = trainer.evaluate()["val_loss"].value
@@ -145,10 +148,33 @@ def weights_after(data: ImageData) -> tuple[dict[str, Tensor], float, float]:
     return weights, loss, trainer.test(weights)["test_loss"].value
 
 
-def test_a_network_learns_the_same(resident: ImageData, streamed: ImageData) -> None:
-    mine, theirs = weights_after(resident), weights_after(streamed)
+def assert_same_network(one: Trainer, other: Trainer) -> None:
+    mine, theirs = weights_after(one), weights_after(other)
     assert all(torch.equal(mine[0][name], theirs[0][name]) for name in mine[0])
     assert mine[1:] == theirs[1:]
+
+
+def test_a_network_learns_the_same(resident: ImageData, streamed: ImageData) -> None:
+    assert_same_network(trainer_of(resident), trainer_of(streamed))
+
+
+def test_a_training_goes_on_within_an_epoch(
+    resident: ImageData, streamed: ImageData, tmp_path: Path
+) -> None:
+    """Stopped after the third step of five, while the next batches were being decoded."""
+    cut, path, steps = trainer_of(streamed), tmp_path / "checkpoint.pt", []
+
+    def after_step() -> None:
+        steps.append(len(steps))
+        if len(steps) == 3:
+            cut.save(path)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut.train_epoch(after_step)
+    again = trainer_of(streamed)
+    again.load(path)
+    assert_same_network(trainer_of(resident), again)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
