@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,8 +39,8 @@ _BYTES = {True: 1, False: 5}  # of a pixel's channel: uint8, or float32 with the
 def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
     """Decode a data set; of the training images those that are wanted, of the test images none yet.
 
-    Where decoded images would take more than half of the memory, or ``wanted`` says so, they are
-    decoded batch by batch instead, in training.
+    Where normalised images would take more than half of the memory, pixels are kept; where these
+    would, or ``wanted`` says so, images are decoded batch by batch, in training.
 
     Images are grey if the first training image is, else RGB. Those that are not square are cropped
     to the middle square where a resolution is given.
@@ -58,6 +58,8 @@ def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
     assert splits.val is not None
     train = wanted_part(splits.train, wanted)
     count = len(train) + len(splits.val)
+    if not wanted.pixels and not decoder.fits(count, pixels=False):
+        wanted = replace(wanted, pixels=True)  # a fifth of the memory, and the same numbers
     streams = wanted.stream
     if streams is None:
         streams = not decoder.fits(count, pixels=wanted.pixels)

@@ -78,7 +78,8 @@ def load_dataset(
         data_fraction: Fraction of the training images to keep, in (0, 1], every class alike.
         seed: Which fraction; training, validation and test images never change places.
         pixels: Whether to keep uint8 pixels with a ``scale``, for training on a GPU; digits, which
-            are no such pixels, stay normalised.
+            are no such pixels, stay normalised. Also done where normalised images would take more
+            than half of the memory.
         stream: Whether images are decoded when a batch of them is wanted; None to do so where they
             would take more than half of the memory. What is in memory anyway, as digits are, stays.
 

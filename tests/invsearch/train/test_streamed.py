@@ -282,15 +282,19 @@ def test_a_thread_that_dies_is_an_error_and_no_hang(
 # when images are streamed
 
 
-@pytest.mark.parametrize(("memory", "streams"), [(10_000, True), (100_000_000, False)])
-def test_images_stream_where_they_would_not_fit(
-    photos: Path, monkeypatch: pytest.MonkeyPatch, memory: int, streams: bool
+@pytest.mark.parametrize(
+    ("memory", "kept"), [(40_000, "encoded"), (50_000, "pixels"), (300_000, "normalised")]
+)
+def test_images_are_kept_as_memory_allows(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, memory: int, kept: str
 ) -> None:
-    """52 images of 432 bytes are 22 kB; the sample must fit by itself."""
+    """52 images of 432 bytes are 22 kB, normalised five times that; half is theirs."""
     monkeypatch.setattr(decoding, "SAMPLE", 8)
-    monkeypatch.setattr(decoding, "machine_memory", lambda: memory * 4)
-    data = load_dataset(str(photos), resolution=12, pixels=True, seed=memory)
-    assert (data.encoded is not None) == streams
+    monkeypatch.setattr(decoding, "machine_memory", lambda: memory)
+    data = load_dataset(str(photos), resolution=12, seed=memory)
+    assert (data.encoded is not None) == (kept == "encoded")
+    assert (data.train_images.dtype == torch.float32) == (kept == "normalised")
+    assert (data.scale is None) == (kept == "normalised")
 
 
 def test_what_is_in_memory_anyway_stays() -> None:
