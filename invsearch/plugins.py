@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 from invsearch.errors import InputError, nearest
 
 __all__ = [
+    "AUGMENTATIONS",
+    "CALLBACKS",
     "DATASETS",
     "EXECUTORS",
     "PROVIDERS",
@@ -203,6 +205,31 @@ DATASETS = Table(
         "cifar100": "invsearch.data.found:CIFAR100",
         "tiny_imagenet": "invsearch.data.found:TINY_IMAGENET",
         "imagenet": "invsearch.data.found:IMAGENET",
+    },
+)
+
+AUGMENTATIONS = Table(
+    "augmentation",
+    "invsearch.augmentations",
+    {
+        "augment": "invsearch.train.augment.shift:SHIFT",
+        "crop": "invsearch.train.augment.crop:CROP",
+        "colour": "invsearch.train.augment.colour:COLOUR",
+        "randaugment": "invsearch.train.augment.randaugment:RANDAUGMENT",
+        "cutout": "invsearch.train.augment.cutout:CUTOUT",
+        "erasing": "invsearch.train.augment.erasing:ERASING",
+        "mixup": "invsearch.train.augment.mixup:MIXUP",
+        "cutmix": "invsearch.train.augment.cutmix:CUTMIX",
+    },
+)
+
+CALLBACKS = Table(
+    "callback",
+    "invsearch.callbacks",
+    {
+        "tensorboard": "invsearch.train.callbacks.tensorboard:TensorBoard",
+        "mlflow": "invsearch.train.callbacks.mlflow:MLflow",
+        "wandb": "invsearch.train.callbacks.wandb:WeightsAndBiases",
     },
 )
 

@@ -78,6 +78,7 @@ class Trained(Provider):
             resolution=section.proxy.resolution,
             data_fraction=section.data_fraction,
             pixels=self._device(0) != "cpu",  # a quarter of a GPU's memory, and of the way there
+            stream=section.stream,
         )
 
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:

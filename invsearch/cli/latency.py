@@ -17,7 +17,10 @@ __all__ = ["measure", "table"]
 @app.command()
 def measure(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's folder, or a name in results/.")
+        str | None,
+        typer.Argument(
+            metavar="[SUBJECT]", help="A run (with TRIAL), a name such as rednet50, a kept folder."
+        ),
     ] = None,
     trial: Annotated[
         int | None, typer.Argument(metavar="[TRIAL]", help="Its number.", min=0)
@@ -43,22 +46,26 @@ def measure(
         int | None, typer.Option(min=1, help="CPU threads; default: the run's.")
     ] = None,
 ) -> None:
-    """Measure the latency of a trial's full-size network again, or a space's table of blocks."""
+    """Measure the latency of a trial's full-size network again, of another, or of all blocks."""
     if table is not None:
         given = {"RUN": run, "--device": device, "--batch-size": batch_size, "--threads": threads}
         refuse_with("--table", given, "say how it is measured in the space file, or by --set")
         _measure_table(table, target, output, overrides or [])
         return
-    if run is None or trial is None:
-        raise InputError("measure needs RUN and TRIAL, or --table SPACE -o FILE")
+    if run is None:
+        raise InputError("measure needs RUN and TRIAL, a network, or --table SPACE -o FILE")
     refuse_with("RUN TRIAL", {"--target": target, "-o": output, "--set": overrides}, "leave it out")
-    from invsearch.takeaway import pick, remeasure
+    from invsearch.takeaway import Pick, measure_subject, pick, remeasure, subject_of
     from invsearch.takeaway.rendering import print_measured
 
-    picked = pick(run, trial)
+    network = subject_of(run) if trial is None else pick(run, trial)
     with working(error_console(), "measuring, in a process of its own"):
-        found = remeasure(picked, device=device, batch_size=batch_size, threads=threads)
-    print_measured(found, picked.name)
+        found = (
+            remeasure(network, device=device, batch_size=batch_size, threads=threads)
+            if isinstance(network, Pick)
+            else measure_subject(network, device=device, batch_size=batch_size, threads=threads)
+        )
+    print_measured(found, network.name)
 
 
 def _measure_table(space: str, target: str | None, output: Path | None, sets: list[str]) -> None:

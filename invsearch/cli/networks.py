@@ -7,18 +7,28 @@ from typing import Annotated
 
 import typer
 
-from invsearch.cli.app import RunArgument, TrialArgument, app, error_console
-from invsearch.errors import StoppedError
-from invsearch.plugins import DATASETS
+from invsearch.cli.app import JsonOption, app, error_console, refuse_with
+from invsearch.errors import InputError, StoppedError
+from invsearch.plugins import CALLBACKS, DATASETS
 from invsearch.terminal import ended_by, working
 
 __all__ = ["evaluate", "export", "train"]
 
+SubjectArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUBJECT", help="A run (with TRIAL), a name such as rednet50, or a kept folder."
+    ),
+]
+OptionalTrial = Annotated[
+    int | None, typer.Argument(metavar="[TRIAL]", help="Of a run: the trial's number.", min=0)
+]
+
 
 @app.command()
 def train(
-    run: RunArgument,
-    trial: TrialArgument,
+    subject: SubjectArgument,
+    trial: OptionalTrial = None,
     seeds: Annotated[
         int | None,
         typer.Option(min=1, help="Seeds in all, the trial's own too; default: 3, or 1 with -o."),
@@ -26,12 +36,20 @@ def train(
     full: Annotated[
         bool, typer.Option("--full", help="The full-size network, not the run's proxy of it.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the run's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     dataset: Annotated[
         str | None, typer.Option(help=f"{DATASETS} or a folder; default: the run's.")
     ] = None,
     resolution: Annotated[
         int | None, typer.Option(min=4, help="Pixels; default: the proxy's, or the model's.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="paper, cifar or proxy; default: the run's recipe, or paper."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="CHECKPOINT", help="Weights to start from."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -43,45 +61,82 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...; default: the run's.")
     ] = None,
+    logs: Annotated[
+        list[str] | None, typer.Option("--log", help=f"{CALLBACKS}; with -o, repeatable.")
+    ] = None,
 ) -> None:
-    """Train an architecture again: further seeds for its run, or a network to keep (-o)."""
-    from invsearch.takeaway import TrainOptions
+    """Train a network: a trial again, or any network by name, to keep (-o)."""
+    from invsearch.takeaway import Follow, TrainOptions, train_named
     from invsearch.takeaway import train as train_again
     from invsearch.takeaway.rendering import print_trained
+    from invsearch.train.processes import process_rank
 
-    settings = tuple(overrides or ())
-    options = TrainOptions(seeds, epochs, dataset, resolution, settings, full, output, device)
-    console = error_console()
+    first, console = process_rank() == 0, error_console()
+    follow = Follow(
+        lambda line: console.print(line, style="dim", markup=False) if first else None,
+        console if first else None,
+        tuple(logs or ()),
+    )
+    options = TrainOptions(
+        seeds, epochs, dataset, resolution, tuple(overrides or ()), full, output, device, preset,
+        start,
+    )  # fmt: skip
     try:
-        trained = train_again(run, trial, options, lambda line: console.print(line, style="dim"))
+        if trial is None:
+            trained = train_named(subject, options, follow)
+        else:
+            trained = train_again(subject, trial, options, follow)
     except KeyboardInterrupt:
         word = ended_by()[0]
-        raise StoppedError(f"{word}: the same command goes on from the last epoch") from None
-    print_trained(trained)
+        raise StoppedError(f"{word}: the same command goes on from its last checkpoint") from None
+    if first:
+        print_trained(trained)
 
 
 @app.command()
 def evaluate(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="What `invsearch train -o FOLDER` wrote.")
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUBJECT",
+            help="A kept folder, a released checkpoint, or a name such as rednet50 with --weights.",
+        ),
     ],
+    weights: Annotated[
+        Path | None, typer.Option(metavar="F", help="Weights of a network by name.")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help=f"{DATASETS} or a folder; default: the training's.")
     ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=4, help="Pixels; default: the network's.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="val or test.")] = "val",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a kept network on a validation set."""
+    """Evaluate a trained network: top-1, top-5, confusion, calibration."""
+    from invsearch.runs.files import dump_json
     from invsearch.takeaway import evaluate as evaluate_network
     from invsearch.takeaway.rendering import print_evaluated
 
-    print_evaluated(evaluate_network(folder, dataset, device), str(folder))
+    with working(error_console(), f"evaluating {subject}"):
+        found = evaluate_network(
+            subject, dataset, device, weights=weights, resolution=resolution, split=split
+        )
+    if as_json:
+        typer.echo(dump_json(found.to_json(), indent=2))
+    else:
+        print_evaluated(found, subject)
 
 
 @app.command()
 def export(
-    run: RunArgument,
-    trial: TrialArgument,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file.")],
+    subject: SubjectArgument,
+    trial: OptionalTrial = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The file.")
+    ] = None,
     form: Annotated[
         str | None,
         typer.Option("--format", help="torch, onnx or spec; default: by the file's ending."),
@@ -95,10 +150,14 @@ def export(
 ) -> None:
     """Write one architecture to a file: a torch program, ONNX, or its spec as JSON."""
     from invsearch.takeaway import export as export_network
-    from invsearch.takeaway import pick
+    from invsearch.takeaway import pick, subject_of
     from invsearch.takeaway.rendering import print_exported
 
-    picked = pick(run, trial)
-    with working(error_console(), f"exporting {picked.name}"):
-        done = export_network(picked, output, form=form, weights=weights, native=native)
+    if output is None:
+        raise InputError("name the file with --output FILE, such as -o network.pt2")
+    if trial is None:
+        refuse_with("a network of no run", {"--weights": weights}, "name its kept folder")
+    found = subject_of(subject) if trial is None else pick(subject, trial)
+    with working(error_console(), f"exporting {found.name}"):
+        done = export_network(found, output, form=form, weights=weights, native=native)
     print_exported(done)

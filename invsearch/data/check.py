@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from invsearch.data.load import open_splits
+from invsearch.data.masks import IGNORED
+from invsearch.data.pictures import in_mode, named_damage
 from invsearch.data.splits import Labelled
+from invsearch.data.stream import decoding_threads
 from invsearch.errors import InputError
 
 __all__ = ["CheckedPart", "CheckedSet", "check_dataset"]
@@ -23,7 +29,8 @@ class CheckedPart:
 
     Attributes:
         images: How many.
-        per_class: How many of each class, in the order of the classes.
+        per_class: How many of each class, in the order of the classes; with masks, how many that
+            show it.
         sizes: How many of each (width, height).
         modes: How many of each of Pillow's modes, such as ``RGB`` and ``L``.
         broken: A line for each image that cannot be decoded.
@@ -124,16 +131,16 @@ def check_dataset(name: str, folder: str | Path | None = None) -> CheckedSet:
 
 
 def _checked(part: Labelled, classes: int) -> CheckedPart:
-    counts = Counter(part.labels.tolist())
+    counts, broken = Counter[int](), []
     sizes, modes = Counter[tuple[int, int]](), Counter[str]()
-    broken = []
-    for found in _decoded(part):
-        if isinstance(found, str):
-            broken.append(found)
-        else:
-            size, mode = found
-            sizes[size] += 1
-            modes[mode] += 1
+    with ThreadPoolExecutor(decoding_threads()) as pool:
+        for seen in pool.map(lambda row: _seen(part, row, classes), range(len(part))):
+            counts.update(seen.classes)
+            if seen.size is None:
+                broken.append(seen.problem)
+            else:
+                sizes[seen.size] += 1
+                modes[seen.mode] += 1
     return CheckedPart(
         len(part),
         tuple(counts[label] for label in range(classes)),
@@ -143,11 +150,31 @@ def _checked(part: Labelled, classes: int) -> CheckedPart:
     )
 
 
-def _decoded(part: Labelled) -> Iterator[str | tuple[tuple[int, int], str]]:
-    """Of each image its size and mode, or why it is broken."""
-    for row in range(len(part)):
-        try:
-            mode = part.decoded(row).mode
-            yield part.decoded(row, "RGB").size, mode
-        except InputError as error:
-            yield str(error)
+@dataclass(frozen=True)
+class _Seen:
+    """What an image showed; without a size it is broken."""
+
+    classes: tuple[int, ...]
+    size: tuple[int, int] | None = None
+    mode: str = ""
+    problem: str = ""
+
+
+def _seen(part: Labelled, row: int, classes: int) -> _Seen:
+    try:
+        with named_damage(part.name(row)):
+            picture = part.picture(row)
+            mode = picture.mode
+            size = in_mode(picture, "RGB").size
+        return _Seen(_shown(part, row, size, classes), size, mode)
+    except InputError as error:
+        own = () if part.masks else (int(part.labels[row]),)
+        return _Seen(own, problem=str(error))
+
+
+def _shown(part: Labelled, row: int, size: tuple[int, int], classes: int) -> tuple[int, ...]:
+    """The classes of an image: its own, or those of its pixels."""
+    if part.masks is None:
+        return (int(part.labels[row]),)
+    values = np.unique(np.asarray(part.masks.decoded(row, size, classes)))
+    return tuple(int(value) for value in values if value != IGNORED)

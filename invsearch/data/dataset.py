@@ -21,12 +21,15 @@ class Wanted:
         data_fraction: Fraction of the training images to keep, in (0, 1], every class alike.
         seed: Which fraction; training, validation and test images never change places.
         pixels: Whether to keep uint8 pixels with a ``scale``, if the images are such.
+        stream: Whether to decode images when a batch is wanted, where they are encoded; None to do
+            so where they would not fit into memory.
     """
 
     resolution: int | None = None
     data_fraction: float = 1.0
     seed: int = 0
     pixels: bool = False
+    stream: bool | None = None
 
 
 @dataclass(frozen=True)

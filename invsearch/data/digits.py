@@ -59,6 +59,7 @@ def _load(wanted: Wanted) -> ImageData:
         make_test=lambda: (scale(images[test]), labels[test]),
         classes=tuple("0123456789"),
         normalisation=scale,
+        white=16.0,
     )
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["ImageData", "Scale", "TestSet", "standardise", "stratified_subset"]
+if TYPE_CHECKING:
+    from invsearch.data.stream import Encoded
+
+__all__ = ["ImageData", "Part", "Scale", "TestSet", "standardise", "stratified_subset"]
+
+Part = Literal["val", "test"]
 
 TestSet = Callable[[], tuple[Tensor, Tensor]]
 """Makes a test set's images, like the validation images, and its labels."""
@@ -58,15 +64,20 @@ class ImageData:
     Attributes:
         train_images: float32 (N, C, H, W); every channel has mean 0 and deviation 1 over the set.
             Or uint8 pixels, with a ``scale``: a quarter of the memory, normalised batch by batch.
-        train_labels: int64 (N,), from 0.
+        train_labels: int64 (N,), from 0; or masks, uint8 (N, H, W), the class of every pixel, where
+            :data:`invsearch.data.masks.IGNORED` is none.
         val_images: float32 (M, C, H, W), normalised by the training set's mean and deviation.
-        val_labels: int64 (M,).
+        val_labels: Like ``train_labels``.
         num_classes: Number of classes.
         name: The data set's name, or the folder it was read from.
         mirrors: Whether a mirrored image keeps its class (not so for digits).
         data_fraction: Fraction of the training set that was kept.
         scale: What normalises the images of all sets; None if they are.
         normalisation: What the images were normalised by, or are to be; None where nobody said.
+        encoded: What decodes the images when they are wanted, where they would not fit into memory.
+            Then images, and masks, are stand-ins of torch's device ``meta``, which have a shape and
+            no values, and ``scale`` is taken from a sample of them.
+        white: The largest value that a pixel can have, in the units of the normalisation.
         make_test: Makes the test set; None where :func:`invsearch.data.load_dataset` is to keep a
             part of the validation set aside.
         classes: The classes' names, where they have some.
@@ -84,6 +95,8 @@ class ImageData:
     make_test: TestSet | None = None
     classes: tuple[str, ...] = ()
     normalisation: Scale | None = None
+    encoded: Encoded | None = None
+    white: float = 255.0
 
     @property
     def channels(self) -> int:
@@ -96,6 +109,11 @@ class ImageData:
         return self.train_images.shape[-1]
 
     @property
+    def dense(self) -> bool:
+        """Whether every pixel has a class, not every image: its labels are masks."""
+        return self.train_labels.ndim == 3
+
+    @property
     def test_images(self) -> Tensor:
         """Like ``val_images``; decoded when first asked for, which a search never does.
 
@@ -106,8 +124,33 @@ class ImageData:
 
     @property
     def test_labels(self) -> Tensor:
-        """int64 (T,); see :attr:`test_images`."""
+        """Like ``val_labels``; see :attr:`test_images`."""
         return self._test[1]
+
+    def batches(
+        self, part: Part, size: int, *, pinned: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images of the validation or the test set with their labels, once and in order.
+
+        Args:
+            part: Which.
+            size: Images at a time.
+            pinned: Whether those that are decoded for it are put where a GPU fetches them.
+
+        Yields:
+            Images as the set has them, (B, C, H, W), to be normalised where there is a ``scale``;
+            and their labels.
+
+        Raises:
+            InputError: If an image cannot be used.
+        """
+        if self.encoded is not None:
+            count = len(self.encoded.parts[part])
+            rows = [range(start, min(start + size, count)) for start in range(0, count, size)]
+            yield from self.encoded.decoded(part, rows, pinned=pinned)
+            return
+        images, labels = (self.val_images, self.val_labels) if part == "val" else self._test
+        yield from zip(images.split(size), labels.split(size), strict=True)
 
     @cached_property
     def _test(self) -> tuple[Tensor, Tensor]:

@@ -62,6 +62,7 @@ def load_dataset(
     data_fraction: float = 1.0,
     seed: int = 0,
     pixels: bool = False,
+    stream: bool | None = None,
 ) -> ImageData:
     """Load a data set into memory, normalised; the last one loaded is kept and shared.
 
@@ -77,7 +78,10 @@ def load_dataset(
         data_fraction: Fraction of the training images to keep, in (0, 1], every class alike.
         seed: Which fraction; training, validation and test images never change places.
         pixels: Whether to keep uint8 pixels with a ``scale``, for training on a GPU; digits, which
-            are no such pixels, stay normalised.
+            are no such pixels, stay normalised. Also done where normalised images would take more
+            than half of the memory.
+        stream: Whether images are decoded when a batch of them is wanted; None to do so where they
+            would take more than half of the memory. What is in memory anyway, as digits are, stays.
 
     Returns:
         The images with as many channels as they have on disk.
@@ -91,7 +95,7 @@ def load_dataset(
         raise InputError(f"resolution {resolution} is not a positive number of pixels")
     place = None if folder is None else str(_path(folder).resolve())
     resolved = resolve_dataset(name, folder)
-    return _load(resolved, place, Wanted(resolution, data_fraction, seed, pixels))
+    return _load(resolved, place, Wanted(resolution, data_fraction, seed, pixels, stream))
 
 
 def open_splits(name: str, folder: str | Path | None = None) -> Splits:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from invsearch.data.images import ImageData, stratified_subset
+from invsearch.data.masks import Masks
+from invsearch.data.pictures import in_mode, named_damage
 from invsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,11 +40,14 @@ class Labelled:
         picture: Opens the image of a row. What it, or decoding, raises is told as :meth:`decoded`
             does.
         name: Names a row, for messages: ``photos/train/cat/7.jpg``.
+        masks: The class of every pixel, where that is what is learned; then every image has the
+            label 0, and a part that is split off takes of all of them alike.
     """
 
     labels: Tensor
     picture: Callable[[int], Image]
     name: Callable[[int], str]
+    masks: Masks | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,6 +59,7 @@ class Labelled:
             self.labels[rows],
             lambda row: self.picture(where[row]),
             lambda row: self.name(where[row]),
+            self.masks and self.masks.at(where),
         )
 
     def decoded(self, row: int, mode: str | None = None) -> Image:
@@ -62,17 +68,9 @@ class Labelled:
         Raises:
             InputError: In one line that names the image, if it is broken.
         """
-        from PIL import UnidentifiedImageError
-        from PIL.Image import DecompressionBombError
-
-        try:
+        with named_damage(self.name(row)):
             picture = self.picture(row)
-            return picture if mode is None else picture.convert(mode)
-        except (UnidentifiedImageError, TypeError) as error:
-            reason = "not a JPEG or PNG image, nor another that can be read"
-            raise InputError(f"{self.name(row)}: {reason}: {_line(error)}") from error
-        except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
-            raise InputError(f"{self.name(row)}: damaged image: {_line(error)}") from error
+            return picture if mode is None else in_mode(picture, mode)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +92,11 @@ class Splits:
     val: Labelled | None = None
     test: Labelled | None = None
     mirrors: bool = True
+
+    @property
+    def dense(self) -> bool:
+        """Whether every pixel has a class, not every image."""
+        return self.train.masks is not None
 
     def complete(self) -> Splits:
         """The same with all three parts, each checked.
@@ -130,9 +133,10 @@ class Splits:
         kept, aside = held_out(whole.labels, share)
         for label in whole.labels.unique().tolist():
             if not (whole.labels[kept] == label).any() or not (whole.labels[aside] == label).any():
+                whose = self.where if self.dense else f"{self.where}: class {self.classes[label]!r}"
                 raise InputError(
-                    f"{self.where}: class {self.classes[label]!r} has too few images to keep one "
-                    "aside: add some, or give a validation set of your own"
+                    f"{whose} has too few images to keep one aside: add some, or give a validation "
+                    "set of your own"
                 )
         return whole.at(kept), whole.at(aside)
 
@@ -148,6 +152,8 @@ class Splits:
             )
 
     def _check_classes(self, part: Labelled, name: str) -> None:
+        if self.dense:  # of masks it is known when they are decoded, and a class may well be rare
+            return
         counts = part.labels.bincount(minlength=len(self.classes))
         empty = [self.classes[label] for label in (counts == 0).nonzero().flatten().tolist()]
         if empty:
@@ -202,7 +208,3 @@ def with_test(data: ImageData) -> ImageData:
         val_labels=labels[kept],
         make_test=lambda: (images[aside], labels[aside]),
     )
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

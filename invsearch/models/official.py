@@ -16,7 +16,7 @@ from invsearch.models.arguments import checked
 from invsearch.models.build import Network, rednet
 from invsearch.models.checkpoint import read_checkpoint, state_of
 
-__all__ = ["from_official"]
+__all__ = ["from_official", "is_official"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,6 +93,11 @@ def from_official(
     _check(network, renamed, {_rename(key): key for key in state})
     network.load_state_dict(renamed)
     return network
+
+
+def is_official(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint has the names of the released ones, whatever is wrapped around it."""
+    return _STEM in _rooted(state_of(checkpoint))
 
 
 def _rooted(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,16 @@ __all__ = ["SpaceFile", "load_space_file", "shipped_spaces", "slug", "without_pl
 TimingT = TypeVar("TimingT", bound=Timing)
 _TABLE = {"table": True}
 _WHERE: Mapping[str, dict[str, Any]] = {
-    "accuracy": {"device": True, "folder": True},
+    "accuracy": {"device": True, "folder": True, "stream": True},
     "latency": {**_TABLE, "targets": {"__all__": _TABLE}},
 }
 """What of a section may change when a run is resumed, as pydantic excludes it."""
+
+_TRAINING: Mapping[str, Any] = {
+    **Accuracy().model_dump(mode="json", exclude=_WHERE["accuracy"]),
+    "precision": "fp32",  # as runs had it when there was no other default
+}
+"""What a run's training was in what its version could not say yet."""
 
 _SLUG_LENGTH = 60  # well under the 255 bytes of a file name, with room for suffixes
 
@@ -132,12 +138,15 @@ class SpaceFile:
             exclude = _WHERE[key]
             data[key] = section and section.model_dump(mode="json", exclude=exclude)
         if self.accuracy is not None and self.accuracy.precision == "auto":
-            data["accuracy"]["precision"] = "fp32"  # as runs had it when there was no other default
+            data["accuracy"]["precision"] = _TRAINING["precision"]
         return without_places(data)
 
 
 def without_places(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return an identity, which versions before may have written, with the data set's name alone.
+
+    A setting of the training that such a version did not have is what its default says: a new
+    setting's default does what was done before there was one.
 
     Args:
         identity: What :meth:`SpaceFile.identity` returned, maybe through JSON.
@@ -145,7 +154,8 @@ def without_places(identity: Mapping[str, Any]) -> dict[str, Any]:
     accuracy = identity.get("accuracy")
     if not accuracy or not isinstance(accuracy.get("dataset"), str):
         return dict(identity)
-    return {**identity, "accuracy": {**accuracy, "dataset": Path(accuracy["dataset"]).name}}
+    complete = {**_TRAINING, **accuracy, "dataset": Path(accuracy["dataset"]).name}
+    return {**identity, "accuracy": complete}
 
 
 def load_space_file(

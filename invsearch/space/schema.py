@@ -18,7 +18,7 @@ from pydantic import (
 
 from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
-from invsearch.plugins import RUNTIMES, STRATEGIES, Table
+from invsearch.plugins import AUGMENTATIONS, RUNTIMES, STRATEGIES, Table
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -215,17 +215,51 @@ class Accuracy(_Section):
         min_length=1,
         description="Where a named data set is; null: where it is looked for.",
     )
+    stream: bool | None = Field(
+        default=None,
+        description="Decode images batch by batch; null: where they would not fit into memory.",
+    )
     epochs: Whole = Field(default=6, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    accumulate: Whole = Field(default=1, ge=1, description="Parts in which a step is computed.")
+    optimizer: Literal["adamw", "sgd", "lion", "muon"] = Field(
+        default="adamw", description="lion and muon: of the extra optimizers."
+    )
     lr: Real = Field(default=5e-3, gt=0)
-    weight_decay: Real = Field(default=0.05, ge=0)
+    weight_decay: Real = Field(default=0.05, ge=0, description="Of kernels and matrices.")
+    norm_decay: Real = Field(default=0.0, ge=0, description="Of scales and shifts of norms.")
+    bias_decay: Real = Field(default=0.0, ge=0, description="Of biases.")
+    decay: dict[str, Annotated[Real, Field(ge=0)]] = Field(
+        default_factory=dict, description="By patterns of parameters' names; the first match wins."
+    )
     warmup: Real = Field(default=0.1, ge=0, lt=1, description="Fraction of the steps.")
+    warmup_from: Real = Field(
+        default=0.0, ge=0, le=1, description="Where the warm-up begins, as a fraction of lr."
+    )
     clip: Real = Field(default=5.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
     augment: bool = False
     cutout: Real = Field(
         default=0.0, ge=0, lt=1, description="Side of the square cut out, of the image's."
+    )
+    crop: Real = Field(
+        default=0.0, ge=0, le=1, description="Least share of an image that a random crop shows."
+    )
+    colour: Real = Field(
+        default=0.0, ge=0, le=1, description="Change of brightness, contrast and saturation."
+    )
+    randaugment: Real = Field(default=0.0, ge=0, le=30, description="Magnitude, of 30.")
+    randaugment_operations: Whole = Field(default=2, ge=1, le=10)
+    erasing: Real = Field(
+        default=0.0, ge=0, le=1, description="Share of the images that lose a random box."
+    )
+    mixup: Real = Field(default=0.0, ge=0, le=10, description="Alpha.")
+    cutmix: Real = Field(default=0.0, ge=0, le=10, description="Alpha.")
+    augmentations: dict[
+        Annotated[str, BeforeValidator(_row_of(AUGMENTATIONS))], Annotated[Real, Field(ge=0)]
+    ] = Field(default_factory=dict, description="Strengths of further ones, by name: of packages.")
+    ema: Real = Field(
+        default=0.0, ge=0, lt=1, description="Decay of the average of the weights; 0: none."
     )
     device: Annotated[str, AfterValidator(_training_device)] = Field(
         default="auto",

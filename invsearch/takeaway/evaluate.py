@@ -1,21 +1,41 @@
-"""Evaluating a network that was trained and kept."""
+"""Evaluating a network that was trained: one of ours, or a released checkpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from invsearch.data import ImageData, load_dataset
+from invsearch.data import ImageData, Scale, load_dataset
 from invsearch.errors import InputError
 from invsearch.metrics import Fidelity, Metric
+from invsearch.models import Network, NetworkSpec, from_official
+from invsearch.models.checkpoint import read_checkpoint
+from invsearch.models.official import is_official
 from invsearch.takeaway.device import check_device
 from invsearch.takeaway.saved import SavedNetwork, costs
-from invsearch.train import accuracy_metrics
+from invsearch.takeaway.start import Start
+from invsearch.takeaway.subject import subject_of
+from invsearch.train.class_report import ClassReport, class_report
+from invsearch.train.evaluate import metrics_of_batches
 
 __all__ = ["Evaluated", "evaluate"]
+
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
+_SPLITS = ("val", "test")
+_AT_ONCE = 256  # images: as many as fit beside a large network
+_RELEASED_RESOLUTION = 224  # of the released networks' training
+
+_IMAGENET = Scale(
+    torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1),
+    torch.tensor([58.395, 57.12, 57.375]).view(1, 3, 1, 1),
+)
+"""What the released networks were trained on images normalised by, as their code says."""
 
 
 @dataclass(frozen=True)
@@ -24,65 +44,186 @@ class Evaluated:
 
     Attributes:
         metrics: What it costs (counted) and how good it is (trained), with intervals.
-        dataset: Whose validation images.
+        dataset: Whose images.
         images: How many of them.
+        split: ``val`` or ``test``.
+        report: Top-5, what is confused with what, and calibration.
+        classes: The classes' names, where they have some.
     """
 
     metrics: dict[str, Metric]
     dataset: str
     images: int
+    split: str
+    report: ClassReport
+    classes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data; rows and columns of ``confusion`` are in the classes' order."""
+        return {
+            "dataset": self.dataset,
+            "split": self.split,
+            "images": self.images,
+            "classes": list(self.classes),
+            "metrics": {name: metric.to_json() for name, metric in self.metrics.items()},
+            **self.report.to_json(),
+        }
 
 
-def evaluate(folder: str | Path, dataset: str | None = None, device: str = "auto") -> Evaluated:
-    """Evaluate the weights that ``invsearch train -o FOLDER`` saved, on a validation set.
+@dataclass(frozen=True)
+class _Trained:
+    """A network with its weights, and what images it takes.
+
+    Attributes:
+        where: For messages.
+        network: In evaluation mode.
+        resolution: Side of its images.
+        dataset: What it was trained on; None where nobody said.
+        folder: Where that data set is.
+        data_fraction: How much of it was trained on, which decides its normalisation.
+        scale: What its images are normalised by; None for the data set's own statistics.
+        fidelity: What was spent on it.
+    """
+
+    where: str
+    network: Network
+    resolution: int
+    dataset: str | None = None
+    folder: str | None = None
+    data_fraction: float = 1.0
+    scale: Scale | None = None
+    fidelity: Fidelity | None = None
+
+    @property
+    def spec(self) -> NetworkSpec:
+        return self.network.spec
+
+
+def evaluate(
+    subject: str | Path,
+    dataset: str | None = None,
+    device: str = "auto",
+    *,
+    weights: str | Path | None = None,
+    resolution: int | None = None,
+    split: str = "val",
+) -> Evaluated:
+    """Evaluate a trained network on a validation or test set.
 
     Args:
-        folder: Where they are.
-        dataset: Another data set than that of the training; its images are brought to the
-            network's resolution, and normalised by its own training images.
+        subject: What ``invsearch train -o FOLDER`` wrote, a released checkpoint, or a network by
+            name with ``weights``.
+        dataset: A data set; None for that of the training. A kept network's images are normalised
+            by the data set's own training images, a released one's as ImageNet's.
         device: Where to run.
+        weights: A checkpoint or kept folder, for a network by name.
+        resolution: Side of the images in pixels; None for the network's.
+        split: ``val`` or ``test``.
 
     Raises:
-        InputError: If the folder, the data set or the device cannot be used.
+        InputError: If the network, the data set or the device cannot be used.
     """
     device = check_device(device, auto=True)
-    saved = SavedNetwork.open(folder)
-    data = _data(saved, dataset)
-    network = saved.network().to(device)
+    if split not in _SPLITS:
+        raise InputError(f"--split {split!r} is none of {', '.join(_SPLITS)}")
+    trained = _trained(str(subject), weights)
+    data = _data(trained, dataset, resolution)
+    network = trained.network.eval().to(device)
     convert_conv2d_weight_memory_format(network, torch.channels_last)
-    found = accuracy_metrics(
-        network,
-        data.val_images.to(device).contiguous(memory_format=torch.channels_last),
-        data.val_labels.to(device),
-        fidelity=_fidelity(saved),
-    )
-    detail = {"validation_set": data.name, "images": len(data.val_labels)}
+    found = metrics_of_batches(network, _batches(data, split, device), trained.fidelity)
+    report = class_report(network, _batches(data, split, device), trained.spec.num_classes)
+    which = "validation_set" if split == "val" else "test_set"
+    detail = {which: data.name, "images": report.images}
     found = {name: replace(metric, detail=detail) for name, metric in found.items()}
-    return Evaluated(
-        {**costs(saved.spec, data.resolution), **found}, data.name, len(data.val_labels)
+    metrics = {**costs(trained.spec, data.resolution), **found}
+    return Evaluated(metrics, data.name, report.images, split, report, data.classes)
+
+
+def _trained(subject: str, weights: str | Path | None) -> _Trained:
+    path = Path(subject)
+    if weights is None and path.suffix in _CHECKPOINTS and path.is_file():
+        return _released(path)
+    found = subject_of(subject)
+    if weights is not None:
+        network = found.fresh()
+        start = Start(Path(weights), _refuse_other_head)
+        start.load_into(network)
+        scale = _IMAGENET if start.official else None
+        return _Trained(f"{weights}", network, found.resolution, scale=scale)
+    if found.saved is None:
+        raise InputError(
+            f"{subject} is a network without weights: give them with --weights, or evaluate a "
+            "folder that `invsearch train -o` wrote"
+        )
+    if not found.saved.training:
+        raise InputError(f"{subject} is a network that is not trained: give --weights")
+    return _kept(found.saved)
+
+
+def _refuse_other_head(line: str) -> None:
+    raise InputError(f"{line}: train it first, with `invsearch train --from`")
+
+
+def _kept(saved: SavedNetwork) -> _Trained:
+    training = saved.training
+    spent = [metric.fidelity for metric in saved.metrics.values() if metric.fidelity]
+    return _Trained(
+        where=str(saved.path),
+        network=saved.network(),
+        resolution=training["resolution"],
+        dataset=training["dataset"],
+        folder=training.get("folder"),
+        data_fraction=training["data_fraction"],
+        fidelity=spent[0] if spent else None,
     )
 
 
-def _data(saved: SavedNetwork, dataset: str | None) -> ImageData:
-    training = saved.training
+def _released(path: Path) -> _Trained:
+    checkpoint = read_checkpoint(path)
+    if not is_official(checkpoint):
+        raise InputError(
+            f"{path} is no released checkpoint: name its network, such as rednet50, and give the "
+            "file with --weights"
+        )
+    network = from_official(checkpoint)
+    if not network.spec.num_classes:
+        raise InputError(f"{path} has no head: there is nothing to evaluate")
+    return _Trained(str(path), network, _RELEASED_RESOLUTION, scale=_IMAGENET)
+
+
+def _data(trained: _Trained, dataset: str | None, resolution: int | None) -> ImageData:
+    name = dataset or trained.dataset
+    if name is None:
+        raise InputError(f"{trained.where}: name what to evaluate it on with --dataset")
     data = load_dataset(
-        dataset or training["dataset"],
-        folder=None if dataset else training.get("folder"),
-        resolution=training["resolution"],
-        data_fraction=1.0 if dataset else training["data_fraction"],
+        name,
+        folder=None if dataset else trained.folder,
+        resolution=resolution or trained.resolution,
+        data_fraction=1.0 if dataset else trained.data_fraction,
+        pixels=True,
     )
     for what, mine, theirs in (
-        ("classes", saved.spec.num_classes, data.num_classes),
-        ("channels", saved.spec.in_channels, data.channels),
+        ("classes", trained.spec.num_classes, data.num_classes),
+        ("channels", trained.spec.in_channels, data.channels),
     ):
         if mine != theirs:
+            whose = f": it was trained on {trained.dataset!r}" if trained.dataset else ""
             raise InputError(
-                f"{saved.path} has {mine} {what}, the data set {data.name!r} has {theirs}: it was "
-                f"trained on {training['dataset']!r}"
+                f"{trained.where} has {mine} {what}, the data set {data.name!r} has {theirs}{whose}"
             )
+    if trained.scale is not None:
+        if data.scale is None:
+            raise InputError(
+                f"the data set {data.name!r} is no pixels from 0 to 255, which {trained.where} "
+                "takes"
+            )
+        data = replace(data, scale=trained.scale)
     return data
 
 
-def _fidelity(saved: SavedNetwork) -> Fidelity | None:
-    spent = [metric.fidelity for metric in saved.metrics.values() if metric.fidelity]
-    return spent[0] if spent else None
+def _batches(data: ImageData, split: str, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+    scale = data.scale and data.scale.to(torch.device(device))
+    for some, truth in data.batches("val" if split == "val" else "test", _AT_ONCE):
+        some = some.to(device)
+        some = some if scale is None else scale(some)
+        yield some.contiguous(memory_format=torch.channels_last), truth.to(device)

@@ -23,6 +23,7 @@ from invsearch.runs.outputs import check_output
 from invsearch.takeaway.pick import Pick
 from invsearch.takeaway.portable import foreign_operators, trace
 from invsearch.takeaway.saved import CONFIG, SavedNetwork, config_of, write_bytes
+from invsearch.takeaway.subject import Subject
 from invsearch.train import seeded_build
 
 __all__ = ["FORMATS", "Exported", "export"]
@@ -49,21 +50,21 @@ class Exported:
 
 
 def export(
-    picked: Pick,
+    picked: Pick | Subject,
     output: Path,
     *,
     form: str | None = None,
     weights: str | Path | None = None,
     native: bool = False,
 ) -> Exported:
-    """Write the architecture of a trial to a file.
+    """Write the architecture of a trial, or another network, to a file.
 
     Args:
-        picked: The trial, in any state.
+        picked: The trial, in any state; or a network, with its weights where it was kept so.
         output: The file; an existing one is replaced.
         form: One of :data:`FORMATS`; None for what the file's ending says.
-        weights: Folder that ``invsearch train -o`` wrote: its network is exported. Without it the
-            full-size network is, untrained.
+        weights: Folder that ``invsearch train -o`` wrote: a trial's network is exported with its
+            weights. Without it the full-size network is, untrained.
         native: For ``torch``: keep involution as an operator of `ops`, fast where that is there.
 
     Raises:
@@ -78,7 +79,7 @@ def export(
         raise InputError(f"--native is for --format torch, not {form}")
     if form == "onnx":
         _require_onnx()
-    saved = _saved(picked, weights) if weights is not None else None
+    saved = _saved(picked, weights)
     config = saved.config if saved else _config(picked)
     if form == "spec":
         write_bytes(output, (dump_json(config, indent=2) + "\n").encode())
@@ -105,15 +106,23 @@ def _format(output: Path, form: str | None) -> str:
     raise InputError(f"-o {output}: its ending is none of {endings}; give --format")
 
 
-def _config(picked: Pick) -> dict[str, Any]:
-    return config_of(picked, picked.spec, picked.resolution, metrics=picked.trial.metrics)
+def _config(picked: Pick | Subject) -> dict[str, Any]:
+    metrics = picked.trial.metrics if isinstance(picked, Pick) else {}
+    return config_of(picked.origin, picked.spec, picked.resolution, metrics=metrics)
 
 
-def _untrained(picked: Pick) -> nn.Module:
+def _untrained(picked: Pick | Subject) -> nn.Module:
+    if isinstance(picked, Subject):
+        return seeded_build(picked.fresh, 0).eval()
     return seeded_build(lambda: build(picked.spec), picked.trial.seed).eval()
 
 
-def _saved(picked: Pick, weights: str | Path) -> SavedNetwork:
+def _saved(picked: Pick | Subject, weights: str | Path | None) -> SavedNetwork | None:
+    """The trained network that is exported; None for an untrained one."""
+    if isinstance(picked, Subject):
+        return picked.saved if picked.saved and picked.saved.training else None
+    if weights is None:
+        return None
     saved = SavedNetwork.open(weights)
     if saved.config["architecture"] != picked.trial.architecture.to_json():
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,18 @@ from typing import Any
 from torch import Tensor
 
 from invsearch.data import ImageData, load_dataset
-from invsearch.errors import InputError, TrialError
+from invsearch.errors import TrialError
 from invsearch.metrics import Metric
 from invsearch.models import NetworkSpec
 from invsearch.space import Accuracy
-from invsearch.train import Recipe, Trainer, recipe_of, trained_spec, trainer_of
-from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
+from invsearch.takeaway.start import Start
+from invsearch.train import Recipe, recipe_of, trained_spec, trainer_of
+from invsearch.train.callbacks import Callback
+from invsearch.train.loop import Loop
+from invsearch.train.processes import ALONE, Processes
 from invsearch.user_code.failure import describe_failure
 
 __all__ = ["Finished", "Job"]
-
-Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Finished:
     """A finished training.
 
     Attributes:
-        weights: The state dict with batch-norm statistics estimated anew: what was evaluated.
+        weights: The state dict with batch-norm statistics estimated anew: what was evaluated, and
+            averaged where the recipe does so.
         metrics: ``val_loss``, ``error`` and ``top1`` with intervals and fidelity.
     """
 
@@ -48,6 +50,7 @@ class Job:
         resolution: Side of the images in pixels; None for the images' own.
         full: Whether the full-size network is trained rather than the run's proxy of it.
         device: Where to train.
+        start: The weights that it starts from; None for fresh ones.
     """
 
     searched: NetworkSpec
@@ -56,6 +59,7 @@ class Job:
     resolution: int | None
     full: bool = False
     device: str = "cpu"
+    start: Start | None = None
 
     @property
     def width(self) -> float:
@@ -73,6 +77,8 @@ class Job:
             folder=self.accuracy.folder,
             resolution=self.resolution,
             data_fraction=self.accuracy.data_fraction,
+            pixels=self.full,  # photos are many: a quarter of the memory, and the same numbers
+            stream=self.accuracy.stream,
         )
 
     def spec(self) -> NetworkSpec:
@@ -91,15 +97,38 @@ class Job:
         }
         if self.accuracy.folder is not None:
             data["folder"] = self.accuracy.folder
+        if self.start is not None:
+            data["from"] = self.start.describe()
         plain: dict[str, Any] = json.loads(json.dumps(data))
         return plain
 
-    def run(self, checkpoint: Path, tell: Told) -> Finished:
+    def words(self) -> str:
+        """All that decides the result but the network, on one line."""
+        described = self.describe()
+        recipe = " ".join(f"{name}={value}" for name, value in described["recipe"].items())
+        share = described["data_fraction"]
+        part = "" if share == 1 else f"{share:.0%} of "
+        where = f"{part}{described['dataset']} at {described['resolution']} px"
+        return f"{where}, width {described['width']:g}, {recipe}"
+
+    def run(
+        self,
+        checkpoint: Path,
+        callbacks: Sequence[Callback] = (),
+        *,
+        name: str = "",
+        judged: bool = False,
+        processes: Processes = ALONE,
+    ) -> Finished:
         """Train to the end, from the checkpoint if there is one.
 
         Args:
-            checkpoint: Written after every epoch; the caller removes it when all is kept.
-            tell: Takes a line of progress after every epoch.
+            checkpoint: Written after every epoch and every minute; the caller removes it when all
+                is kept.
+            callbacks: Follow the training.
+            name: Of what is trained, for the callbacks.
+            judged: Whether every epoch is evaluated, for the curves.
+            processes: Those that train it together.
 
         Raises:
             InputError: If the checkpoint is of another training.
@@ -112,35 +141,26 @@ class Job:
             self.seed,
             full=self.full,
             device=self.device,
+            prepare=None if self.start is None else self.start.load_into,
+            processes=processes,
         )
-        whose = json.dumps([self.describe(), self.spec().to_json()], sort_keys=True)
-        tell(f"seed {self.seed}: {_words(self.describe())}")
-        if checkpoint.is_file():
-            _resume(trainer, checkpoint, whose)
+        config = {**self.describe(), "network": self.spec().to_json()}
+        whose = json.dumps(self._whose(), sort_keys=True)
+        loop = Loop(trainer, checkpoint, whose, callbacks, judged=judged, same=self._is_it)
         try:
-            while not trainer.done:
-                loss = trainer.train_epoch()
-                write_checkpoint({"job": whose, "trainer": trainer.state_dict()}, checkpoint)
-                epochs = f"epoch {trainer.epoch} of {trainer.recipe.epochs}"
-                tell(f"seed {self.seed}: {epochs}, training loss {loss:.4g}")
-            return Finished(trainer.weights(), trainer.evaluate())
+            metrics = loop.run(name, config)
+            return Finished(trainer.weights(), metrics)
         except (MemoryError, RuntimeError, TrialError) as error:
             raise TrialError(f"seed {self.seed}: {describe_failure(error)}") from error
 
+    def _whose(self) -> list[Any]:
+        return [self.describe(), self.spec().to_json()]
 
-def _words(described: Mapping[str, Any]) -> str:
-    """A job on one line."""
-    recipe = " ".join(f"{name}={value}" for name, value in described["recipe"].items())
-    share = described["data_fraction"]
-    part = "" if share == 1 else f"{share:.0%} of "
-    where = f"{part}{described['dataset']} at {described['resolution']} px"
-    return f"{where}, width {described['width']:g}, {recipe}"
-
-
-def _resume(trainer: Trainer, checkpoint: Path, whose: str) -> None:
-    state = read_checkpoint(checkpoint, trainer.device)
-    if state.get("job") != whose:
-        raise InputError(
-            f"{checkpoint} is of another training: remove it, or choose another folder with -o"
-        )
-    trainer.load_state_dict(state["trainer"])
+    def _is_it(self, said: str) -> bool:
+        """Whether a checkpoint is of this training; one of a version before said less of it."""
+        try:
+            described, network = json.loads(said)
+            completed = {**described, "recipe": Recipe.completed(described["recipe"])}
+        except (ValueError, TypeError, KeyError):
+            return False
+        return bool(json.loads(json.dumps(self._whose())) == [completed, network])

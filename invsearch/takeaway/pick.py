@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from invsearch.errors import InputError, NotHereError
 from invsearch.models import NetworkSpec
@@ -42,6 +43,16 @@ class Pick:
     def spec(self) -> NetworkSpec:
         """The full-size network."""
         return self.problem.spec(self.trial.architecture)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the network comes from, as ``config.json`` has it."""
+        return {
+            "run": self.folder.path.resolve().name,
+            "trial": self.trial.number,
+            "architecture": self.trial.architecture.to_json(),
+            "operators": list(self.problem.file.operators),
+        }
 
     @property
     def resolution(self) -> int:

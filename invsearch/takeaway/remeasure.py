@@ -14,8 +14,9 @@ from invsearch.space import Latency
 from invsearch.takeaway.device import check_device
 from invsearch.takeaway.pick import Pick, locked
 from invsearch.takeaway.record import record, times
+from invsearch.takeaway.subject import Subject
 
-__all__ = ["Remeasured", "remeasure", "why_not_recorded"]
+__all__ = ["Remeasured", "measure_subject", "remeasure", "why_not_recorded"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,26 @@ def remeasure(
         return Remeasured(latency, record(picked, replicate).metrics["latency_ms"])
 
 
+def measure_subject(
+    subject: Subject,
+    *,
+    device: str | None = None,
+    batch_size: int | None = None,
+    threads: int | None = None,
+) -> Remeasured:
+    """Measure the latency of a network by name, or of one that was kept, as a search does.
+
+    Raises:
+        InputError: If there is no such device, or an operator is not registered.
+        TrialError: If the measurement fails.
+    """
+    given = {"device": device, "batch_size": batch_size, "threads": threads}
+    settings = Latency().model_copy(update={key: one for key, one in given.items() if one})
+    check_device(settings.device)
+    subject.fresh()  # registers the operators that it needs
+    return Remeasured(_measure(subject, settings))
+
+
 def why_not_recorded(picked: Pick, settings: Latency) -> str:
     """Why a latency measured with these settings is no replicate of the trial's; empty if it is."""
     if "latency_ms" not in picked.problem.wanted:
@@ -92,7 +113,7 @@ def why_not_recorded(picked: Pick, settings: Latency) -> str:
     return ""
 
 
-def _measure(picked: Pick, settings: Latency) -> Metric:
+def _measure(picked: Pick | Subject, settings: Latency) -> Metric:
     side = settings.resolution or picked.resolution
     shape = (settings.batch_size, picked.spec.in_channels, side, side)
     return metric(ask(picked.spec, shape, Target.of(settings, undisturbed=False)))

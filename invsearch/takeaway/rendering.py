@@ -28,6 +28,7 @@ __all__ = [
 _TABLE_COLUMNS = (
     "file", "device", "machine", "runs", "blocks", "networks", "off by", "x the first",
 )  # fmt: skip
+_CONFUSED = 5  # pairs of classes in a line; --json has them all
 _PIPED_WIDTH = 132  # columns of a table that goes to a file
 
 
@@ -38,6 +39,8 @@ def print_measured(found: Remeasured, name: str) -> None:
     console.print(metric_table({"latency_ms": found.latency}, f"{name}: {settings}"))
     if detail.get("missed"):
         _line(console, f"not as steady as wished: {detail['missed']}")
+    if found.recorded is None and not found.reason:
+        return
     if found.recorded is None:
         _line(console, f"not added to the run: {found.reason}")
         return
@@ -87,11 +90,11 @@ def print_trained(trained: TrainedTrial) -> None:
     console = _console()
     for folder, metrics in trained.kept.items():
         console.print(metric_table(metrics, str(folder)))
-    if trained.kept and not trained.recorded:
+    trial = trained.trial
+    if trial is None or (trained.kept and not trained.recorded):
         _line(console, f"next: invsearch evaluate {next(iter(trained.kept))}")
         return
-    number = trained.trial.number
-    console.print(metric_table(trained.trial.metrics, f"trial {number}, all its seeds"))
+    console.print(metric_table(trial.metrics, f"trial {trial.number}, all its seeds"))
     if trained.recorded:
         _line(console, f"added to the run: {counted_noun(trained.recorded, 'replicate')}")
     else:
@@ -100,8 +103,18 @@ def print_trained(trained: TrainedTrial) -> None:
 
 def print_evaluated(found: Evaluated, name: str) -> None:
     """Print what an evaluation brought."""
-    title = f"{name}: {counted_noun(found.images, 'validation image')} of {found.dataset}"
-    _console().print(metric_table(found.metrics, title))
+    console, kind = _console(), "validation image" if found.split == "val" else "test image"
+    title = f"{name}: {counted_noun(found.images, kind)} of {found.dataset}"
+    console.print(metric_table(found.metrics, title))
+    top5 = found.report.shares()["top5"]
+    ends = f"{top5['low']:.2f} to {top5['high']:.2f}"
+    _line(console, f"top-5 accuracy {top5['value']:.2f} % ({ends})")
+    _line(console, f"expected calibration error {100 * found.report.ece:.2f} %")
+    worst = found.report.worst(_CONFUSED)
+    if worst:
+        named = found.classes or tuple(map(str, range(len(found.report.confusion))))
+        pairs = [f"{named[true]} taken for {named[said]} {n}x" for true, said, n in worst]
+        _line(console, f"most often confused: {', '.join(pairs)}")
 
 
 def print_exported(done: Exported) -> None:

@@ -18,7 +18,6 @@ from invsearch.models.checkpoint import read_checkpoint
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import write_checked
 from invsearch.takeaway.operators import require_operators
-from invsearch.takeaway.pick import Pick
 
 __all__ = ["CONFIG", "WEIGHTS", "SavedNetwork", "config_of", "costs", "load_network"]
 __all__ += ["save_network", "write_bytes"]
@@ -34,10 +33,12 @@ class SavedNetwork:
     Attributes:
         path: Its folder.
         config: ``config.json``.
+        file: The file that is read from: ``config.json``, or what ``invsearch export`` wrote.
     """
 
     path: Path
     config: Mapping[str, Any]
+    file: Path | None = None
 
     @property
     def spec(self) -> NetworkSpec:
@@ -45,9 +46,20 @@ class SavedNetwork:
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """How it was trained: ``recipe``, ``seed``, ``dataset``, ``resolution``, ..."""
-        training: Mapping[str, Any] = self.config["training"]
+        """How it was trained: ``recipe``, ``seed``, ``dataset``, ...; empty if it is not."""
+        training: Mapping[str, Any] = self.config["training"] or {}
         return training
+
+    @property
+    def resolution(self) -> int:
+        """Side of its images in pixels."""
+        return int(self.config["input_shape"][-1])
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the network comes from, as ``config.json`` has it."""
+        known = ("run", "trial", "architecture", "operators")
+        return {name: self.config[name] for name in known if name in self.config}
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -56,25 +68,29 @@ class SavedNetwork:
 
     @classmethod
     def open(cls, folder: str | Path) -> SavedNetwork:
-        """Read the folder's ``config.json``.
+        """Read a folder's ``config.json``.
+
+        Args:
+            folder: The folder; or the file, such as the spec that ``invsearch export`` wrote.
 
         Raises:
             InputError: If there is none, or it is not one of ours.
         """
         path = Path(folder)
+        file, path = (path, path.parent) if path.is_file() else (path / CONFIG, path)
         try:
-            config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+            config = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(_missing(path)) from None
         except (OSError, ValueError) as error:
-            raise InputError(f"{path / CONFIG} cannot be read: {error}") from None
+            raise InputError(f"{file} cannot be read: {error}") from None
         if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise InputError(f"{path / CONFIG} was not written by `invsearch train`")
+            raise InputError(f"{file} was not written by `invsearch train`")
         if config.get("schema") != SCHEMA:
             raise InputError(
-                f"{path / CONFIG} has schema {config.get('schema')!r}; this version reads {SCHEMA}"
+                f"{file} has schema {config.get('schema')!r}; this version reads {SCHEMA}"
             )
-        return cls(path, config)
+        return cls(path, config, file)
 
     def network(self) -> Network:
         """Build the network and load its weights.
@@ -85,8 +101,7 @@ class SavedNetwork:
         Raises:
             InputError: If an operator is not registered, or the weights do not fit.
         """
-        require_operators(self.spec, self.config.get("operators", []), self.path)
-        network = build(self.spec)
+        network = self.fresh()
         weights = read_checkpoint(self.path / WEIGHTS)
         try:
             network.load_state_dict(weights)
@@ -94,6 +109,15 @@ class SavedNetwork:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{self.path / WEIGHTS} does not fit {CONFIG}: {reason}") from None
         return network.eval()
+
+    def fresh(self) -> Network:
+        """Build the network without its weights.
+
+        Raises:
+            InputError: If an operator is not registered.
+        """
+        require_operators(self.spec, self.config.get("operators", []), self.path)
+        return build(self.spec)
 
 
 def load_network(folder: str | Path) -> Network:
@@ -110,7 +134,7 @@ def load_network(folder: str | Path) -> Network:
 
 
 def config_of(
-    picked: Pick,
+    origin: Mapping[str, Any],
     spec: NetworkSpec,
     resolution: int,
     *,
@@ -120,7 +144,7 @@ def config_of(
     """What is written beside a network.
 
     Args:
-        picked: The trial that it comes from.
+        origin: Where it comes from: ``run``, ``trial``, ``architecture`` and ``operators``.
         spec: The network itself.
         resolution: Side of its images in pixels.
         metrics: Its own metrics; what it costs is counted and added.
@@ -130,12 +154,12 @@ def config_of(
     return {
         "format": FORMAT,
         "schema": SCHEMA,
-        "run": picked.folder.path.resolve().name,
-        "trial": picked.trial.number,
-        "architecture": picked.trial.architecture.to_json(),
+        "run": origin["run"],
+        "trial": origin["trial"],
+        "architecture": origin["architecture"],
         "network": spec.to_json(),
         "input_shape": [1, spec.in_channels, resolution, resolution],
-        "operators": list(picked.problem.file.operators),
+        "operators": list(origin["operators"]),
         "training": training,
         "metrics": {name: metric.to_json() for name, metric in found.items()},
     }

@@ -2,65 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from invsearch.data import resolve_dataset
 from invsearch.errors import InputError
 from invsearch.metrics import Metric, metric_info
 from invsearch.runs import Replicate, Trial, describe
 from invsearch.runs.lines import read_lines
-from invsearch.runs.outputs import check_output
 from invsearch.search.seeds import replicate_seed
 from invsearch.space import Accuracy
 from invsearch.takeaway.device import check_device
 from invsearch.takeaway.job import Finished, Job
+from invsearch.takeaway.kept import check_folder, target_of
+from invsearch.takeaway.options import TrainOptions
 from invsearch.takeaway.pick import Pick, locked, pick
 from invsearch.takeaway.record import record, times
-from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, config_of, save_network
+from invsearch.takeaway.start import Start
+from invsearch.takeaway.training import Follow, KeptTraining
 from invsearch.train import resolve_device
-from invsearch.train.recipe import Recipe
+from invsearch.train.presets import preset_of
+from invsearch.train.processes import joined, local_rank, started_together
 
 __all__ = ["TrainOptions", "TrainedTrial", "train"]
 
 SEEDS = 3  # the fewest with a deviation that is more than a difference
-CHECKPOINT = "checkpoint.pt"
-Told = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What the command line adds to a run's recipe.
-
-    Attributes:
-        seeds: Seeds in all, the trial's own among them; None for 3, or 1 where networks are kept.
-        epochs: Epochs; None for the run's.
-        dataset: Data set; None for the run's.
-        resolution: Side of the images in pixels; None for the proxy's, or the model's with
-            ``full``.
-        settings: ``accuracy.x=y`` each.
-        full: Whether the full-size network is trained rather than the run's proxy of it.
-        output: Where the networks are kept.
-        device: Where to train; None for where the run's space file says.
-    """
-
-    seeds: int | None = None
-    epochs: int | None = None
-    dataset: str | None = None
-    resolution: int | None = None
-    settings: tuple[str, ...] = ()
-    full: bool = False
-    output: Path | None = None
-    device: str | None = None
-
-    @property
-    def as_run(self) -> bool:
-        """Whether what is trained is what the run trained, but for the seed."""
-        changed = (self.epochs, self.dataset, self.resolution, self.settings or None)
-        return not self.full and all(value is None for value in changed)
 
 
 @dataclass(frozen=True)
@@ -68,29 +36,29 @@ class TrainedTrial:
     """What training brought.
 
     Attributes:
-        trial: The trial, replicates folded in.
+        trial: The trial, replicates folded in; None for a network of no run.
         recorded: How many replicates were added to the run.
         kept: Folder and metrics of each network that is kept.
     """
 
-    trial: Trial
+    trial: Trial | None
     recorded: int = 0
     kept: dict[Path, dict[str, Metric]] = field(default_factory=dict)
 
 
-def train(run: str | Path, number: int, options: TrainOptions, tell: Told) -> TrainedTrial:
+def train(run: str | Path, number: int, options: TrainOptions, follow: Follow) -> TrainedTrial:
     """Train the architecture of a trial again, at the run's recipe or another one.
 
     At the run's recipe each further seed is a replicate: the trial's metrics become means over its
     seeds, and ``front.csv`` is derived anew. With an output folder the networks are kept, whatever
-    the recipe. A killed training goes on from its last epoch when it is asked for again, and what
-    is there already is not trained again.
+    the recipe. A killed training goes on from its last checkpoint when it is asked for again, and
+    what is there already is not trained again.
 
     Args:
         run: The run's folder, or its name under ``results/``.
         number: The trial's number.
         options: What to train.
-        tell: Takes lines of progress.
+        follow: Who follows the training.
 
     Raises:
         InputError: If the run, the trial or the options cannot be used.
@@ -98,38 +66,25 @@ def train(run: str | Path, number: int, options: TrainOptions, tell: Told) -> Tr
     """
     if options.device is not None:
         check_device(options.device, auto=True)
-    if not options.as_run and options.output is None:
+    if options.output is None and not options.as_run:
         raise InputError(
-            "another recipe or scale than the run's makes no replicate: keep the network with "
-            "-o FOLDER, or leave out --full, --epochs, --dataset, --resolution and --set"
+            "another recipe or scale than the run's makes no replicate: keep the network with -o "
+            "FOLDER, or leave out --full, --epochs, --dataset, --resolution, --preset, --from and "
+            "--set"
         )
-    picked = pick(run, number, _settings(options), data=True)
+    if options.output is None and started_together() > 1:
+        raise InputError("several processes train a network to keep: name a folder with -o")
+    follow.check(options.output)
+    picked = pick(run, number, options.of_run(), data=True)
     records = options.as_run and picked.trial.state == "complete" and _trains(picked)
+    records = records and started_together() == 1
     if options.output is None:
         _check_replicable(picked)
-    elif options.output.exists() and not options.output.is_dir():
-        raise InputError(f"-o {options.output} is a file: name a folder")
     else:
-        check_output(options.output / CONFIG)  # before the training, not after it
+        check_folder(options.output)
     _set_threads(picked, options)
     with locked(picked.folder) if records else nullcontext():
-        return _train_seeds(picked, options, records, tell)
-
-
-def _settings(options: TrainOptions) -> list[str]:
-    """The options as settings of the space file, which validates them."""
-    for setting in options.settings:
-        if not setting.startswith("accuracy."):
-            raise InputError(f"--set {setting}: training takes accuracy.NAME=VALUE alone")
-    if options.as_run:
-        return []
-    settings = list(options.settings)
-    if options.epochs is not None:
-        settings.append(f"accuracy.epochs={options.epochs}")
-    if options.dataset is not None:
-        settings.append(f"accuracy.dataset={resolve_dataset(options.dataset)}")
-        settings.append("accuracy.folder=null")
-    return [*settings, "search.rungs=[]"]  # nothing stops here, and rungs bound the epochs
+        return _train_seeds(picked, options, records, follow)
 
 
 def _check_replicable(picked: Pick) -> None:
@@ -159,103 +114,86 @@ def _set_threads(picked: Pick, options: TrainOptions) -> None:
         torch.set_num_threads(max(1, int(picked.problem.file.cluster.cpus_per_trial)))
 
 
-def _train_seeds(picked: Pick, options: TrainOptions, records: bool, tell: Told) -> TrainedTrial:
+def _train_seeds(
+    picked: Pick, options: TrainOptions, records: bool, follow: Follow
+) -> TrainedTrial:
     count = options.seeds or (SEEDS if options.output is None else 1)
     seeds = [picked.trial.seed]
     seeds += [replicate_seed(picked.trial.seed, number) for number in range(1, count)]
     known = {picked.trial.seed, *_recorded_seeds(picked)}
     result = TrainedTrial(picked.trial)
-    for seed in seeds:
-        wanted = records and seed not in known
-        target = None if options.output is None else _target(options.output, seed, count)
-        if target is None and not wanted:
-            continue
-        result = _train_one(picked, _job(picked, options, seed), target, wanted, result, tell)
+    with joined(_device(picked, options)) as processes:
+        for seed in seeds:
+            wanted, job = records and seed not in known, _job(picked, options, seed, follow)
+            if options.output is not None:
+                target = target_of(options.output, seed, count)
+                training = KeptTraining(job, target, picked.origin, picked.name, follow, processes)
+                result = _keep_one(picked, training, wanted, result)
+            elif wanted:
+                result = _repeat_one(picked, job, result, follow)
     return result
 
 
-def _train_one(
-    picked: Pick, job: Job, target: Path | None, wanted: bool, result: TrainedTrial, tell: Told
+def _keep_one(
+    picked: Pick, training: KeptTraining, wanted: bool, result: TrainedTrial
 ) -> TrainedTrial:
-    started, kept, trial = datetime.now(UTC), dict(result.kept), result.trial
-    saved = _already(target, job) if target is not None else None
-    if saved is not None and not wanted:
-        tell(f"seed {job.seed}: {target} holds this training already")
-        return TrainedTrial(trial, result.recorded, {**kept, saved.path: saved.metrics})
-    folder = target or picked.folder.checkpoint_dir(picked.trial.number)
-    checkpoint = folder / (CHECKPOINT if target else f"replicate-{job.seed}.pt")
-    finished = job.run(checkpoint, tell)
-    if target is not None:
-        kept[target] = _keep(picked, job, finished, target)
-    if wanted:
-        replicate = Replicate(
-            picked.trial.number,
-            job.seed,
-            finished.metrics,
-            *times(started),
-            environment=str(describe()["id"]),
-        )
-        trial = record(picked, replicate)
-    _forget(checkpoint, picked if target is None else None)
+    """Train a network to keep, unless it is there; it may be a replicate at the same time."""
+    started, metrics = datetime.now(UTC), training.there()
+    trial = result.trial
+    if metrics is None or wanted:
+        finished, metrics = training.run()
+        trial = _recorded(picked, training.job, finished, started) if wanted else trial
+        training.forget()
+    elif training.processes.first:
+        seed = training.job.seed
+        training.follow.tell(f"seed {seed}: {training.target} holds this training already")
+    kept = {**result.kept, training.target: metrics} if training.processes.first else {}
     return TrainedTrial(trial, result.recorded + wanted, kept)
 
 
-def _job(picked: Pick, options: TrainOptions, seed: int) -> Job:
+def _repeat_one(picked: Pick, job: Job, result: TrainedTrial, follow: Follow) -> TrainedTrial:
+    """Train a replicate of the trial."""
+    started = datetime.now(UTC)
+    checkpoint = picked.folder.checkpoint_dir(picked.trial.number) / f"replicate-{job.seed}.pt"
+    follow.tell(f"seed {job.seed}: {job.words()}")
+    finished = job.run(checkpoint, follow.callbacks(job.seed, kept=False), name=picked.name)
+    trial = _recorded(picked, job, finished, started)
+    checkpoint.unlink(missing_ok=True)
+    if not any(checkpoint.parent.iterdir()):
+        checkpoint.parent.rmdir()
+    return TrainedTrial(trial, result.recorded + 1, result.kept)
+
+
+def _recorded(picked: Pick, job: Job, finished: Finished, started: datetime) -> Trial:
+    replicate = Replicate(
+        picked.trial.number,
+        job.seed,
+        finished.metrics,
+        *times(started),
+        environment=str(describe()["id"]),
+    )
+    return record(picked, replicate)
+
+
+def _device(picked: Pick, options: TrainOptions) -> str:
+    accuracy = picked.problem.file.accuracy or Accuracy()
+    return resolve_device(options.device or accuracy.device, turn=local_rank())
+
+
+def _job(picked: Pick, options: TrainOptions, seed: int, follow: Follow) -> Job:
     accuracy = picked.problem.file.accuracy or Accuracy()
     scale = picked.resolution if options.full else accuracy.proxy.resolution
+    if options.preset is not None:
+        scale = preset_of(options.preset).resolution or scale
     return Job(
         searched=picked.spec,
         accuracy=accuracy,
         seed=seed,
         resolution=options.resolution or scale,
         full=options.full,
-        device=resolve_device(options.device or accuracy.device),
+        device=_device(picked, options),
+        start=Start(options.start, follow.tell) if options.start else None,
     )
-
-
-def _target(output: Path, seed: int, count: int) -> Path:
-    return output if count == 1 else output / f"seed-{seed}"
-
-
-def _already(target: Path, job: Job) -> SavedNetwork | None:
-    """The training that a folder holds, if it is this one."""
-    if not (target / CONFIG).exists():
-        inside = [path.name for path in target.iterdir()] if target.is_dir() else []
-        # weights without a checkpoint are not what a kill leaves of a training
-        ours = (CHECKPOINT, WEIGHTS) if CHECKPOINT in inside else ()
-        foreign = [name for name in inside if name not in ours and name[0] != "."]
-        if foreign:
-            raise InputError(f"{target} holds other files: choose another folder with -o")
-        return None
-    saved = SavedNetwork.open(target)
-    mine = {**job.describe(), "network": job.spec().to_json()}
-    theirs = {**(saved.training or {}), "network": saved.spec.to_json()}
-    theirs["recipe"] = Recipe.completed(theirs.get("recipe"))
-    changed = [key for key in mine if mine[key] != theirs.get(key)]
-    if changed:
-        raise InputError(
-            f"{target} holds another training (it differs in {', '.join(changed)}): choose another "
-            "folder with -o"
-        )
-    return saved
-
-
-def _keep(picked: Pick, job: Job, finished: Finished, target: Path) -> dict[str, Metric]:
-    spec, resolution = job.spec(), job.data().resolution
-    training = {**job.describe(), "environment": describe()}
-    config = config_of(picked, spec, resolution, metrics=finished.metrics, training=training)
-    data = job.data()
-    config["classes"] = list(data.classes)
-    config["normalisation"] = data.normalisation and data.normalisation.to_json()
-    save_network(target, config, finished.weights)
-    return SavedNetwork.open(target).metrics
-
-
-def _forget(checkpoint: Path, picked: Pick | None) -> None:
-    """Remove a checkpoint, and the run's folder for them when it was the last one."""
-    checkpoint.unlink(missing_ok=True)
-    if picked is not None and not any(checkpoint.parent.iterdir()):
-        checkpoint.parent.rmdir()
 
 
 def _recorded_seeds(picked: Pick) -> Iterable[int]:

@@ -4,12 +4,14 @@ They need what ``pip install 'invsearch[test]'`` brings. Each tests a row of its
 (:mod:`invsearch.plugins`), so what it passes is what a space file may name.
 """
 
+from invsearch.testing.augmentations import AugmentationConformance
 from invsearch.testing.datasets import DatasetConformance
 from invsearch.testing.executors import ExecutorConformance
 from invsearch.testing.providers import ProviderConformance
 from invsearch.testing.strategies import StrategyConformance
 
 __all__ = [
+    "AugmentationConformance",
     "DatasetConformance",
     "ExecutorConformance",
     "ProviderConformance",

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from invsearch.data import ImageData, load_dataset, resolve_dataset
+from invsearch.data import IGNORED, ImageData, Part, load_dataset, resolve_dataset
 
 __all__ = ["DatasetConformance"]
 
+_PARTS: tuple[Part, ...] = ("val", "test")
+_BATCH = 64
 _TWINS = 0.01  # real sets have doubles: 1 % of the validation images may be training images too
 
 
@@ -37,15 +39,16 @@ class DatasetConformance:
         assert resolve_dataset(resolved) == resolved
 
     def test_shapes_and_types(self, name: str) -> None:
-        """Square float images of one size in all three sets, a label in range for each."""
+        """Square float images of one size in all three sets, labels or masks in range."""
         data = load_dataset(name)
         for images, labels in _sets(data):
             assert images.dtype == torch.float32
             assert images.shape[1:] == (data.channels, data.resolution, data.resolution)
-            assert labels.dtype == torch.int64
-            assert labels.shape == images.shape[:1]
-            assert 0 <= int(labels.min()) <= int(labels.max()) < data.num_classes
-        for labels in (data.train_labels, data.val_labels):
+            assert labels.dtype == (torch.uint8 if data.dense else torch.int64)
+            assert labels.shape == (len(images), *(images.shape[2:] if data.dense else ()))
+            classes = labels[labels != IGNORED] if data.dense else labels
+            assert 0 <= int(classes.min()) <= int(classes.max()) < data.num_classes
+        for labels in () if data.dense else (data.train_labels, data.val_labels):
             assert set(labels.tolist()) == set(range(data.num_classes))
         assert data.name
         assert data.data_fraction == 1.0
@@ -82,7 +85,8 @@ class DatasetConformance:
         assert data.resolution == resolution
         for (images, labels), (_, before) in zip(_sets(data), _sets(own), strict=True):
             assert images.shape[1:] == (own.channels, resolution, resolution)
-            assert torch.equal(labels, before)
+            assert len(labels) == len(before)
+            assert data.dense or torch.equal(labels, before)
 
     def test_a_fraction_has_every_class_and_leaves_the_rest_alone(self, name: str) -> None:
         """In its share, by a seed: another seed is another fraction of the same size."""
@@ -93,9 +97,11 @@ class DatasetConformance:
             assert torch.equal(data.val_labels, whole.val_labels)
             assert len(data.val_images) == len(whole.val_images)
             assert torch.equal(data.test_labels, whole.test_labels)
-            counts = data.train_labels.bincount(minlength=data.num_classes)
-            shares = whole.train_labels.bincount() / 2
-            assert ((counts - shares).abs() <= 1).all()
+            assert abs(len(data.train_labels) - len(whole.train_labels) / 2) <= data.num_classes
+            if not data.dense:
+                counts = data.train_labels.bincount(minlength=data.num_classes)
+                shares = whole.train_labels.bincount() / 2
+                assert ((counts - shares).abs() <= 1).all()
         _assert_equal(half, load_dataset(name, data_fraction=0.5, seed=1))
         assert len(half.train_labels) == len(other.train_labels)
 
@@ -109,6 +115,19 @@ class DatasetConformance:
         assert {images.dtype for images, _ in _sets(pixels)} == {torch.uint8}
         for (images, _), (floats, _) in zip(_sets(pixels), _sets(plain), strict=True):
             assert torch.equal(scale(images), floats)
+
+    def test_streamed_images_are_the_same(self, name: str) -> None:
+        """Decoded batch by batch, where they are encoded; what is in memory anyway stays so."""
+        streamed = load_dataset(name, stream=True)
+        if streamed.encoded is None:
+            _assert_equal(load_dataset(name), streamed)
+            return
+        pixels = load_dataset(name, pixels=True)
+        for part in _PARTS:
+            for theirs, mine in zip(
+                streamed.batches(part, _BATCH), pixels.batches(part, _BATCH), strict=True
+            ):
+                assert all(torch.equal(a, b) for a, b in zip(theirs, mine, strict=True))
 
 
 def _sets(data: ImageData) -> tuple[tuple[Tensor, Tensor], ...]:

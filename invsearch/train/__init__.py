@@ -5,9 +5,10 @@ from invsearch.train.checkpoint import read_weights, write_weights
 from invsearch.train.device import resolve_device
 from invsearch.train.evaluate import accuracy_metrics
 from invsearch.train.graphed_step import CaptureError
+from invsearch.train.optimizers import OPTIMIZERS
 from invsearch.train.precision import PRECISIONS
 from invsearch.train.proxy import recipe_of, trained_spec, trainer_of
-from invsearch.train.recipe import OPTIMIZERS, Recipe
+from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import seeded_build
 from invsearch.train.trainer import Trainer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from invsearch.metrics import Fidelity, Metric
 
-__all__ = ["accuracy_metrics", "score", "wilson_interval"]
+__all__ = ["accuracy_metrics", "metrics_of_batches", "score", "wilson_interval"]
 
 _Z = 1.959964  # of a two-sided 95 % interval
 
@@ -37,8 +38,15 @@ def accuracy_metrics(
         normal one; ``val_loss`` is left out when it is not finite. An image whose logits are not
         all finite counts as an error.
     """
-    losses, hits = score(model, images, labels, batch_size)
-    count = len(labels)
+    return metrics_of_batches(model, _split(images, labels, batch_size), fidelity)
+
+
+def metrics_of_batches(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], fidelity: Fidelity | None = None
+) -> dict[str, Metric]:
+    """As :func:`accuracy_metrics`, of images and labels that come batch by batch."""
+    losses, hits = _scored(model, batches)
+    count = len(losses)
     low, high = wilson_interval(count - int(hits.sum()), count)
     error = 100.0 * (count - int(hits.sum())) / count
     metrics = {
@@ -54,17 +62,25 @@ def accuracy_metrics(
     return metrics
 
 
-@torch.no_grad()
 def score(
     model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 256
 ) -> tuple[Tensor, Tensor]:
     """Return each image's loss in float64 and whether its class was found."""
+    return _scored(model, _split(images, labels, batch_size))
+
+
+@torch.no_grad()
+def _scored(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     losses, hits = [], []
-    for batch, truth in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+    for batch, truth in batches:
         logits = model(batch).double()
         losses.append(F.cross_entropy(logits, truth, reduction="none"))
         hits.append((logits.argmax(1) == truth) & logits.isfinite().all(1))
     return torch.cat(losses), torch.cat(hits)
+
+
+def _split(images: Tensor, labels: Tensor, size: int) -> Iterable[tuple[Tensor, Tensor]]:
+    return zip(images.split(size), labels.split(size), strict=True)
 
 
 def wilson_interval(successes: int, count: int) -> tuple[float, float]:

@@ -57,6 +57,11 @@ class GraphedStep:
         """Whether steps are replayed by now."""
         return self._graph is not None
 
+    @property
+    def norm(self) -> Tensor:
+        """Of the last step's gradient; nothing else will write to it."""
+        return self._step.norm.clone()
+
     def reset(self) -> None:
         """Forget the graph: call it when the optimiser's buffers were replaced."""
         self._taken, self._graph = 0, None

@@ -5,11 +5,15 @@ A searched network is too large to train by the dozen: its proxy is narrower, on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from invsearch.models import build, proxy_spec
 from invsearch.train.device import resolve_precision
+from invsearch.train.processes import ALONE, Processes
 from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import seeded_build
 from invsearch.train.trainer import Trainer
@@ -61,6 +65,8 @@ def trainer_of(
     *,
     full: bool = False,
     device: str = "cpu",
+    prepare: Callable[[nn.Module], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Trainer:
     """Build the network that is trained, and the trainer of it.
 
@@ -71,8 +77,13 @@ def trainer_of(
         seed: Of the weights, the order and the augmentation.
         full: Whether the full-size network is trained rather than its proxy.
         device: Where to train; see :func:`invsearch.train.device.resolve_device`.
+        prepare: Given the network before it is trained, such as to load weights.
+        processes: Those that train it together.
     """
     spec = trained_spec(searched, accuracy, data, full=full)
     network = seeded_build(lambda: build(spec), seed)
+    if prepare is not None:
+        prepare(network)
     width = 1.0 if full else accuracy.proxy.width
-    return Trainer(network, data, recipe_of(accuracy, device), seed, device, width=width)
+    recipe = recipe_of(accuracy, device)
+    return Trainer(network, data, recipe, seed, device, width=width, processes=processes)

@@ -1,10 +1,10 @@
-"""Trainer: one model trained one epoch at a time, to be stopped, saved and resumed in between."""
+"""Trainer: one model trained epoch by epoch, to be stopped, saved and resumed at any step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,21 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from invsearch.data import ImageData
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import KNOWN_METRICS, Fidelity, Metric
-from invsearch.train.augment import augment, cut_out
+from invsearch.train.averaged import Averaged
 from invsearch.train.batch_norm import reestimated_batch_norm
+from invsearch.train.batches import batches_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
-from invsearch.train.evaluate import accuracy_metrics, score
+from invsearch.train.divergence import DivergedError, explained, first_not_finite
+from invsearch.train.evaluate import score
 from invsearch.train.graphed_step import GraphedStep
 from invsearch.train.losses import Losses
 from invsearch.train.precision import computing_in
+from invsearch.train.processes import ALONE, Processes
 from invsearch.train.recipe import Recipe
-from invsearch.train.seeding import epoch_seed, isolated_rng
+from invsearch.train.seeding import epoch_seed, isolated_rng, process_seed, rng_state, set_rng_state
 from invsearch.train.step import Step
+from invsearch.train.synced_norm import synchronised
+from invsearch.train.tasks import CLASSIFICATION, LearningTask
 
 __all__ = ["Trainer"]
 
@@ -33,11 +38,11 @@ _NORM_IMAGES = 10 * _NORM_BATCH  # at most: a third of the time of an epoch on d
 
 
 class Trainer:
-    """Trains a classifier; equal seeds on one machine with equal threads give equal weights.
+    """Trains a network; equal seeds on one machine with equal threads give equal weights.
 
     The model and its batches are in the channels-last memory format: up to twice as fast, on a CPU
-    too. The data set is kept on the device as it comes, in uint8 if it is pixels, and normalised
-    and augmented there batch by batch; on a GPU no step waits for the one before it.
+    too. Where images come from is :mod:`invsearch.train.batches`'s, what is learned the task's; on
+    a GPU no step waits for the one before it.
 
     Args:
         model: Images (B, C, H, W) -> logits (B, classes); trained in place. Build it with
@@ -49,9 +54,13 @@ class Trainer:
         width: The trained network's width as a fraction of the searched one's, for the fidelity.
         graphs: Whether to replay each step as a CUDA graph: faster where the network is so small
             that the GPU waits for Python.
+        task: What is learned: the loss and the metrics.
+        processes: Those that train it together, each a share of every batch. Each of them then does
+            all that this one does, evaluations too; batch norm sees the whole batch.
 
     Attributes:
         epoch: Epochs trained so far.
+        step: Steps taken of the epoch that is under way; 0 between epochs.
 
     Raises:
         CaptureError: If such a training cannot be captured in a graph.
@@ -67,18 +76,23 @@ class Trainer:
         *,
         width: float = 1.0,
         graphs: bool = False,
+        task: LearningTask = CLASSIFICATION,
+        processes: Processes = ALONE,
     ) -> None:
-        self.device = torch.device(device)
+        self.device, self.processes = torch.device(device), processes
+        if not processes.alone:
+            model = synchronised(model, self.device)
         self.model = model.to(self.device)
         convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.data, self.recipe, self.seed, self.width = data, recipe, seed, width
-        self.epoch = 0
-        self._images = data.train_images.to(self.device)
-        self._labels = data.train_labels.to(self.device)
-        self._scale = data.scale and data.scale.to(self.device)
-        self._step = Step(self.model, recipe, self.device)
+        processes.check_batch(self.images_per_step)
+        self.task, self.epoch, self.step = task, 0, 0
+        self._batches = batches_of(data, recipe, self.device, processes.share)
+        shared = processes.wrapped(self.model, self.device)
+        self._step = Step(self.model, recipe, self.device, task, shared)
         self._graphed = GraphedStep(self._step) if graphs else None
-        self._batch_size = min(recipe.batch_size, len(self._labels))
+        self._averaged = Averaged(self.model, recipe.ema) if recipe.ema else None
+        self._underway: _Underway | None = None
 
     @property
     def done(self) -> bool:
@@ -88,7 +102,12 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch: its whole batches."""
-        return len(self._labels) // self._batch_size
+        return self._batches.steps_per_epoch
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of a step, of all processes together."""
+        return min(self.recipe.batch_size, len(self.data.train_labels))
 
     @property
     def fidelity(self) -> Fidelity:
@@ -104,22 +123,29 @@ class Trainer:
         )
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the state dict on the CPU, batch-norm statistics estimated anew."""
-        with reestimated_batch_norm(self.model, self._norm_batches()) as model:
+        """A copy of the state dict on the CPU, batch-norm statistics estimated anew.
+
+        Of the average of the weights where the recipe has one (``ema``).
+        """
+        with self._final_weights() as model:
             return {
                 name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
                 for name, value in model.state_dict().items()
             }
 
-    def train_epoch(self) -> float:
-        """Train the next epoch.
+    def train_epoch(self, after_step: Callable[[], object] | None = None) -> float:
+        """Train the next epoch, or the rest of the one that is under way.
+
+        Args:
+            after_step: Called after each step but the last; it may save the trainer, or raise.
 
         Returns:
             The mean training loss of its steps, in nats.
 
         Raises:
-            TrialError: If the training loss is not finite, with the epoch and the step, from 1. On
-                a GPU some further steps are taken before it is seen.
+            TrialError: If the training loss or its gradient is not finite, with the epoch, the step
+                (from 1), the first layer that is to blame and the remedy. On a GPU some further
+                steps are taken before it is seen; none of them changes a weight.
             CaptureError: If a step cannot be captured in a graph.
             RuntimeError: If every epoch is trained.
         """
@@ -127,16 +153,16 @@ class Trainer:
             raise RuntimeError(f"all {self.recipe.epochs} epochs of the recipe are trained")
         seed = epoch_seed(self.seed, self.epoch)
         self.model.train()
-        losses, take = Losses(self.epoch + 1, self.device), self._graphed or self._step
-        with isolated_rng(seed, self.device):
-            for step, (images, labels) in enumerate(self._batches(seed)):
-                losses.add(take(images, labels, self._rate(step)))
-        mean = losses.mean()
-        self.epoch += 1
-        return mean
+        with isolated_rng(process_seed(seed, self.processes.share.rank), self.device):
+            try:
+                mean = self._train_rest(seed, after_step or (lambda: None))
+            except DivergedError as error:
+                raise self._explained(error, seed) from error
+        self.epoch, self.step, self._underway = self.epoch + 1, 0, None
+        return self.processes.mean(mean)
 
     def evaluate(self) -> dict[str, Metric]:
-        """Measure ``val_loss`` (nats), ``error`` and ``top1`` (percent) on the validation set.
+        """Measure the task's metrics, such as ``val_loss`` and ``top1``, on the validation set.
 
         Batch-norm statistics are estimated anew first, from up to 1,280 training images and on the
         side: training goes on as if nothing had been evaluated. With 1,297 training and 500
@@ -150,18 +176,13 @@ class Trainer:
             TrialError: If the validation loss is not finite after the last epoch.
         """
         with self._evaluating() as model:
-            metrics = accuracy_metrics(
-                model,
-                self._normalised(self.data.val_images.to(self.device)),
-                self.data.val_labels.to(self.device),
-                fidelity=self.fidelity,
-            )
+            metrics = self.task.judge(model, self._batches.judged("val"), self.fidelity)
         if self.done and "val_loss" not in metrics:
             raise TrialError(f"validation loss is not finite after the last epoch ({self.epoch})")
         return metrics
 
     def test(self, weights: Mapping[str, Tensor]) -> dict[str, Metric]:
-        """Measure ``test_loss``, ``test_error`` and ``test_top1`` of weights, on the test set.
+        """Measure ``test_loss``, ``test_error``, ... of weights, on the test set.
 
         Args:
             weights: What :meth:`weights` returned when every epoch was trained; the model's own are
@@ -169,12 +190,9 @@ class Trainer:
         """
         self.model.load_state_dict(weights)
         self.model.eval()
-        images = self._normalised(self.data.test_images.to(self.device))
         spent = replace(self.fidelity, epochs=self.recipe.epochs)
         with computing_in(self.recipe.precision, self.device):
-            found = accuracy_metrics(
-                self.model, images, self.data.test_labels.to(self.device), fidelity=spent
-            )
+            found = self.task.judge(self.model, self._batches.judged("test"), spent)
         named = {KNOWN_METRICS[name].test: metric for name, metric in found.items()}
         return {name: replace(metric, name=name) for name, metric in named.items()}
 
@@ -189,12 +207,15 @@ class Trainer:
             Each image's loss in nats, float64 (N,), and whether its class was found, bool (N,).
         """
         with self._evaluating() as model:
-            normalised = self._normalised(images.to(self.device))
-            return score(model, normalised, labels.to(self.device))
+            return score(model, self._batches.ready(images), labels.to(self.device))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that resuming needs; the randomness to come follows from seed and epoch."""
-        state = {
+        """Return all that resuming needs, wherever in an epoch; a step of all processes.
+
+        The order and the augmentation to come follow from seed and epoch; dropout's generators are
+        noted as they stand.
+        """
+        state: dict[str, Any] = {
             "recipe": dict(vars(self.recipe)),
             "seed": self.seed,
             "epoch": self.epoch,
@@ -203,6 +224,11 @@ class Trainer:
         }
         if self._step.scaler is not None:
             state["scaler"] = self._step.scaler.state_dict()
+        if self._averaged is not None:
+            state["ema"] = self._averaged.state_dict()
+        if self._underway is not None:
+            own = self._underway.state_dict(self.device)
+            state["underway"] = {"step": self.step, "processes": self.processes.gathered(own)}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -221,12 +247,17 @@ class Trainer:
             self._step.optimizer.load_state_dict(state["optimizer"])
             if self._step.scaler is not None:
                 self._step.scaler.load_state_dict(state["scaler"])
+            if self._averaged is not None:
+                self._averaged.load_state_dict(state["ema"])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"checkpoint does not fit the model: {reason}") from error
+        self._step.reset()
         if self._graphed is not None:
             self._graphed.reset()
-        self.epoch = int(state["epoch"])
+        self.epoch, self.step, self._underway = int(state["epoch"]), 0, None
+        if "underway" in state:
+            self._go_on(state["underway"])
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, atomically."""
@@ -240,44 +271,101 @@ class Trainer:
         """
         self.load_state_dict(read_checkpoint(Path(path), self.device))
 
-    def _batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._labels), generator=generator).to(self.device)
-        if self.device.type != "cpu":  # draws on the CPU would have to be sent at every step
-            generator = torch.Generator(self.device).manual_seed(seed)
-        for step in range(self.steps_per_epoch):
-            rows = order[step * self._batch_size : (step + 1) * self._batch_size]
-            images = self._normalised(self._images[rows])
-            if self.recipe.augment:
-                images = augment(images, generator, mirrors=self.data.mirrors)
-            if self.recipe.cutout:
-                images = cut_out(images, generator, share=self.recipe.cutout)
-            yield _channels_last(images), self._labels[rows]
+    def _train_rest(self, seed: int, after_step: Callable[[], object]) -> float:
+        """Take the steps of an epoch that are left; torch's generators are seeded for it."""
+        underway = self._underway or _Underway(self._losses())
+        underway.set_rng(self.device)
+        self._underway = underway
+        take, first = self._graphed or self._step, self.epoch * self.steps_per_epoch
+        for images, targets in self._batches.epoch(seed, self.step):
+            loss = take(images, targets, self.rate)
+            underway.losses.add(loss, take.norm)
+            if self._averaged is not None:
+                self._averaged.update(first + self.step)
+            self.step += 1
+            if self.step < self.steps_per_epoch:
+                self._between(after_step, underway)
+        return underway.losses.mean()
 
-    def _rate(self, step: int) -> float:
-        """The learning rate of a step of the next epoch."""
-        steps = self.steps_per_epoch
+    def _go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on within an epoch, in as many processes as it was left in.
+
+        Raises:
+            InputError: If their number is another.
+        """
+        every, (rank, world) = state["processes"], vars(self.processes.share).values()
+        if len(every) != world:
+            raise InputError(
+                f"checkpoint was written within an epoch by {len(every)} processes, and here are "
+                f"{world}: start as many, or go on from the end of an epoch"
+            )
+        self.step = int(state["step"])
+        self._underway = _Underway(self._losses(every[rank]["losses"]), every[rank]["rng"])
+
+    def _between(self, call: Callable[[], object], underway: _Underway) -> None:
+        try:
+            call()
+        except BaseException:  # whoever stops a training here may go on with it
+            underway.rng = rng_state(self.device)
+            raise
+
+    def _losses(self, state: Mapping[str, float] | None = None) -> Losses:
+        scaled = self._step.scaler is not None
+        return Losses(self.epoch + 1, self.device, state, scaled=scaled)
+
+    def _explained(self, error: DivergedError, seed: int) -> DivergedError:
+        """The error with the layer that is to blame, found by sending the batch through again."""
+        if not self.processes.alone:  # a layer of all processes waits for the others
+            return explained(error, "", self.recipe)
+        images, targets = next(iter(self._batches.epoch(seed, error.step - 1)))
+        with computing_in(self.recipe.precision, self.device):
+            where = first_not_finite(
+                self.model, images, lambda outputs: self._step.loss_of(outputs, targets)
+            )
+        return explained(error, where, self.recipe)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        step, steps = self.step, self.steps_per_epoch
         return self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps)
 
     @contextmanager
     def _evaluating(self) -> Iterator[nn.Module]:
-        """The model with statistics estimated anew, in evaluation and in the recipe's precision."""
+        """The final weights, in the recipe's precision."""
+        with computing_in(self.recipe.precision, self.device), self._final_weights() as model:
+            yield model
+
+    @contextmanager
+    def _final_weights(self) -> Iterator[nn.Module]:
+        """The model in evaluation: averaged if it is, with statistics estimated anew."""
         with (
-            computing_in(self.recipe.precision, self.device),
+            nullcontext() if self._averaged is None else self._averaged.applied(),
             reestimated_batch_norm(self.model, self._norm_batches()) as model,
         ):
             yield model
 
     def _norm_batches(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, -1))
-        order = torch.randperm(len(self._labels), generator=generator).to(self.device)
-        batch = min(_NORM_BATCH, len(order))
-        for start in range(0, min(len(order), _NORM_IMAGES) - batch + 1, batch):
-            yield self._normalised(self._images[order[start : start + batch]])
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        return _channels_last(images if self._scale is None else self._scale(images))
+        return self._batches.plain(epoch_seed(self.seed, -1), _NORM_BATCH, _NORM_IMAGES)
 
 
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
+@dataclass
+class _Underway:
+    """An epoch that has begun.
+
+    Attributes:
+        losses: Of its steps so far.
+        rng: Where torch's generators stood when it was saved; None where they go on as they are.
+    """
+
+    losses: Losses
+    rng: Mapping[str, Tensor] | None = None
+
+    def set_rng(self, device: torch.device) -> None:
+        if self.rng is not None:
+            set_rng_state(self.rng, device)
+            self.rng = None
+
+    def state_dict(self, device: torch.device) -> dict[str, Any]:
+        rng = rng_state(device) if self.rng is None else dict(self.rng)
+        return {"losses": self.losses.state_dict(), "rng": rng}

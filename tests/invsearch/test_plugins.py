@@ -27,6 +27,7 @@ from invsearch.data import Dataset, ImageData, standardise, stratified_subset
 from invsearch.search.executors import Executor
 from invsearch.search.executors.serial import SERIAL
 from invsearch.search.strategies import Strategy
+from invsearch.train.augment import Augmentation
 
 HILL = Strategy(lambda problem: lambda seed: RandomSampler(seed=seed + 1))
 HERE = Executor(SERIAL.open)
@@ -44,7 +45,12 @@ def _stripes(wanted):
                      data_fraction=wanted.data_fraction)
 
 
+def _fog(strength, about):
+    return lambda images, targets, generator: (images * (1 - strength), targets)
+
+
 STRIPES = Dataset(_stripes)
+FOG = Augmentation(_fog)
 NONSENSE = 3
 """
 ENTRY_POINTS = """
@@ -56,6 +62,8 @@ gone = mountains:GONE
 here = mountains:HERE
 [invsearch.datasets]
 stripes = mountains:STRIPES
+[invsearch.augmentations]
+fog = mountains:FOG
 """
 BROKEN = """
 [invsearch.strategies]
@@ -95,11 +103,15 @@ def test_a_distributions_strategy_and_executor_run_a_space(tmp_path: Path, insta
 
 
 def test_a_distributions_data_set_is_trained_on(tmp_path: Path, installed: Path) -> None:
-    """By the name in a space file; its two classes and one channel are the networks'."""
+    """By the name in a space file; its two classes and one channel are the networks'.
+
+    So is its augmentation.
+    """
     text = (
         "name: mine\nobjectives: {val_loss: minimize, macs: minimize}\n"
         "model: {family: rednet, resolution: 32}\nspace: {depth: 26, width: {choice: [0.5, 1.0]}}\n"
-        "accuracy: {dataset: stripes, epochs: 1, batch_size: 32, baselines: false}\n"
+        "accuracy: {dataset: stripes, epochs: 1, batch_size: 32, baselines: false,"
+        " augmentations: {fog: 0.3}}\n"
         "search: {strategy: hill, trials: 1}\n"
     )
     (tmp_path / "mine.yaml").write_text(text)
@@ -108,6 +120,8 @@ def test_a_distributions_data_set_is_trained_on(tmp_path: Path, installed: Path)
     assert trial["state"] == "complete", trial["error"]
     assert trial["metrics"]["val_loss"]["fidelity"]["dataset"] == "stripes"
     assert load_dataset("stripes", resolution=12).resolution == 12
+    (tmp_path / "mine.yaml").write_text(text.replace("fog", "frog"))
+    one_line(invsearch(tmp_path, "explain", "mine.yaml"), "frog", "did you mean 'fog'")
 
 
 def test_help_schema_and_contests_list_it(tmp_path: Path, installed: Path) -> None:

@@ -13,6 +13,7 @@ from invsearch.data.formats import (
     cifar_binary,
     idx,
     image_folder,
+    image_masks,
     parquet,
     pickles,
     tables,
@@ -30,6 +31,7 @@ FORMATS: tuple[DataFormat, ...] = (
     idx.FORMAT,
     tiny_imagenet.FORMAT,
     pickles.FORMAT,
+    image_masks.FORMAT,
     image_folder.FORMAT,
 )
 """The first that a path looks like; folders of images, which look like little, are the last."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invsearch.data.dataset import DataFormat
-from invsearch.data.formats.files import is_image, labelled_files
+from invsearch.data.formats.files import image_files, is_image, labelled_files
 from invsearch.data.splits import Labelled, Splits
 from invsearch.errors import InputError, nearest
 
@@ -29,14 +29,14 @@ def part_of(folder: Path, classes: Sequence[str]) -> Labelled:
         InputError: If a class is not in the training set, or has no image.
     """
     label = {name: number for number, name in enumerate(classes)}
-    paths: list[Path] = []
+    paths: list[str] = []
     labels: list[int] = []
     for place in class_folders(folder):
         if place.name not in label:
             raise InputError(
                 f"{place}: the class {place.name!r} is not in train{nearest(place.name, classes)}"
             )
-        found = sorted(path for path in place.rglob("*") if path.is_file() and is_image(path))
+        found = image_files(place)
         if not found:
             raise InputError(f"{place}: the class {place.name!r} holds no image")
         paths += found

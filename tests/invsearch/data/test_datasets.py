@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from invsearch.data import ImageData, load_dataset, resolve_dataset
+from invsearch.data.formats import parquet
 from invsearch.data.images import stratified_subset
 from invsearch.errors import InputError
 
@@ -118,6 +119,43 @@ def test_grey_images_keep_their_one_channel(tmp_path: Path) -> None:
     assert load_dataset(str(tmp_path)).channels == 1
 
 
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_of_sixteen_bits_the_upper_eight_are_read(tmp_path: Path, ending: str) -> None:
+    """As medical and microscopic images have them; Pillow alone would make nearly all white."""
+    for number, value in enumerate((0, 5, 100, 255)):
+        place = tmp_path / "train" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        deep = np.full((4, 4), 256 * value + 17, np.uint16)
+        for copy in range(3):
+            Image.fromarray(deep).save(place / f"{number}-{copy}.{ending}")
+    data = load_dataset(str(tmp_path), pixels=True)
+    assert data.channels == 1
+    assert set(data.train_images.unique().tolist()) <= {0, 5, 100, 255}
+    assert len(data.train_images.unique()) > 2
+
+
+def test_pixels_that_are_no_levels_are_refused(tmp_path: Path) -> None:
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        path = tmp_path / "train" / f"{name}.tiff"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 4), np.float32)).save(path)
+    with pytest.raises(InputError, match=r"1\.tiff: damaged image: pixels are floating-point"):
+        load_dataset(str(tmp_path))
+    Image.fromarray(np.full((4, 4), 1 << 20, np.int32)).save(tmp_path / "train/a/1.tiff")
+    with pytest.raises(InputError, match=r"1\.tiff: damaged image: pixels are from 1048576 to"):
+        load_dataset(str(tmp_path))
+
+
+def test_a_palette_with_transparency_is_read_without_a_word(tmp_path: Path) -> None:
+    """Warnings are errors here."""
+    for name in ("a/1", "a/2", "a/3", "b/1", "b/2", "b/3"):
+        path = tmp_path / "train" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        colours = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8))
+        colours.quantize(8).save(path, transparency=bytes([0, 90, 255]))
+    assert load_dataset(str(tmp_path)).channels == 3
+
+
 def test_images_in_structs_are_read_as_hugging_face_writes_them(folder: Path) -> None:
     images = [{"bytes": picture(v), "path": "a.png"} for v in (0, 9, 5, 7)]
     write(folder / "train.parquet", images, [0, 1, 0, 1])
@@ -155,6 +193,33 @@ def test_a_folder_without_both_files_is_refused(folder: Path) -> None:
     (folder / "test.parquet").unlink()
     with pytest.raises(InputError, match=r"has no file test\.parquet"):
         resolve_dataset(str(folder))
+
+
+def test_shards_as_hugging_face_writes_them(tmp_path: Path) -> None:
+    """In their order, in the folder ``data``; a broken row is named in its shard."""
+    place = tmp_path / "data"
+    place.mkdir()
+    for part, values in (("train", (0, 10, 20, 30, 40, 50)), ("validation", (5, 15, 25, 35))):
+        for shard, pair in enumerate(zip(values[::2], values[1::2], strict=True)):
+            of = f"{shard:05}-of-{len(values) // 2:05}"
+            images = [{"bytes": picture(value), "path": None} for value in pair]
+            write(place / f"{part}-{of}.parquet", images, [0, 1])
+    data = load_dataset(str(tmp_path), pixels=True)
+    assert data.train_images[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40, 50]
+    assert data.train_labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert sorted([*data.val_images[:, 0, 0, 0].tolist(), *data.test_images[:, 0, 0, 0].tolist()]
+                  ) == [5, 15, 25, 35]  # fmt: skip
+    write(place / "train-00001-of-00003.parquet", [{"bytes": picture(1)}, {"bytes": b"x"}], [0, 1])
+    with pytest.raises(InputError, match=r"train-00001-of-00003\.parquet: row 1: not a JPEG"):
+        load_dataset(str(tmp_path), seed=1)
+
+
+def test_parquet_that_no_memory_holds_is_refused_before_it_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "machine_memory", lambda: 100)
+    with pytest.raises(InputError, match="unpack them to a folder train/<class>"):
+        load_dataset(str(folder))
 
 
 def test_resolve_gives_an_absolute_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

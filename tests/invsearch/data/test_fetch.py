@@ -13,7 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from test_dataset_conformance import write_cifar
+from datasets_on_disk import write_cifar
 from toy import invsearch, one_line
 
 from invsearch.data import fetch, load_dataset

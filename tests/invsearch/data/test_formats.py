@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets_on_disk import write_arrays, write_cifar, write_idx, write_images, write_table
 from PIL import Image
-from test_dataset_conformance import write_arrays, write_cifar, write_idx, write_images, write_table
 from toy import invsearch, one_line
 
 from invsearch.data import load_dataset, resolve_dataset
 from invsearch.data.check import check_dataset
 from invsearch.data.fashion_mnist import FILE, convert
 from invsearch.data.formats.arrays import read
+from invsearch.data.formats.files import image_files
 from invsearch.errors import InputError
 
 
@@ -39,6 +40,27 @@ def test_classes_are_sorted_folders_and_parts_are_as_given(photos: Path) -> None
     (photos / "train" / "class3" / ".hidden.png").write_text("no image")
     (photos / "train" / ".cache").mkdir()
     assert len(load_dataset(str(photos), seed=1).train_labels) == 80
+
+
+def test_images_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    """What is split off follows from the order: it must be that of every version before."""
+    names = [
+        "a-b.png",
+        "a/b.png",
+        "a/B.PNG",
+        "a/b-c.png",
+        "a b/c.png",
+        "a.png",
+        "é/x.jpg",
+        "Z.jpeg",
+    ]
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / ".png").write_bytes(b"")
+    (tmp_path / "png").write_bytes(b"")
+    assert image_files(tmp_path) == [str(one) for one in sorted(tmp_path / name for name in names)]
 
 
 def test_without_test_half_of_val_is_kept_aside_and_without_val_a_tenth(tmp_path: Path) -> None:

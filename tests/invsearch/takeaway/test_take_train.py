@@ -16,7 +16,7 @@ from invsearch import cost
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
 from invsearch.runs import RunFolder, Trial
-from invsearch.takeaway import TrainOptions, evaluate, load_network, pick, train
+from invsearch.takeaway import Follow, TrainOptions, evaluate, load_network, pick, train
 from invsearch.takeaway.saved import SavedNetwork
 
 ACCURACY = ("val_loss", "error", "top1")
@@ -26,8 +26,7 @@ def metric(trial: Trial) -> Metric:
     return trial.metrics["val_loss"]
 
 
-def quiet(line: str) -> None:
-    pass
+QUIET = Follow(lambda line: None)
 
 
 def test_further_seeds_become_replicates_and_the_front_follows(small: Path) -> None:
@@ -86,18 +85,18 @@ def test_interrupted_training_goes_on_to_the_same_result(small: Path) -> None:
             raise KeyboardInterrupt
 
     told: list[str] = []
-    whole = train(run, 0, TrainOptions(output=small / "whole"), quiet)
+    whole = train(run, 0, TrainOptions(output=small / "whole"), QUIET)
     with pytest.raises(KeyboardInterrupt):
-        train(run, 0, TrainOptions(output=small / "cut"), interrupt)
+        train(run, 0, TrainOptions(output=small / "cut"), Follow(interrupt))
     with pytest.raises(InputError, match="not finished"):
         SavedNetwork.open(small / "cut")
-    cut = train(run, 0, TrainOptions(output=small / "cut"), told.append)
+    cut = train(run, 0, TrainOptions(output=small / "cut"), Follow(told.append))
     assert not any("epoch 1 of" in line for line in told), "the first epoch was trained again"
     assert list(cut.kept.values()) == list(whole.kept.values())
     same = [(small / name / "model.safetensors").read_bytes() for name in ("cut", "whole")]
     assert same[0] == same[1]
     assert sorted(path.name for path in (small / "cut").iterdir()) == [
-        "config.json", "model.safetensors",
+        "config.json", "curves.csv", "model.safetensors",
     ]  # fmt: skip
 
 
@@ -148,7 +147,12 @@ def test_folder_of_something_else_is_never_overwritten(small: Path) -> None:
 
 
 def test_evaluation_of_what_is_no_network_is_refused(small: Path) -> None:
-    one_line(invsearch(small, "evaluate", "nothing"), "no folder 'nothing'", "train")
+    one_line(
+        invsearch(small, "evaluate", "nothing"),
+        "no network 'nothing'",
+        "invsearch train -o",
+        "rednet50",
+    )
     one_line(invsearch(small, "evaluate", "results"), "holds no network")
     (small / "odd").mkdir()
     (small / "odd" / "config.json").write_text("{}")

@@ -151,7 +151,7 @@ def test_a_nan_training_loss_names_epoch_and_step(data: ImageData) -> None:
     learner = Trainer(Broken(), data, SHORT, 0)
     assert learner.steps_per_epoch == 8
     learner.train_epoch()
-    with pytest.raises(TrialError, match=r"^training loss is nan at epoch 2, step 3$"):
+    with pytest.raises(TrialError, match=r"^training loss is nan at epoch 2, step 3 "):
         learner.train_epoch()
 
 
