@@ -11,6 +11,7 @@ from invsearch.cli.app import JsonOption, app, error_console, refuse_with
 from invsearch.errors import InputError, StoppedError
 from invsearch.plugins import CALLBACKS, DATASETS
 from invsearch.terminal import ended_by, working
+from invsearch.terminal.stdout import print_json
 
 __all__ = ["evaluate", "export", "train"]
 
@@ -73,7 +74,7 @@ def train(
 
     first, console = process_rank() == 0, error_console()
     follow = Follow(
-        lambda line: console.print(line, style="dim", markup=False) if first else None,
+        lambda line: console.print(line, style="dim", soft_wrap=True) if first else None,
         console if first else None,
         tuple(logs or ()),
     )
@@ -125,7 +126,7 @@ def evaluate(
             subject, dataset, device, weights=weights, resolution=resolution, split=split
         )
     if as_json:
-        typer.echo(dump_json(found.to_json(), indent=2))
+        print_json(dump_json(found.to_json(), indent=2))
     else:
         print_evaluated(found, subject)
 
