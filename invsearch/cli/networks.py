@@ -63,7 +63,8 @@ def train(
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...; default: the run's.")
     ] = None,
     logs: Annotated[
-        list[str] | None, typer.Option("--log", help=f"{CALLBACKS}; with -o, repeatable.")
+        list[str] | None,  # not --log: torchrun takes that for an option of its own
+        typer.Option("--callback", help=f"{CALLBACKS}; with -o, repeatable."),
     ] = None,
 ) -> None:
     """Train a network: a trial again, or any network by name, to keep (-o)."""

@@ -46,7 +46,7 @@ class Follow:
         for name in self.logs:
             callback_of(name)
         if self.logs and output is None:
-            raise InputError("--log is for a network to keep: name its folder with -o")
+            raise InputError("--callback is for a network to keep: name its folder with -o")
 
     def callbacks(self, job: Job, *, kept: bool) -> Sequence[Callback]:
         """Those of one training."""

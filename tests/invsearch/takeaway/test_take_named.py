@@ -224,7 +224,9 @@ def test_misuse_is_one_line(kept: Path) -> None:
     one_line(invsearch(kept, "train", "rednet26", "-o", "x"), "--dataset")
     one_line(invsearch(kept, "train", "rednet26", "--dataset", "digits"), "-o FOLDER")
     one_line(invsearch(kept, "train", "rednet26", *digits, "--preset", "papr"), "'paper'")
-    one_line(invsearch(kept, "train", "rednet26", *digits, "--log", "tensorbord"), "tensorboard")
+    one_line(
+        invsearch(kept, "train", "rednet26", *digits, "--callback", "tensorbord"), "tensorboard"
+    )
     one_line(invsearch(kept, "train", "rednet26", *digits, "--set", "accuracy.lrr=1"), "'lr'")
     one_line(invsearch(kept, "train", "rednet26", *digits, "--from", "gone"), "gone")
     one_line(invsearch(kept, "evaluate", "rednet26"), "without weights", "--weights")
