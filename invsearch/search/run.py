@@ -63,6 +63,9 @@ class RunOptions:
     storage: str | None = None
 
 
+_MENDED = "the same command with --resume goes on when that is mended"
+
+
 def default_folder(out: Path | None, slug: str) -> Path:
     """Return where a run goes: where the user says, or under ``results/``."""
     return out or RESULTS / slug
@@ -94,9 +97,10 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
         console.print(notice, soft_wrap=True)
     try:
         _search(problem, folder, options, console)
+    except DiskError as error:  # of a checkpoint, here or on a node
+        raise DiskError(f"{error}; {_MENDED}") from error
     except OSError as error:
-        hint = "the same command with --resume goes on when that is mended"
-        raise DiskError.of(error, error.filename or folder.path, "written", hint) from error
+        raise DiskError.of(error, error.filename or folder.path, "written", _MENDED) from error
     return folder
 
 

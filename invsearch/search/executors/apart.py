@@ -18,7 +18,7 @@ from collections.abc import Generator
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING
 
-from invsearch.errors import InputError
+from invsearch.errors import DiskError, InputError
 from invsearch.evaluation import Judge, Outcome, Progress
 from invsearch.search.executors.evaluate import Task
 from invsearch.search.limits import Limit
@@ -57,6 +57,7 @@ class Apart:
 
         Raises:
             OutOfTimeError: If the search's time is up.
+            DiskError: If a checkpoint cannot be written.
             InputError: If the process cannot start.
         """
         steps = self.steps(task, limit)
@@ -80,6 +81,8 @@ class Apart:
                 answer = self._receive(trial_end, limit.search_end)
                 if isinstance(answer, Outcome):
                     return answer
+                if isinstance(answer, DiskError):
+                    raise answer
                 assert isinstance(answer, Progress)
                 if (yield answer):
                     stopped, trial_end = answer, time.monotonic() + _STOP_S

@@ -10,6 +10,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
+from invsearch.errors import DiskError
 from invsearch.evaluation import Progress
 from invsearch.search.executors.evaluate import Task, evaluate
 from invsearch.user_code.failure import UserCodeError
@@ -23,7 +24,7 @@ def main(descriptor: int) -> None:
 
     First comes the problem with torch's threads, answered by None or by why nothing can be
     evaluated; then tasks, each answered by what it reached, which is answered by whether to stop,
-    and in the end by its outcome.
+    and in the end by its outcome, or by the error of a disk that takes no checkpoint.
     """
     os.set_inheritable(descriptor, False)  # not into what user code starts
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver's to take
@@ -39,7 +40,10 @@ def main(descriptor: int) -> None:
 
     while True:
         task: Task = incoming.get()
-        pipe.send(evaluate(problem, task, judge))
+        try:
+            pipe.send(evaluate(problem, task, judge))
+        except DiskError as error:
+            pipe.send(error)
 
 
 def _prepared(problem: Any, threads: int) -> str | None:

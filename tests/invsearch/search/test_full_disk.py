@@ -113,13 +113,43 @@ def test_a_read_only_disk_is_read_and_not_written(tmp_path: Path) -> None:
         one_line(invsearch(tmp_path, "report", disk / "run", "-o", disk / "p.html"), "Read-only")
 
 
-def test_checkpoints_that_do_not_fit_end_the_run_and_fail_no_trial(tmp_path: Path) -> None:
-    """Training on a full disk: the trial in flight is evaluated again, not recorded as failed."""
-    quick = ("run", "quick", "--executor", "serial", "--deterministic", "--trials", 2)
-    small = ("--set", "accuracy.epochs=2", "--set", "accuracy.data_fraction=0.2", "--out", "run")
+QUICK = ("run", "quick", "--deterministic", "--trials", 2)
+SMALL = ("--set", "accuracy.epochs=2", "--set", "accuracy.data_fraction=0.2")
+
+
+@pytest.mark.parametrize("limits", [(), ("--set", "search.trial_timeout=200")])
+def test_checkpoints_that_do_not_fit_end_the_run_and_fail_no_trial(
+    tmp_path: Path, limits: tuple[str, ...]
+) -> None:
+    """Training on a full disk: the trial in flight is evaluated again, not recorded as failed.
+
+    With a limit of time it is trained in a process apart.
+    """
+    quick = (*QUICK, "--executor", "serial", *limits)
+    small = (*SMALL, "--out", "run")
     result = limited(tmp_path, 40_000, *quick, *small)
     check_story(result)
     log = tmp_path / "run" / "trials.jsonl"
     assert not log.exists() or not log.read_text()
     passed(invsearch(tmp_path, *quick, *small, "--resume"))
     assert [trial["state"] for trial in trial_lines(tmp_path / "run")] == ["complete"] * 2
+
+
+def test_checkpoints_that_do_not_fit_end_a_run_on_ray_too(tmp_path: Path) -> None:
+    """A worker's disk is no fault of a trial, and Tune does not try it again."""
+    disk = tmp_path / "disk"
+    with small_disk(disk, 32 * 1024):
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes((32 * 1024 - 160) * 1024))  # what is left holds no checkpoint
+        run = (*QUICK, *SMALL, "--executor", "ray", "--out", disk / "run", "--resume")
+        result = invsearch(tmp_path, *run)
+        assert result.returncode == 2, result.stderr
+        last = result.stderr.strip().splitlines()[-1]
+        assert "No space left" in last
+        assert "node " in last
+        assert "--resume goes on" in last
+        log = disk / "run" / "trials.jsonl"
+        assert not log.exists() or not log.read_text()
+        ballast.unlink()
+        passed(invsearch(tmp_path, *run))
+        assert [trial["state"] for trial in trial_lines(disk / "run")] == ["complete"] * 2

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from invsearch.atomic import write_atomic
+from invsearch.errors import DiskError
 from invsearch.runs import RunFolder
 from invsearch.search.final import clear
 
@@ -69,10 +71,16 @@ def claim(folder: Path, trial: Mapping[str, Any]) -> None:
     Args:
         folder: The trial's folder; it is made.
         trial: What the trial is, as plain data.
+
+    Raises:
+        DiskError: If it cannot be made.
     """
     owner, text = folder / _OWNER, json.dumps(trial, sort_keys=True)
-    if owner.is_file() and owner.read_text(encoding="utf-8") != text:
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not owner.is_file():
-        owner.write_text(text, encoding="utf-8")
+    try:
+        if owner.is_file() and owner.read_text(encoding="utf-8") != text:
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not owner.is_file():
+            write_atomic(owner, text)
+    except OSError as error:
+        raise DiskError.of(error, folder, "written") from error

@@ -7,8 +7,10 @@ import json
 from collections.abc import Generator
 from typing import Any
 
+import ray
 from ray import tune
 
+from invsearch.errors import DiskError
 from invsearch.evaluation import Attentive, Evaluation, Outcome, Progress
 from invsearch.problem.problem import Problem
 from invsearch.runs import describe
@@ -56,9 +58,7 @@ class EvaluationTrainable(tune.Trainable):
         torch.set_num_threads(config["threads"])
         task, trial_s = Task.from_json(config["task"]), config["trial_s"]
         apart = trial_s is not None or config["reports"]
-        if task.folder.is_dir():
-            claim(task.folder, _identity(task))
-        self._steps = self._apart.steps(task, Limit(trial_s)) if apart else self._here(task)
+        self._steps = self._evaluated(task, Limit(trial_s) if apart else None)
         self._waiting = False
 
     def _stop(self) -> None:
@@ -76,8 +76,17 @@ class EvaluationTrainable(tune.Trainable):
             self._waiting = False
             outcome: Outcome = end.value
             return pack(Progress(0, True, outcome.metrics, outcome.stopped), outcome)
+        except DiskError as error:  # of this node: Tune would try again, and blame the memory
+            self._waiting = False
+            return pack(Progress(0, True, {}), Outcome(), lost=f"node {_node()}: {error}")
         self._waiting = True
         return pack(progress, Outcome())
+
+    def _evaluated(self, task: Task, apart: Limit | None) -> Steps:
+        if task.folder.is_dir():
+            claim(task.folder, _identity(task))
+        steps = self._here(task) if apart is None else self._apart.steps(task, apart)
+        return (yield from steps)
 
     def _here(self, task: Task) -> Steps:
         """The steps of an evaluation in this process."""
@@ -109,11 +118,22 @@ def _begun(problem: Problem, task: Task) -> Evaluation:
     return evaluation
 
 
-def pack(progress: Progress, outcome: Outcome) -> dict[str, Any]:
-    """A result for Tune: one JSON text, since Tune flattens and checks what it understands."""
+def _node() -> str:
+    return str(ray.util.get_node_ip_address())
+
+
+def pack(progress: Progress, outcome: Outcome, lost: str = "") -> dict[str, Any]:
+    """A result for Tune: one JSON text, since Tune flattens and checks what it understands.
+
+    Args:
+        progress: How far the evaluation is.
+        outcome: How it ended.
+        lost: Why the node's disk took no checkpoint: then nothing is known of the trial.
+    """
     metrics = {name: metric.to_json() for name, metric in progress.metrics.items()}
     data = {"step": progress.step, "done": progress.done, "metrics": metrics}
     data |= {"stopped": progress.stopped, "error": outcome.error, "traceback": outcome.traceback}
+    data["lost"] = lost
     if progress.metrics or progress.done:  # what may be its last result says where it ran
         data["environment"] = describe()
     return {PAYLOAD: json.dumps(data), "done": progress.done}
@@ -126,10 +146,16 @@ def environment_of(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def unpack(result: dict[str, Any]) -> tuple[Progress, Outcome]:
-    """The inverse of :func:`pack`."""
+    """The inverse of :func:`pack`.
+
+    Raises:
+        DiskError: If the evaluation was lost for a node's disk.
+    """
     from invsearch.metrics import Metric
 
     data = json.loads(result[PAYLOAD])
+    if data["lost"]:
+        raise DiskError(data["lost"])
     metrics = {name: Metric.from_json(name, metric) for name, metric in data["metrics"].items()}
     progress = Progress(data["step"], data["done"], metrics, data["stopped"])
     return progress, Outcome(metrics, progress.stopped, data["error"], data["traceback"])
