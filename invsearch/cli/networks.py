@@ -11,6 +11,7 @@ from invsearch.cli.app import JsonOption, app, error_console, refuse_with
 from invsearch.errors import InputError, StoppedError
 from invsearch.plugins import CALLBACKS, DATASETS
 from invsearch.terminal import ended_by, working
+from invsearch.terminal.stdout import print_json
 
 __all__ = ["evaluate", "export", "train"]
 
@@ -62,7 +63,8 @@ def train(
         str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...; default: the run's.")
     ] = None,
     logs: Annotated[
-        list[str] | None, typer.Option("--log", help=f"{CALLBACKS}; with -o, repeatable.")
+        list[str] | None,  # not --log: torchrun takes that for an option of its own
+        typer.Option("--callback", help=f"{CALLBACKS}; with -o, repeatable."),
     ] = None,
 ) -> None:
     """Train a network: a trial again, or any network by name, to keep (-o)."""
@@ -73,7 +75,7 @@ def train(
 
     first, console = process_rank() == 0, error_console()
     follow = Follow(
-        lambda line: console.print(line, style="dim", markup=False) if first else None,
+        lambda line: console.print(line, style="dim", soft_wrap=True) if first else None,
         console if first else None,
         tuple(logs or ()),
     )
@@ -125,7 +127,7 @@ def evaluate(
             subject, dataset, device, weights=weights, resolution=resolution, split=split
         )
     if as_json:
-        typer.echo(dump_json(found.to_json(), indent=2))
+        print_json(dump_json(found.to_json(), indent=2))
     else:
         print_evaluated(found, subject)
 

@@ -43,7 +43,7 @@ def in_mode(picture: Image, mode: str) -> Image:
         picture = Image.fromarray((values >> 8).astype(np.uint8))
     if picture.mode == "F":
         raise ValueError("pixels are floating-point numbers: store them in 8 or 16 bits")
-    return picture.convert(mode)
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 @contextmanager

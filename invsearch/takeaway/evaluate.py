@@ -18,7 +18,7 @@ from invsearch.models import Network, NetworkSpec, from_official
 from invsearch.models.checkpoint import read_checkpoint
 from invsearch.models.official import is_official
 from invsearch.takeaway.device import check_device
-from invsearch.takeaway.saved import SavedNetwork, costs
+from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, costs
 from invsearch.takeaway.start import Start
 from invsearch.takeaway.subject import subject_of
 from invsearch.train.class_report import ClassReport, class_report
@@ -141,15 +141,17 @@ def evaluate(
 
 def _trained(subject: str, weights: str | Path | None) -> _Trained:
     path = Path(subject)
+    if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+        path, subject = path.parent, str(path.parent)
     if weights is None and path.suffix in _CHECKPOINTS and path.is_file():
         return _released(path)
     found = subject_of(subject)
     if weights is not None:
-        network = found.fresh()
         start = Start(Path(weights), _refuse_other_head)
-        start.load_into(network)
+        fresh = replace(found, spec=start.fitting(found.spec)).fresh()
+        start.load_into(fresh)
         scale = _IMAGENET if start.official else None
-        return _Trained(f"{weights}", network, found.resolution, scale=scale)
+        return _Trained(f"{weights}", fresh, found.resolution, scale=scale)
     if found.saved is None:
         raise InputError(
             f"{subject} is a network without weights: give them with --weights, or evaluate a "

@@ -46,18 +46,20 @@ def train_named(words: str, options: TrainOptions, follow: Follow) -> TrainedTri
     accuracy = options.accuracy(_recipe(subject, options))
     require_optimizer(accuracy.optimizer)
     device = resolve_device(device, turn=local_rank())
+    start = Start(options.start, follow.tell) if options.start else None
+    spec = subject.spec if start is None else start.stem_of(subject.spec)
     count, kept = options.seeds or 1, dict[Any, dict[str, Metric]]()
     subject.fresh()  # registers the operators that it needs
     with joined(device) as processes:
         for number in range(count):
             job = Job(
-                searched=subject.spec,
+                searched=spec,
                 accuracy=accuracy,
                 seed=replicate_seed(0, number) if number else 0,
                 resolution=_resolution(subject, options),
                 full=True,
                 device=device,
-                start=Start(options.start, follow.tell) if options.start else None,
+                start=start,
             )
             target = target_of(options.output, job.seed, count)
             training = KeptTraining(job, target, subject.origin, subject.name, follow, processes)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from invsearch.errors import InputError
-from invsearch.models import from_official
+from invsearch.models import NetworkSpec, from_official
 from invsearch.models.checkpoint import read_checkpoint, state_of
 from invsearch.models.official import is_official
 from invsearch.takeaway.saved import CONFIG, WEIGHTS
@@ -20,7 +20,7 @@ __all__ = ["Start", "weights_file"]
 
 Told = Callable[[str], None]
 
-_HEAD = "head."
+_HEAD, _STEM = "head.", "stem.0.weight"
 
 
 def weights_file(path: Path) -> Path:
@@ -62,6 +62,22 @@ class Start:
         """Whether these are the weights of a released checkpoint."""
         return is_official(read_checkpoint(weights_file(self.path)))
 
+    def stem_of(self, spec: NetworkSpec) -> NetworkSpec:
+        """A network's spec with the stem of a released checkpoint, of which there are two."""
+        checkpoint = read_checkpoint(weights_file(self.path))
+        if not is_official(checkpoint):
+            return spec
+        released = from_official(checkpoint).spec
+        return replace(spec, stem=released.stem) if released.stages == spec.stages else spec
+
+    def fitting(self, spec: NetworkSpec) -> NetworkSpec:
+        """A network's spec with the stem, classes and channels that these weights are of."""
+        spec, state = self.stem_of(spec), self._state()
+        stem = state.get(_STEM)
+        channels = spec.in_channels if stem is None else stem.shape[1]
+        classes = _classes({n: v for n, v in state.items() if n.startswith(_HEAD)})
+        return replace(spec, num_classes=classes or spec.num_classes, in_channels=channels)
+
     def load_into(self, network: nn.Module) -> None:
         """Load them into a network; a head of other classes stays as it is, and is told of.
 
@@ -71,7 +87,7 @@ class Start:
         state = self._state()
         own = network.state_dict()
         head = [name for name in own if name.startswith(_HEAD)]
-        kept = {name: state[name] for name in head if name in state}
+        kept = {name: value for name, value in state.items() if name.startswith(_HEAD)}
         if head and {n: v.shape for n, v in kept.items()} != {n: own[n].shape for n in head}:
             there = _classes(kept)
             found = f"a head of {there} classes" if there else "no head"
@@ -107,8 +123,8 @@ class Start:
                 )
 
 
-def _classes(state: dict[str, Tensor]) -> int:
-    """Classes of a head; 0 without one."""
+def _classes(state: Mapping[str, Tensor]) -> int:
+    """Classes of the head; 0 without one."""
     biases = [value for name, value in state.items() if name.startswith(_HEAD) and value.ndim == 1]
     return len(biases[-1]) if biases else 0
 

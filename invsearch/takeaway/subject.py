@@ -44,7 +44,9 @@ class Subject:
         Raises:
             InputError: If an operator is not registered.
         """
-        return build(self.spec) if self.saved is None else self.saved.fresh()
+        if self.saved is not None:
+            self.saved.fresh()  # registers operators
+        return build(self.spec)
 
 
 def subject_of(words: str) -> Subject:

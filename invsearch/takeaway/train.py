@@ -155,8 +155,7 @@ def _repeat_one(picked: Pick, job: Job, result: TrainedTrial, follow: Follow) ->
     """Train a replicate of the trial."""
     started = datetime.now(UTC)
     checkpoint = picked.folder.checkpoint_dir(picked.trial.number) / f"replicate-{job.seed}.pt"
-    follow.tell(f"seed {job.seed}: {job.words()}")
-    finished = job.run(checkpoint, follow.callbacks(job.seed, kept=False), name=picked.name)
+    finished = job.run(checkpoint, follow.callbacks(job, kept=False), name=picked.name)
     trial = _recorded(picked, job, finished, started)
     checkpoint.unlink(missing_ok=True)
     if not any(checkpoint.parent.iterdir()):

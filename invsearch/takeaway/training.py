@@ -46,11 +46,15 @@ class Follow:
         for name in self.logs:
             callback_of(name)
         if self.logs and output is None:
-            raise InputError("--log is for a network to keep: name its folder with -o")
+            raise InputError("--callback is for a network to keep: name its folder with -o")
 
-    def callbacks(self, seed: int, *, kept: bool) -> Sequence[Callback]:
-        """Those of one seed's training."""
-        view = ProgressView(self.console, lambda line: self.tell(f"seed {seed}: {line}"))
+    def callbacks(self, job: Job, *, kept: bool) -> Sequence[Callback]:
+        """Those of one training."""
+
+        def tell(line: str) -> None:
+            self.tell(f"seed {job.seed}: {line}")
+
+        view = ProgressView(self.console, tell, job.words())
         if not kept:
             return (view, *self.extra)
         return (view, Curves(), *map(callback_of, self.logs), *self.extra)
@@ -96,12 +100,9 @@ class KeptTraining:
             What came out, and the metrics with the costs.
         """
         first = self.processes.first
-        if first:
-            self.follow.tell(f"seed {self.job.seed}: {self.job.words()}")
-            self.target.mkdir(parents=True, exist_ok=True)
         finished = self.job.run(
             self.checkpoint,
-            self.follow.callbacks(self.job.seed, kept=True),
+            self.follow.callbacks(self.job, kept=True),
             name=self.name,
             judged=True,
             processes=self.processes,

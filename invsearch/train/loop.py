@@ -65,7 +65,10 @@ class Loop:
         """
         trainer = self.trainer
         self.resume()
-        callbacks = self.callbacks if trainer.processes.first else ()
+        callbacks: Sequence[Callback] = ()
+        if trainer.processes.first:
+            callbacks = self.callbacks
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as closing:
             for callback in callbacks:
                 closing.callback(callback.close)

@@ -68,7 +68,7 @@ class Processes:
         from torch.nn.parallel import DistributedDataParallel
 
         where = [device.index or 0] if device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=where, broadcast_buffers=False)
+        return DistributedDataParallel(model, device_ids=where)
 
     def check_batch(self, size: int) -> None:
         """Refuse a batch that the processes cannot share evenly: its mean would be another.

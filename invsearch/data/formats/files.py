@@ -49,6 +49,6 @@ def labelled_files(paths: Sequence[Path | str], labels: Sequence[int]) -> Labell
         from PIL import Image, ImageOps
 
         with Image.open(paths[row]) as file:
-            return ImageOps.exif_transpose(file).copy()
+            return ImageOps.exif_transpose(file)  # a copy, turned or not
 
     return Labelled(torch.tensor(labels, dtype=torch.int64), picture, lambda row: str(paths[row]))

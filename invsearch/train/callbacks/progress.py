@@ -20,17 +20,19 @@ class ProgressView(Callback):
 
     Args:
         console: Where the bar moves; None for no bar.
-        tell: Takes a line after every epoch.
+        tell: Takes a line at the start, and one after every epoch.
+        words: The first line.
     """
 
-    def __init__(self, console: Console | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, console: Console | None, tell: Callable[[str], None], words: str) -> None:
         moves = console is not None and console.is_terminal and not console.is_dumb_terminal
-        self._console, self._tell = console if moves else None, tell
+        self._console, self._tell, self._words = console if moves else None, tell, words
         self._bar: Progress | None = None
         self._images, self._speed = 0, ""
 
     def on_start(self, plan: Plan) -> None:
         self._plan = plan
+        self._tell(self._words)
         if self._console is not None:
             self._bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),

@@ -18,11 +18,11 @@ def callback_of(name: str) -> Callback:
         InputError: If there is none of this name, or the package that it needs is missing.
     """
     if name not in CALLBACKS:
-        raise InputError(f"--log {name!r} is none of {CALLBACKS}{nearest(name, CALLBACKS)}")
+        raise InputError(f"--callback {name!r} is none of {CALLBACKS}{nearest(name, CALLBACKS)}")
     make: Callable[[], Callback] = CALLBACKS.get(name, type)
     try:
         return make()
     except ModuleNotFoundError as error:
         raise InputError(
-            f"--log {name} needs the package {error.name}: pip install 'invsearch[{name}]'"
+            f"--callback {name} needs the package {error.name}: pip install 'invsearch[{name}]'"
         ) from None

@@ -85,6 +85,18 @@ def test_images_that_are_not_square_are_cropped_to_the_middle(photos: Path) -> N
     assert (data.train_images[0] == 200).all()
 
 
+def test_a_photo_is_turned_as_its_camera_says(photos: Path) -> None:
+    """Orientation 6: its left is up."""
+    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+    pixels[:, :4] = 200
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(photos / "train" / "class0" / "0.png", exif=exif)
+    data = load_dataset(str(photos), pixels=True)
+    assert (data.train_images[0, :, :4] == 200).all()
+    assert (data.train_images[0, :, 4:] == 0).all()
+
+
 def break_image(photos: Path) -> str:
     (photos / "train" / "class3" / "3.png").write_bytes(b"junk")
     return r"train/class3/3\.png: not a JPEG or PNG"
