@@ -17,6 +17,7 @@ from invsearch.models import rednet, resnet
 from invsearch.models.blocks import Bottleneck
 
 __all__ = [
+    "BRANCH",
     "calibrated",
     "compiled_networks_case",
     "networks_case",

@@ -19,6 +19,7 @@ from invsearch.bench.memory import BACKENDS, ExtraMemory, extra_memory
 from invsearch.bench.reach import CLAIMS, ReachOutcome, outcome, reach_cases
 from invsearch.bench.shapes import REDNET50
 from invsearch.bench.study import study_cases, study_rows
+from invsearch.bench.throughput import throughput_cases
 from invsearch.errors import InputError, TrialError, nearest
 from ops.timing import Roofline, environment, roofline
 from ops.timing.workload import Mode
@@ -26,7 +27,7 @@ from ops.timing.workload import Mode
 __all__ = ["COMPOSITES", "SCHEMA", "BenchSession", "plan", "run"]
 
 SCHEMA = 1  # of the JSON; rises with every change that readers must know of
-COMPOSITES = ("reach", "study")
+COMPOSITES = ("reach", "study", "training")
 MEMORY = "reach/memory"
 MODES: tuple[Mode, ...] = ("forward", "backward")
 
@@ -82,8 +83,8 @@ def plan(names: Sequence[str], settings: Settings) -> Plan:
     """The cases that these names ask for.
 
     Args:
-        names: Registered operators, `reach` or `study`, or the beginning of a case's name up to a
-            slash (`involution/s1`, `reach/layers`); none of them: every operator.
+        names: Registered operators, `reach`, `study` or `training`, or the beginning of a case's
+            name up to a slash (`involution/s1`, `reach/layers`); none of them: every operator.
         settings: Quickly: fewer of each.
 
     Raises:
@@ -157,6 +158,7 @@ def _every_case(settings: Settings) -> Iterator[tuple[str, Callable[[], Case]]]:
     yield from reach_cases(settings)
     yield MEMORY, _no_case
     yield from study_cases(settings)
+    yield from throughput_cases(settings)
 
 
 def _operator_cases(operator: str, settings: Settings) -> Iterator[tuple[str, Callable[[], Case]]]:

@@ -21,7 +21,8 @@ def bench(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[OP...]", help="Operators, reach, study, or a case's first parts (OP/s1)."
+            metavar="[OP...]",
+            help="Operators, reach, study, training, or a case's first parts (OP/s1).",
         ),
     ] = None,
     as_json: JsonOption = False,
