@@ -75,9 +75,12 @@ FREE_OPERATIONS: dict[str, str] = {
 }
 """Names in torch's ``aten`` namespace, by kind."""
 
+_KEEPS_INPUTS = "prim::PythonOp._NoopSaveInputs"
+"""What ``torch.utils.checkpoint`` of torch 2.11 keeps its inputs by: it computes nothing."""
+
 FREE: frozenset[str] = frozenset(
     f"aten::{name}" for names in FREE_OPERATIONS.values() for name in names.split()
-)
+) | {_KEEPS_INPUTS}
 
 
 def is_free(operation: str) -> bool:
