@@ -41,13 +41,15 @@ class Trained(Provider):
         """Load the data, and check other people's operators at the proxy's widths.
 
         Raises:
-            InputError: If data are missing or damaged, the device is not here, or an operator is
-                not what it says.
+            InputError: If data are missing or damaged, the device or the optimiser's package is not
+                here, or an operator is not what it says.
         """
         from invsearch.train import resolve_device
+        from invsearch.train.optimizers import require_optimizer
         from invsearch.train.proxy import trained_spec
 
         resolve_device(self._section.device)
+        require_optimizer(self._section.optimizer)
         sampled = self.setting.sampled_specs()
         verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
 

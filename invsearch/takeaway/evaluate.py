@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from invsearch.data import ImageData, Scale, load_dataset
@@ -130,8 +130,10 @@ def evaluate(
     data = _data(trained, dataset, resolution)
     network = trained.network.eval().to(device)
     convert_conv2d_weight_memory_format(network, torch.channels_last)
-    found = metrics_of_batches(network, _batches(data, split, device), trained.fidelity)
-    report = class_report(network, _batches(data, split, device), trained.spec.num_classes)
+    with torch.no_grad():
+        said = [(network(some).cpu(), truth.cpu()) for some, truth in _batches(data, split, device)]
+    found = metrics_of_batches(nn.Identity(), said, trained.fidelity)
+    report = class_report(nn.Identity(), said, trained.spec.num_classes)
     which = "validation_set" if split == "val" else "test_set"
     detail = {which: data.name, "images": report.images}
     found = {name: replace(metric, detail=detail) for name, metric in found.items()}
