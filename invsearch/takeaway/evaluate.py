@@ -13,7 +13,8 @@ from invsearch.errors import InputError
 from invsearch.metrics import Fidelity, Metric
 from invsearch.takeaway.device import check_device
 from invsearch.takeaway.saved import SavedNetwork, costs
-from invsearch.train import accuracy_metrics
+from invsearch.train import Recipe, check_learnable, task_of
+from invsearch.train.batches import batches_of
 
 __all__ = ["Evaluated", "evaluate"]
 
@@ -26,11 +27,21 @@ class Evaluated:
         metrics: What it costs (counted) and how good it is (trained), with intervals.
         dataset: Whose validation images.
         images: How many of them.
+        classes: The classes' names, where they have some.
     """
 
     metrics: dict[str, Metric]
     dataset: str
     images: int
+    classes: tuple[str, ...] = ()
+
+    @property
+    def iou(self) -> dict[str, float | None]:
+        """Of a segmenter the IoU of each class in percent, None for one that is nowhere."""
+        miou = self.metrics.get("miou")
+        shares = miou.detail["iou"] if miou else []
+        names = self.classes or tuple(map(str, range(len(shares))))
+        return dict(zip(names, shares, strict=True)) if miou else {}
 
 
 def evaluate(folder: str | Path, dataset: str | None = None, device: str = "auto") -> Evaluated:
@@ -50,16 +61,17 @@ def evaluate(folder: str | Path, dataset: str | None = None, device: str = "auto
     data = _data(saved, dataset)
     network = saved.network().to(device)
     convert_conv2d_weight_memory_format(network, torch.channels_last)
-    found = accuracy_metrics(
-        network,
-        data.val_images.to(device).contiguous(memory_format=torch.channels_last),
-        data.val_labels.to(device),
-        fidelity=_fidelity(saved),
-    )
+    batches = batches_of(data, Recipe(), torch.device(device)).judged("val")
+    found = task_of(data).judge(network, batches, _fidelity(saved))
     detail = {"validation_set": data.name, "images": len(data.val_labels)}
-    found = {name: replace(metric, detail=detail) for name, metric in found.items()}
+    found = {
+        name: replace(metric, detail={**detail, **metric.detail}) for name, metric in found.items()
+    }
     return Evaluated(
-        {**costs(saved.spec, data.resolution), **found}, data.name, len(data.val_labels)
+        {**costs(saved.spec, data.resolution), **found},
+        data.name,
+        len(data.val_labels),
+        data.classes,
     )
 
 
@@ -71,6 +83,7 @@ def _data(saved: SavedNetwork, dataset: str | None) -> ImageData:
         resolution=training["resolution"],
         data_fraction=1.0 if dataset else training["data_fraction"],
     )
+    check_learnable(saved.spec, data)
     for what, mine, theirs in (
         ("classes", saved.spec.num_classes, data.num_classes),
         ("channels", saved.spec.in_channels, data.channels),

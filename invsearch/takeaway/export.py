@@ -16,8 +16,10 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
+from invsearch import cost
 from invsearch.errors import CheckError, InputError, nearest
-from invsearch.models import build
+from invsearch.models import TaskSpec, build
+from invsearch.models.task import DETECTORS
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import check_output
 from invsearch.takeaway.pick import Pick
@@ -106,11 +108,24 @@ def _format(output: Path, form: str | None) -> str:
 
 
 def _config(picked: Pick) -> dict[str, Any]:
-    return config_of(picked, picked.spec, picked.resolution, metrics=picked.trial.metrics)
+    spec, metrics = picked.spec, picked.trial.metrics
+    height, width = cost.searched_shape(spec, picked.resolution)[2:]
+    return config_of(picked, spec, (height, width), metrics=metrics)
 
 
 def _untrained(picked: Pick) -> nn.Module:
-    return seeded_build(lambda: build(picked.spec), picked.trial.seed).eval()
+    spec = picked.spec
+    if isinstance(spec, TaskSpec):
+        # at the paper's size to check what was written takes minutes, and tells nobody anything
+        raise InputError(
+            f"{picked.name} is an untrained {spec.task} for images of the paper's size: "
+            + (
+                "detectors are counted, and written as a spec alone (--format spec)"
+                if spec.task in DETECTORS
+                else "train it and give --weights FOLDER, or write its spec (--format spec)"
+            )
+        )
+    return seeded_build(lambda: build(spec), picked.trial.seed).eval()
 
 
 def _saved(picked: Pick, weights: str | Path) -> SavedNetwork:

@@ -13,7 +13,7 @@ from torch import Tensor
 from invsearch.data import ImageData, load_dataset
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec
+from invsearch.models import NetworkSpec, TaskSpec
 from invsearch.space import Accuracy
 from invsearch.train import Recipe, Trainer, recipe_of, trained_spec, trainer_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
@@ -30,7 +30,7 @@ class Finished:
 
     Attributes:
         weights: The state dict with batch-norm statistics estimated anew: what was evaluated.
-        metrics: ``val_loss``, ``error`` and ``top1`` with intervals and fidelity.
+        metrics: Those of the task, ``val_loss`` and others, with intervals and fidelity.
     """
 
     weights: dict[str, Tensor]
@@ -42,7 +42,7 @@ class Job:
     """One training.
 
     Attributes:
-        searched: The architecture's full-size network.
+        searched: The architecture's full-size network, or the segmenter around it.
         accuracy: Data set and recipe; and the proxy, where ``full`` is not set.
         seed: Of the weights, the order and the augmentation.
         resolution: Side of the images in pixels; None for the images' own.
@@ -50,7 +50,7 @@ class Job:
         device: Where to train.
     """
 
-    searched: NetworkSpec
+    searched: NetworkSpec | TaskSpec
     accuracy: Accuracy
     seed: int
     resolution: int | None
@@ -75,7 +75,7 @@ class Job:
             data_fraction=self.accuracy.data_fraction,
         )
 
-    def spec(self) -> NetworkSpec:
+    def spec(self) -> NetworkSpec | TaskSpec:
         """The network that is trained: with the classes and channels of the data."""
         return trained_spec(self.searched, self.accuracy, self.data(), full=self.full)
 

@@ -101,7 +101,22 @@ def print_trained(trained: TrainedTrial) -> None:
 def print_evaluated(found: Evaluated, name: str) -> None:
     """Print what an evaluation brought."""
     title = f"{name}: {counted_noun(found.images, 'validation image')} of {found.dataset}"
-    _console().print(metric_table(found.metrics, title))
+    console = _console()
+    console.print(metric_table(found.metrics, title))
+    if found.iou:
+        console.print(_class_table(found.iou))
+
+
+def _class_table(iou: Mapping[str, float | None]) -> Table:
+    """A row for each class: its intersection over union."""
+    table = Table(title="IoU of each class", title_justify="left", title_style="bold")
+    table.add_column("class")
+    table.add_column("IoU", justify="right")
+    for name, share in iou.items():
+        table.add_row(
+            escape(name), "nowhere" if share is None else display("miou", share, known=True)
+        )
+    return table
 
 
 def print_exported(done: Exported) -> None:

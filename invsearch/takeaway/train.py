@@ -11,6 +11,7 @@ from pathlib import Path
 from invsearch.data import resolve_dataset
 from invsearch.errors import InputError
 from invsearch.metrics import Metric, metric_info
+from invsearch.models import TaskSpec
 from invsearch.runs import Replicate, Trial, describe
 from invsearch.runs.lines import read_lines
 from invsearch.runs.outputs import check_output
@@ -21,7 +22,7 @@ from invsearch.takeaway.job import Finished, Job
 from invsearch.takeaway.pick import Pick, locked, pick
 from invsearch.takeaway.record import record, times
 from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, config_of, save_network
-from invsearch.train import resolve_device
+from invsearch.train import check_learnable, resolve_device
 from invsearch.train.recipe import Recipe
 
 __all__ = ["TrainOptions", "TrainedTrial", "train"]
@@ -39,8 +40,8 @@ class TrainOptions:
         seeds: Seeds in all, the trial's own among them; None for 3, or 1 where networks are kept.
         epochs: Epochs; None for the run's.
         dataset: Data set; None for the run's.
-        resolution: Side of the images in pixels; None for the proxy's, or the model's with
-            ``full``.
+        resolution: Side of the images in pixels; None for the proxy's, or with ``full`` the
+            model's, of a segmenter the images' own.
         settings: ``accuracy.x=y`` each.
         full: Whether the full-size network is trained rather than the run's proxy of it.
         output: Where the networks are kept.
@@ -104,6 +105,7 @@ def train(run: str | Path, number: int, options: TrainOptions, tell: Told) -> Tr
             "-o FOLDER, or leave out --full, --epochs, --dataset, --resolution and --set"
         )
     picked = pick(run, number, _settings(options), data=True)
+    check_learnable(picked.spec)
     records = options.as_run and picked.trial.state == "complete" and _trains(picked)
     if options.output is None:
         _check_replicable(picked)
@@ -202,7 +204,9 @@ def _train_one(
 
 def _job(picked: Pick, options: TrainOptions, seed: int) -> Job:
     accuracy = picked.problem.file.accuracy or Accuracy()
-    scale = picked.resolution if options.full else accuracy.proxy.resolution
+    scale = accuracy.proxy.resolution
+    if options.full:  # a segmenter is counted for images of the paper's size, and trained on others
+        scale = None if isinstance(picked.spec, TaskSpec) else picked.resolution
     return Job(
         searched=picked.spec,
         accuracy=accuracy,
