@@ -12,6 +12,7 @@ import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 from torch import Tensor, nn
 
+from invsearch.accuracy.trained import Trained
 from invsearch.data import IGNORED, ImageData, load_dataset
 from invsearch.errors import InputError
 from invsearch.metrics import KNOWN_METRICS
@@ -103,7 +104,8 @@ def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
     assert metrics["pixel_accuracy"].value == pytest.approx(100 * accuracy_score(mine, its))
     matrix = confusion_matrix(mine, its, labels=range(8))
     union = matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
-    shares = [100 * hit / all_ if all_ else None for hit, all_ in zip(matrix.diagonal(), union)]
+    pairs = zip(matrix.diagonal(), union, strict=True)
+    shares = [100 * hit / every if every else None for hit, every in pairs]
     assert metrics["miou"].detail["iou"] == pytest.approx(shares)
     loss = nn.functional.cross_entropy(logits, truth.long(), ignore_index=IGNORED)
     assert metrics["val_loss"].value == pytest.approx(loss.item(), rel=1e-5)
@@ -173,6 +175,8 @@ def test_without_a_pixel_of_a_class_there_is_no_figure_and_no_divergence() -> No
 
 def test_the_table_and_the_facts_agree() -> None:
     assert IGNORED == LEFT_OUT
+    given = {name for task in LEARNING_TASKS.values() for name in task.metrics}
+    assert given == set(Trained.metrics)
     for task in LEARNING_TASKS.values():
         for name in task.metrics:
             info = KNOWN_METRICS[name]
