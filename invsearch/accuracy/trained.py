@@ -47,17 +47,19 @@ class Trained(Provider):
         """Load the data, and check other people's operators at the proxy's widths.
 
         Raises:
-            InputError: If data are missing, damaged or for another task, the device is not here,
-                or an operator is not what it says.
+            InputError: If data are missing, damaged or for another task, an augmentation does not
+                go with them, the device is not here, or an operator is not what it says.
         """
-        from invsearch.train import check_learnable, resolve_device
+        from invsearch.train import check_learnable, recipe_of, resolve_device
+        from invsearch.train.augment import augmentation_of
         from invsearch.train.proxy import trained_spec
 
-        resolve_device(self._section.device)
+        device = resolve_device(self._section.device)
         sampled = self.setting.sampled_specs()
         for spec in sampled:
             check_learnable(spec)  # before an hour of decoding
         verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
+        augmentation_of(recipe_of(self._section, device), self._data)
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         return TrainedEvaluation(

@@ -118,7 +118,7 @@ def _untrained(picked: Pick) -> nn.Module:
     if isinstance(spec, TaskSpec):
         # at the paper's size to check what was written takes minutes, and tells nobody anything
         raise InputError(
-            f"{picked.name} is an untrained {spec.task} for images of the paper's size: "
+            f"{picked.name} is {spec.task}, untrained and for images of the paper's size: "
             + (
                 "detectors are counted, and written as a spec alone (--format spec)"
                 if spec.task in DETECTORS

@@ -107,8 +107,8 @@ def _check_timed(picked: Pick) -> None:
     spec = picked.spec
     if isinstance(spec, TaskSpec):
         raise InputError(
-            f"{picked.name} is a {spec.task}: networks that classify are timed, detectors and "
-            "segmenters are not"
+            f"{picked.name} has the task {spec.task}: networks that classify are timed, detectors "
+            "and segmenters are not"
         )
 
 

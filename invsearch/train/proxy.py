@@ -42,12 +42,14 @@ def check_learnable(searched: NetworkSpec | TaskSpec, data: ImageData | None = N
     """
     task = searched.task if isinstance(searched, TaskSpec) else ""
     if task in DETECTORS:
-        raise InputError(f"a {task} is counted and not trained: no data set here has boxes")
+        raise InputError(
+            f"{task} is a detector, which is counted and not trained: no data set here has boxes"
+        )
     if data is None or data.dense == bool(task):
         return
     if task:
         raise InputError(
-            f"a {task} learns the class of every pixel, and the data set {data.name!r} has one of "
+            f"{task} learns the class of every pixel, and the data set {data.name!r} has one of "
             "every image: name one with masks, such as digit_scenes or a folder of images/ and "
             "masks/"
         )

@@ -108,7 +108,7 @@ class Step:
                     outputs = self._forward(some)
                 loss = self.loss_of(outputs, truth)
                 if len(pairs) > 1:
-                    loss = loss * (len(some) / len(images))
+                    loss = loss * (self.task.counted(truth) / self.task.counted(targets))
                 (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None

@@ -39,6 +39,11 @@ def _loss(outputs: Outputs, masks: Tensor, smoothing: float) -> Tensor:
     return pixel_loss((outputs,) if isinstance(outputs, Tensor) else outputs, masks, smoothing)
 
 
+def _pixels(masks: Tensor) -> Tensor:
+    """Pixels that have a class; at least 1, as :func:`pixel_loss` divides by."""
+    return (masks != IGNORED).sum().clamp_min(1)
+
+
 @torch.no_grad()
 def judge_pixels(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], fidelity: Fidelity | None = None
@@ -81,4 +86,5 @@ SEGMENTATION = LearningTask(
     loss=_loss,
     judge=judge_pixels,
     form=_form,
+    counted=_pixels,
 )

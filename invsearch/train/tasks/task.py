@@ -54,6 +54,7 @@ class LearningTask:
         judge: Judges a model.
         form: From a model to what training runs, a module with the same parameters: images to
             outputs. Itself, where training wants no more than what is used afterwards.
+        counted: How many of a batch's targets its mean loss is over, for parts to add up by.
     """
 
     name: str
@@ -61,3 +62,4 @@ class LearningTask:
     loss: Callable[[Outputs, Tensor, float], Tensor]
     judge: Judge
     form: Callable[[nn.Module], nn.Module] = _itself
+    counted: Callable[[Tensor], int | Tensor] = len

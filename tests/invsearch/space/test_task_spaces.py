@@ -146,6 +146,13 @@ def test_a_data_set_of_another_task_is_refused(
         problem.check()
 
 
+def test_an_augmentation_that_mixes_images_is_refused_before_the_first_trial() -> None:
+    settings = ["accuracy.proxy.resolution=12", "accuracy.mixup=0.2"]
+    problem = problem_of(load_space_file("segmentation", settings))
+    with pytest.raises(InputError, match="mixup mixes images of two classes"):
+        problem.check()
+
+
 def test_the_shipped_segmenters_are_trained_on_what_is_at_hand() -> None:
     """Every operator fits the proxy's width, in backbone, pyramid and head."""
     file = load_space_file("segmentation", ["accuracy.proxy.resolution=12"])

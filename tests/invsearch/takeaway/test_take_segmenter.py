@@ -129,6 +129,6 @@ def test_detectors_are_counted_and_say_so(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text(DETECTORS)
     passed(invsearch(tmp_path, "run", "b.yaml", "--executor", "serial"))
     line = one_line(invsearch(tmp_path, "train", "boxes", 0, "-o", "kept"))
-    assert "is counted and not trained" in line
+    assert "a detector, which is counted and not trained" in line
     line = one_line(invsearch(tmp_path, "export", "boxes", 0, "-o", "whole.pt2"))
     assert "detectors are counted" in line

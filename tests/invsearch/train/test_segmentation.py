@@ -19,6 +19,7 @@ from invsearch.metrics import KNOWN_METRICS
 from invsearch.models import TaskSpec, build_segmenter, proxy_task, rednet_spec, segmenter_spec
 from invsearch.models.segmenters import IGNORED as LEFT_OUT
 from invsearch.train import Recipe, Trainer, seeded_build
+from invsearch.train.step import Step
 from invsearch.train.tasks import LEARNING_TASKS, SEGMENTATION
 from invsearch.train.tasks.segmentation import judge_pixels
 
@@ -225,6 +226,15 @@ def test_a_training_goes_on_bit_for_bit_and_its_weights_are_judged(
     assert whole.test(weights) == judged
 
 
+def test_streamed_images_and_masks_train_alike(data: ImageData) -> None:
+    streamed = load_dataset("digit_scenes", resolution=16, data_fraction=0.05, stream=True)
+    assert streamed.encoded is not None
+    one, other = (trainer(some, small()) for some in (data, streamed))
+    assert one.train_epoch() == other.train_epoch()
+    assert one.evaluate() == other.evaluate()
+    assert one.test(one.weights()) == other.test(other.weights())
+
+
 def test_the_auxiliary_head_is_trained_too(data: ImageData) -> None:
     one = trainer(data, small("upernet"))
     before = {name: value.clone() for name, value in one.model.named_parameters()}
@@ -242,12 +252,11 @@ def test_a_segmenter_of_somebody_else_is_trained_and_judged(data: ImageData) -> 
 
 
 def test_parts_of_a_batch_add_up_to_its_gradient(data: ImageData) -> None:
-    """Where all masks have as many pixels of a class."""
+    """Also where masks have more and fewer pixels of a class, and one has none."""
     model = nn.Conv2d(1, 11, 3, padding=1)
-    images = data.train_images[:8]
-    masks = data.train_labels[:8].masked_fill(data.train_labels[:8] == IGNORED, 0)
-    from invsearch.train.step import Step
-
+    images, masks = data.train_images[:8], data.train_labels[:8].clone()
+    masks[:2] = IGNORED
+    masks[2, 4:] = IGNORED
     gradients = []
     for parts in (1, 4):
         step = Step(model, replace(RECIPE, accumulate=parts), torch.device("cpu"), SEGMENTATION)
