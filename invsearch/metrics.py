@@ -57,7 +57,7 @@ class MetricInfo:
 _COUNT, _PERCENT = NumberFormat("scaled"), NumberFormat("percent")
 _NOT_READ = "no energy meter is read here: a target of latency.targets has one, as energy_mj@NAME"
 _NATS = NumberFormat("plain", "nats")
-_KEPT = "the test set is kept for the final front: choose by val_loss, error or top1"
+_KEPT = "the test set is kept for the final front: choose by the validation set's metrics"
 
 KNOWN_METRICS: dict[str, MetricInfo] = {
     "params": MetricInfo("minimize", "parameters", "counted", "parameters", _COUNT),
@@ -84,6 +84,13 @@ KNOWN_METRICS: dict[str, MetricInfo] = {
         "minimize", "validation loss (nats)", "accuracy", "validation loss", _NATS,
         test="test_loss",
     ),
+    "miou": MetricInfo(
+        "maximize", "mean IoU (%)", "accuracy", "mean IoU", _PERCENT, test="test_miou",
+    ),
+    "pixel_accuracy": MetricInfo(
+        "maximize", "pixel accuracy (%)", "accuracy", "pixel accuracy", _PERCENT,
+        test="test_pixel_accuracy",
+    ),
     "test_top1": MetricInfo(
         "maximize", "test top-1 accuracy (%)", "accuracy", "test top-1 accuracy",
         _PERCENT, refused=_KEPT,
@@ -94,6 +101,13 @@ KNOWN_METRICS: dict[str, MetricInfo] = {
     ),
     "test_loss": MetricInfo(
         "minimize", "test loss (nats)", "accuracy", "test loss", _NATS, refused=_KEPT,
+    ),
+    "test_miou": MetricInfo(
+        "maximize", "test mean IoU (%)", "accuracy", "test mean IoU", _PERCENT, refused=_KEPT,
+    ),
+    "test_pixel_accuracy": MetricInfo(
+        "maximize", "test pixel accuracy (%)", "accuracy", "test pixel accuracy", _PERCENT,
+        refused=_KEPT,
     ),
 }  # fmt: skip
 

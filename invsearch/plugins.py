@@ -201,6 +201,7 @@ DATASETS = Table(
     {
         "digits": "invsearch.data.digits:DIGITS",
         "fashion_mnist": "invsearch.data.fashion_mnist:FASHION_MNIST",
+        "digit_scenes": "invsearch.data.digit_scenes:DIGIT_SCENES",
         "cifar10": "invsearch.data.found:CIFAR10",
         "cifar100": "invsearch.data.found:CIFAR100",
         "tiny_imagenet": "invsearch.data.found:TINY_IMAGENET",

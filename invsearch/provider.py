@@ -64,10 +64,15 @@ class Setting:
     accuracy: Accuracy | None = None
     rungs: frozenset[int] = field(default_factory=frozenset)
 
-    def sampled_specs(self) -> list[NetworkSpec]:
-        """Networks of some architectures, always the same."""
+    @property
+    def tasks(self) -> bool:
+        """Whether the networks are detectors or segmenters."""
+        return "task" in (*self.space.names, *self.space.constants)
+
+    def sampled_specs(self) -> list[NetworkSpec | TaskSpec]:
+        """What some architectures describe, always the same ones."""
         rng = random.Random(0)
-        return [self.spec(self.space.sample(rng)) for _ in range(_SAMPLED)]
+        return [self.searched(self.space.sample(rng)) for _ in range(_SAMPLED)]
 
     def wants(self, kind: str) -> bool:
         """Whether a metric of that kind is wanted; see :class:`invsearch.metrics.MetricInfo`."""

@@ -24,12 +24,18 @@ CHECKPOINT = "checkpoint.pt"
 
 
 class Trained(Provider):
-    """Validation loss and error of the network at the proxy's width and resolution."""
+    """How good the network is at the proxy's width and resolution, by the metrics of its task."""
 
-    metrics: ClassVar[tuple[str, ...]] = ("val_loss", "error", "top1")
+    metrics: ClassVar[tuple[str, ...]] = ("val_loss", "error", "top1", "miou", "pixel_accuracy")
     source: ClassVar[Source] = "trained"
     when: ClassVar[When] = "after"
     works: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        from invsearch.train.tasks import CLASSIFICATION, SEGMENTATION
+
+        return (SEGMENTATION if self.setting.tasks else CLASSIFICATION).metrics
 
     @classmethod
     def serves(cls, setting: Setting) -> bool:
@@ -41,17 +47,22 @@ class Trained(Provider):
         """Load the data, and check other people's operators at the proxy's widths.
 
         Raises:
-            InputError: If data are missing or damaged, the device or the optimiser's package is not
-                here, or an operator is not what it says.
+            InputError: If data are missing, damaged or for another task, an augmentation does not
+                go with them, the device or the optimiser's package is not here, or an operator is
+                not what it says.
         """
-        from invsearch.train import resolve_device
+        from invsearch.train import check_learnable, recipe_of, resolve_device
+        from invsearch.train.augment import augmentation_of
         from invsearch.train.optimizers import require_optimizer
         from invsearch.train.proxy import trained_spec
 
-        resolve_device(self._section.device)
+        device = resolve_device(self._section.device)
         require_optimizer(self._section.optimizer)
         sampled = self.setting.sampled_specs()
+        for spec in sampled:
+            check_learnable(spec)  # before an hour of decoding
         verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
+        augmentation_of(recipe_of(self._section, device), self._data)
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         return TrainedEvaluation(
@@ -86,7 +97,7 @@ class Trained(Provider):
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:
         from invsearch.train.proxy import trainer_of
 
-        spec, device = self.setting.spec(architecture), self._device(seed)
+        spec, device = self.setting.searched(architecture), self._device(seed)
         return trainer_of(spec, self._section, self._data, seed, device=device)
 
     def _device(self, seed: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -12,10 +12,8 @@ from invsearch.cost.closed_form import Convention, Counts, count
 from invsearch.cost.meta_trace import meta_macs
 from invsearch.cost.modules import module_macs
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
+from invsearch.models.searched import build_task
 from invsearch.models.task import DETECTORS, TaskSpec
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = [
     "DETECTION_SIZE",
@@ -49,18 +47,6 @@ class _Half(NamedTuple):
 def task_size(task: str) -> Size:
     """(height, width) of the images that the paper's costs of a task are for."""
     return DETECTION_SIZE if task in DETECTORS else SEGMENTATION_SIZE
-
-
-def build_task(spec: TaskSpec) -> nn.Module:
-    """Build a detector (1000 box regions, 100 mask regions) or a segmenter.
-
-    Raises:
-        InputError: If an operator cannot have its width.
-    """
-    from invsearch.models.detectors import build_detector
-    from invsearch.models.segmenters import build_segmenter
-
-    return build_detector(spec) if spec.task in DETECTORS else build_segmenter(spec)
 
 
 def task_count(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ import ops
 from invsearch.cost.modules import module_macs
 from invsearch.cost.trace import trace_macs
 from invsearch.errors import InputError, InvsearchError
-from invsearch.models import BlockSpec, NetworkSpec
+from invsearch.models import BlockSpec, NetworkSpec, TaskSpec
 
 __all__ = ["verify_closed_form", "verify_operators"]
 
@@ -21,7 +21,7 @@ _SIZES = ((8, 8), (9, 5))  # even and odd, square and not: strides and paddings 
 _CHECKED_BLOCKS = 8  # of each operator, some 50 ms each
 
 
-def verify_operators(specs: Sequence[NetworkSpec]) -> None:
+def verify_operators(specs: Sequence[NetworkSpec | TaskSpec]) -> None:
     """Check other people's operators where these networks have them, some widths of each.
 
     Raises:
@@ -29,12 +29,18 @@ def verify_operators(specs: Sequence[NetworkSpec]) -> None:
     """
     found: dict[str, set[tuple[BlockSpec, int]]] = {}
     for spec in specs:
-        for place, block in spec.blocks():
+        for block, channels in _operators(spec):
             if not ops.get(block.operator).build.__module__.startswith("ops."):
-                found.setdefault(block.operator, set()).add((block, place.part.inner_channels))
+                found.setdefault(block.operator, set()).add((block, channels))
     for blocks in found.values():
         for block, channels in sorted(blocks, key=str)[:_CHECKED_BLOCKS]:
             verify_closed_form(block, channels)
+
+
+def _operators(spec: NetworkSpec | TaskSpec) -> Iterator[tuple[BlockSpec, int]]:
+    if isinstance(spec, TaskSpec):
+        return spec.operators()
+    return ((block, place.part.inner_channels) for place, block in spec.blocks())
 
 
 def verify_closed_form(block: BlockSpec, channels: int) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from invsearch.data.dataset import Dataset, Wanted
 from invsearch.data.images import ImageData, Scale, stratified_subset
 
-__all__ = ["DIGITS"]
+__all__ = ["DIGITS", "digit_parts"]
 
 _HELD_OUT_IMAGES = 500  # 1,297 are left to train on, as ever: earlier trainings stay comparable
 _TEST_IMAGES = 200  # of those held out; the other 300 are to choose by
@@ -36,6 +38,17 @@ def _parts() -> tuple[Any, dict[str, Tensor]]:
     val, test = divided(held_out, _TEST_IMAGES)
     parts = {"train": train, "val": val, "test": test}
     return digits, {name: torch.tensor(rows) for name, rows in parts.items()}
+
+
+def digit_parts(part: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The digits of one of the three sets: images (N, 8, 8) with levels 0 to 16, and labels (N,).
+
+    Args:
+        part: ``train``, ``val`` or ``test``.
+    """
+    digits, parts = _parts()
+    rows = parts[part].numpy()
+    return digits.images[rows], digits.target[rows]
 
 
 def _load(wanted: Wanted) -> ImageData:

@@ -200,8 +200,9 @@ def with_test(data: ImageData) -> ImageData:
     """The data with a test set: half of the validation set where there is none."""
     if data.make_test is not None:
         return data
-    kept, aside = held_out(data.val_labels, _HALF)
     images, labels = data.val_images, data.val_labels
+    alike = torch.zeros(len(labels), dtype=torch.int64)  # masks have every class, or any
+    kept, aside = held_out(alike if data.dense else labels, _HALF)
     return replace(
         data,
         val_images=images[kept],

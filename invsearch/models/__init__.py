@@ -16,8 +16,9 @@ from invsearch.models.network import BlockSpec, NetworkSpec, Part, Place, StageS
 from invsearch.models.official import from_official
 from invsearch.models.portable import portable
 from invsearch.models.problem import problem
-from invsearch.models.proxy import proxy_spec
+from invsearch.models.proxy import proxy_spec, proxy_task
 from invsearch.models.resolve import network_spec
+from invsearch.models.searched import build_searched, spec_from_json
 from invsearch.models.segmenters import build_segmenter
 from invsearch.models.task import TaskSpec, detector_spec, searched_spec, segmenter_spec
 
@@ -35,6 +36,7 @@ __all__ = [
     "TaskSpec",
     "build",
     "build_detector",
+    "build_searched",
     "build_segmenter",
     "detector_spec",
     "family_spec",
@@ -43,10 +45,12 @@ __all__ = [
     "portable",
     "problem",
     "proxy_spec",
+    "proxy_task",
     "rednet",
     "rednet_spec",
     "resnet",
     "resnet_spec",
     "searched_spec",
     "segmenter_spec",
+    "spec_from_json",
 ]

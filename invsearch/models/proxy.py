@@ -10,9 +10,10 @@ from invsearch.errors import InputError
 from invsearch.models.arguments import checked
 from invsearch.models.families.family import scaled_width
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec
+from invsearch.models.task import TaskSpec
 from ops.hyperparameter import Hyperparameter, positive_int
 
-__all__ = ["proxy_spec"]
+__all__ = ["proxy_spec", "proxy_task"]
 
 _STEM_STRIDE = Hyperparameter(1, check=positive_int)
 _POOL = Hyperparameter(False, allowed=(False, True))
@@ -63,6 +64,53 @@ def proxy_spec(
     for place, block in scaled.blocks():
         fitted[place.stage - 1].append(_fitted(block, place.part.inner_channels))
     return replace(scaled, stages=tuple(map(_with_blocks, stages, fitted)))
+
+
+def proxy_task(
+    spec: TaskSpec,
+    *,
+    width: float,
+    stem_stride: int = 1,
+    pool: bool = False,
+    num_classes: int,
+    in_channels: int,
+) -> TaskSpec:
+    """Scale a segmenter down: its backbone as :func:`proxy_spec` does, and its pyramid and head.
+
+    Args:
+        spec: The searched segmenter.
+        width: The proxy's width as a fraction of its own.
+        stem_stride: As for :func:`proxy_spec`, as are the others.
+        pool: Whether the stem keeps its max pool, if it has one.
+        num_classes: Classes of the training data.
+        in_channels: Channels of the training images.
+
+    Returns:
+        The segmenter to train.
+
+    Raises:
+        InputError: As :func:`proxy_spec`.
+    """
+    backbone = proxy_spec(
+        spec.backbone,
+        width=width,
+        stem_stride=stem_stride,
+        pool=pool,
+        num_classes=num_classes,
+        in_channels=in_channels,
+    )
+    scaled = replace(
+        spec,
+        backbone=backbone,
+        num_classes=num_classes,
+        channels=scaled_width(spec.channels, width, _MULTIPLE),
+        head_channels=scaled_width(spec.head_channels, width, _MULTIPLE),
+    )
+    return replace(
+        scaled,
+        neck=_fitted(spec.neck, scaled.channels),
+        head=_fitted(spec.head, scaled.head_width),
+    )
 
 
 def _with_blocks(stage: StageSpec, blocks: list[BlockSpec]) -> StageSpec:

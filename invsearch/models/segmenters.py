@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ from invsearch.models.fpn import FPN
 from invsearch.models.segmentation_heads import AuxiliaryHead, SemanticFPNHead, UPerHead
 from invsearch.models.task import SEGMENTERS, TaskSpec
 
-__all__ = ["SemanticFPN", "UPerNet", "build_segmenter"]
+__all__ = ["IGNORED", "Segmenter", "SemanticFPN", "UPerNet", "build_segmenter", "pixel_loss"]
 
 IGNORED = 255
 """The label of pixels that the loss leaves out."""
@@ -20,12 +22,40 @@ _AUXILIARY_WEIGHT = 0.4  # PSPNet's, and mmsegmentation's for UPerNet
 _AUXILIARY_STAGE = -2  # the third of four stages, as there
 
 
-class _Segmenter(nn.Module):
+def pixel_loss(outputs: Sequence[Tensor], labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean cross entropy of the pixels, plus 0.4 times that of each auxiliary head.
+
+    Args:
+        outputs: Logits (B, classes, h, w) each, the auxiliary heads' last; they are resized to the
+            labels' size.
+        labels: (B, H, W), of any integer type; 255 is left out.
+        smoothing: Of the labels, in [0, 1).
+
+    Returns:
+        A scalar, in nats; 0 where every pixel is left out.
+    """
+    labels = labels.long()
+    counted = (labels != IGNORED).sum().clamp_min(1)
+    losses = [
+        F.cross_entropy(
+            _resized(logits, labels.shape[1:]),
+            labels,
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=smoothing,
+        )
+        / counted
+        for logits in outputs
+    ]
+    return losses[0] + _AUXILIARY_WEIGHT * sum(losses[1:], losses[0].new_zeros(()))
+
+
+class Segmenter(nn.Module):
     """What segmenters share: logits at the image's size, and their loss."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) -> logits (B, num_classes, H, W)."""
-        return self._at_size(self._logits(self._features(images)), images)
+        return _resized(self._logits(self._features(images)), images.shape[2:])
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy of the pixels.
@@ -37,8 +67,18 @@ class _Segmenter(nn.Module):
         Returns:
             A scalar, in nats.
         """
-        logits = self._logits(self._features(images))
-        return F.cross_entropy(self._at_size(logits, images), labels, ignore_index=IGNORED)
+        return pixel_loss(self.outputs(images), labels)
+
+    def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """What training learns from.
+
+        Args:
+            images: (B, C, H, W).
+
+        Returns:
+            Logits (B, num_classes, h, w) at their own stride, the auxiliary head's last.
+        """
+        return (self._logits(self._features(images)),)
 
     def _features(self, images: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError
@@ -46,13 +86,8 @@ class _Segmenter(nn.Module):
     def _logits(self, features: tuple[Tensor, ...]) -> Tensor:
         raise NotImplementedError
 
-    @staticmethod
-    def _at_size(logits: Tensor, images: Tensor) -> Tensor:
-        size = images.shape[2:]
-        return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
-
-class SemanticFPN(_Segmenter):
+class SemanticFPN(Segmenter):
     """A feature pyramid with scale heads (Kirillov et al., CVPR 2019).
 
     Args:
@@ -74,7 +109,7 @@ class SemanticFPN(_Segmenter):
         return logits
 
 
-class UPerNet(_Segmenter):
+class UPerNet(Segmenter):
     """Unified perceptual parsing (Xiao et al., ECCV 2018), with an auxiliary head for training.
 
     Args:
@@ -90,15 +125,9 @@ class UPerNet(_Segmenter):
             channels[_AUXILIARY_STAGE], spec.head_channels, spec.num_classes
         )
 
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross entropy of the pixels, plus 0.4 times that of the auxiliary head."""
+    def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
         features = self._features(images)
-        auxiliary = self.auxiliary_head(features[_AUXILIARY_STAGE])
-        losses = [
-            F.cross_entropy(self._at_size(logits, images), labels, ignore_index=IGNORED)
-            for logits in (self._logits(features), auxiliary)
-        ]
-        return losses[0] + _AUXILIARY_WEIGHT * losses[1]
+        return self._logits(features), self.auxiliary_head(features[_AUXILIARY_STAGE])
 
     def _features(self, images: Tensor) -> tuple[Tensor, ...]:
         features: tuple[Tensor, ...] = self.backbone(images)
@@ -123,3 +152,9 @@ def build_segmenter(spec: TaskSpec) -> SemanticFPN | UPerNet:
         f"{spec.task!r} is no segmenter: choose from {list(SEGMENTERS)}"
         f"{nearest(spec.task, SEGMENTERS)}"
     )
+
+
+def _resized(logits: Tensor, size: Sequence[int]) -> Tensor:
+    if tuple(logits.shape[2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)

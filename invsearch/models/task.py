@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,23 @@ class TaskSpec:
     def __post_init__(self) -> None:
         for name, known in _ARGUMENTS.items():
             object.__setattr__(self, name, checked(name, getattr(self, name), known))
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images."""
+        return self.backbone.in_channels
+
+    @property
+    def head_width(self) -> int:
+        """Channels that the head's operator sees: UPerNet's fuses what has the pyramid's."""
+        return self.head_channels if self.task == "semantic_fpn" else self.channels
+
+    def operators(self) -> Iterator[tuple[BlockSpec, int]]:
+        """Every operator with the channels that it sees: the backbone's, the neck's, the head's."""
+        for place, block in self.backbone.blocks():
+            yield block, place.part.inner_channels
+        yield self.neck, self.channels
+        yield self.head, self.head_width
 
     def to_json(self) -> dict[str, Any]:
         """The spec as plain JSON-able data."""

@@ -152,24 +152,58 @@ def check_space(document: Document, sections: Sections, space: Space) -> None:
     if space.empty:
         kind = "space" if sections.params is None else "params"
         raise document.error((kind,), "no architecture is possible: every combination is ruled out")
-    if sections.model is not None and "task" in (*space.names, *space.constants):
-        _check_task(document, sections)
+    if sections.model is not None:
+        _check_task(document, sections, space)
     if sections.model is not None and sections.accuracy is not None and not _trains(sections):
         _check_published(document, space)
 
 
-def _check_task(document: Document, sections: Sections) -> None:
-    """Detectors and segmenters are counted, and neither timed nor trained by a search."""
+def _check_task(document: Document, sections: Sections, space: Space) -> None:
+    """Check that every metric is one of what is searched: classifiers, segmenters or detectors.
+
+    Segmenters are counted and trained, detectors are counted, and neither is timed.
+    """
+    tasks = _tasks(space)
     for section in ("objectives", "constraints"):
         for name in getattr(sections, section):
-            info = metric_info(name)
-            if info is None or info.kind != "counted":
-                raise document.error(
-                    (section, name),
-                    f"{section}.{name}: nothing evaluates it for a task; allowed: "
-                    + ", ".join(known for known, i in KNOWN_METRICS.items() if i.kind == "counted"),
-                    key=True,
-                )
+            reason = _not_of_tasks(name, tasks)
+            if reason:
+                raise document.error((section, name), f"{section}.{name}: {reason}", key=True)
+
+
+def _tasks(space: Space) -> tuple[str, ...]:
+    """The tasks that networks may be for; none where they classify."""
+    if "task" in space.names:
+        return tuple(map(str, space["task"].choices or ()))
+    return (str(space.constants["task"]),) if "task" in space.constants else ()
+
+
+def _not_of_tasks(name: str, tasks: tuple[str, ...]) -> str:
+    """Say why a metric is not evaluated where these are the tasks; empty if it is."""
+    from invsearch.models.task import DETECTORS, SEGMENTERS
+    from invsearch.train.tasks import CLASSIFICATION, SEGMENTATION
+
+    images, pixels = CLASSIFICATION.metrics, SEGMENTATION.metrics
+    info = metric_info(name)
+    if not tasks:
+        only_pixels = name in pixels and name not in images
+        whose = f"it is a segmenter's: give space.task one of {', '.join(SEGMENTERS)}"
+        return whose if only_pixels else ""
+    counted = [known for known, one in KNOWN_METRICS.items() if one.kind == "counted"]
+    if info is not None and info.kind == "counted":
+        return ""
+    boxes = [task for task in tasks if task in DETECTORS]
+    if boxes:
+        return (
+            f"nothing evaluates it for a task such as {boxes[0]}: detectors are counted, and "
+            f"neither trained nor timed; allowed: {', '.join(counted)}"
+        )
+    if name in pixels:
+        return ""
+    return (
+        f"nothing evaluates it for a task such as {tasks[0]}: segmenters are counted and trained, "
+        f"and not timed; allowed: {', '.join((*counted, *pixels))}"
+    )
 
 
 def _check_published(document: Document, space: Space) -> None:

@@ -14,15 +14,15 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from invsearch.data import ImageData, Scale, load_dataset
 from invsearch.errors import InputError
 from invsearch.metrics import Fidelity, Metric
-from invsearch.models import Network, NetworkSpec, from_official
+from invsearch.models import NetworkSpec, TaskSpec, from_official
 from invsearch.models.checkpoint import read_checkpoint
 from invsearch.models.official import is_official
 from invsearch.takeaway.device import check_device
 from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, costs
 from invsearch.takeaway.start import Start
 from invsearch.takeaway.subject import subject_of
+from invsearch.train import check_learnable, task_of
 from invsearch.train.class_report import ClassReport, class_report
-from invsearch.train.evaluate import metrics_of_batches
 
 __all__ = ["Evaluated", "evaluate"]
 
@@ -47,7 +47,7 @@ class Evaluated:
         dataset: Whose images.
         images: How many of them.
         split: ``val`` or ``test``.
-        report: Top-5, what is confused with what, and calibration.
+        report: Top-5, what is confused with what, and calibration; None of a segmenter.
         classes: The classes' names, where they have some.
     """
 
@@ -55,8 +55,16 @@ class Evaluated:
     dataset: str
     images: int
     split: str
-    report: ClassReport
+    report: ClassReport | None
     classes: tuple[str, ...] = ()
+
+    @property
+    def iou(self) -> dict[str, float | None]:
+        """Of a segmenter the IoU of each class in percent, None for one that is nowhere."""
+        miou = self.metrics.get("miou")
+        shares = miou.detail["iou"] if miou else []
+        names = self.classes or tuple(map(str, range(len(shares))))
+        return dict(zip(names, shares, strict=True)) if miou else {}
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data; rows and columns of ``confusion`` are in the classes' order."""
@@ -66,7 +74,7 @@ class Evaluated:
             "images": self.images,
             "classes": list(self.classes),
             "metrics": {name: metric.to_json() for name, metric in self.metrics.items()},
-            **self.report.to_json(),
+            **(self.report.to_json() if self.report else {"iou": self.iou}),
         }
 
 
@@ -77,6 +85,7 @@ class _Trained:
     Attributes:
         where: For messages.
         network: In evaluation mode.
+        spec: What it is.
         resolution: Side of its images.
         dataset: What it was trained on; None where nobody said.
         folder: Where that data set is.
@@ -86,17 +95,14 @@ class _Trained:
     """
 
     where: str
-    network: Network
+    network: nn.Module
+    spec: NetworkSpec | TaskSpec
     resolution: int
     dataset: str | None = None
     folder: str | None = None
     data_fraction: float = 1.0
     scale: Scale | None = None
     fidelity: Fidelity | None = None
-
-    @property
-    def spec(self) -> NetworkSpec:
-        return self.network.spec
 
 
 def evaluate(
@@ -130,15 +136,38 @@ def evaluate(
     data = _data(trained, dataset, resolution)
     network = trained.network.eval().to(device)
     convert_conv2d_weight_memory_format(network, torch.channels_last)
-    with torch.no_grad():
-        said = [(network(some).cpu(), truth.cpu()) for some, truth in _batches(data, split, device)]
-    found = metrics_of_batches(nn.Identity(), said, trained.fidelity)
-    report = class_report(nn.Identity(), said, trained.spec.num_classes)
+    judged = _judged(network, _batches(data, split, device), data, trained)
     which = "validation_set" if split == "val" else "test_set"
-    detail = {which: data.name, "images": report.images}
-    found = {name: replace(metric, detail=detail) for name, metric in found.items()}
+    images = len(data.val_labels if split == "val" else data.test_labels)
+    detail = {which: data.name, "images": images}
+    found = {
+        name: replace(metric, detail={**detail, **metric.detail})
+        for name, metric in judged.metrics.items()
+    }
     metrics = {**costs(trained.spec, data.resolution), **found}
-    return Evaluated(metrics, data.name, report.images, split, report, data.classes)
+    return Evaluated(metrics, data.name, images, split, judged.report, data.classes)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What was found on the images; the report of a classifier alone."""
+
+    metrics: dict[str, Metric]
+    report: ClassReport | None = None
+
+
+@torch.no_grad()
+def _judged(
+    network: nn.Module,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    data: ImageData,
+    trained: _Trained,
+) -> _Judged:
+    if data.dense:  # maps of logits are not kept: a set of them is larger than its images
+        return _Judged(task_of(data).judge(network, batches, trained.fidelity))
+    said = [(network(some).cpu(), truth.cpu()) for some, truth in batches]
+    metrics = task_of(data).judge(nn.Identity(), said, trained.fidelity)
+    return _Judged(metrics, class_report(nn.Identity(), said, data.num_classes))
 
 
 def _trained(subject: str, weights: str | Path | None) -> _Trained:
@@ -150,10 +179,11 @@ def _trained(subject: str, weights: str | Path | None) -> _Trained:
     found = subject_of(subject)
     if weights is not None:
         start = Start(Path(weights), _refuse_other_head)
-        fresh = replace(found, spec=start.fitting(found.spec)).fresh()
+        spec = start.fitting(found.classifier())
+        fresh = replace(found, spec=spec).fresh()
         start.load_into(fresh)
         scale = _IMAGENET if start.official else None
-        return _Trained(f"{weights}", fresh, found.resolution, scale=scale)
+        return _Trained(f"{weights}", fresh, spec, found.resolution, scale=scale)
     if found.saved is None:
         raise InputError(
             f"{subject} is a network without weights: give them with --weights, or evaluate a "
@@ -174,6 +204,7 @@ def _kept(saved: SavedNetwork) -> _Trained:
     return _Trained(
         where=str(saved.path),
         network=saved.network(),
+        spec=saved.spec,
         resolution=training["resolution"],
         dataset=training["dataset"],
         folder=training.get("folder"),
@@ -192,7 +223,7 @@ def _released(path: Path) -> _Trained:
     network = from_official(checkpoint)
     if not network.spec.num_classes:
         raise InputError(f"{path} has no head: there is nothing to evaluate")
-    return _Trained(str(path), network, _RELEASED_RESOLUTION, scale=_IMAGENET)
+    return _Trained(str(path), network, network.spec, _RELEASED_RESOLUTION, scale=_IMAGENET)
 
 
 def _data(trained: _Trained, dataset: str | None, resolution: int | None) -> ImageData:
@@ -206,6 +237,7 @@ def _data(trained: _Trained, dataset: str | None, resolution: int | None) -> Ima
         data_fraction=1.0 if dataset else trained.data_fraction,
         pixels=True,
     )
+    check_learnable(trained.spec, data)
     for what, mine, theirs in (
         ("classes", trained.spec.num_classes, data.num_classes),
         ("channels", trained.spec.in_channels, data.channels),

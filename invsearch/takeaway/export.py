@@ -16,8 +16,10 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
+from invsearch import cost
 from invsearch.errors import CheckError, InputError, nearest
-from invsearch.models import build
+from invsearch.models import TaskSpec, build
+from invsearch.models.task import DETECTORS
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import check_output
 from invsearch.takeaway.pick import Pick
@@ -107,14 +109,27 @@ def _format(output: Path, form: str | None) -> str:
 
 
 def _config(picked: Pick | Subject) -> dict[str, Any]:
+    spec = picked.spec
     metrics = picked.trial.metrics if isinstance(picked, Pick) else {}
-    return config_of(picked.origin, picked.spec, picked.resolution, metrics=metrics)
+    height, width = cost.searched_shape(spec, picked.resolution)[2:]
+    return config_of(picked.origin, spec, (height, width), metrics=metrics)
 
 
 def _untrained(picked: Pick | Subject) -> nn.Module:
+    spec = picked.spec
+    if isinstance(spec, TaskSpec):
+        # at the paper's size to check what was written takes minutes, and tells nobody anything
+        raise InputError(
+            f"{picked.name} is {spec.task}, untrained and for images of the paper's size: "
+            + (
+                "detectors are counted, and written as a spec alone (--format spec)"
+                if spec.task in DETECTORS
+                else "train it and give --weights FOLDER, or write its spec (--format spec)"
+            )
+        )
     if isinstance(picked, Subject):
         return seeded_build(picked.fresh, 0).eval()
-    return seeded_build(lambda: build(picked.spec), picked.trial.seed).eval()
+    return seeded_build(lambda: build(spec), picked.trial.seed).eval()
 
 
 def _saved(picked: Pick | Subject, weights: str | Path | None) -> SavedNetwork | None:

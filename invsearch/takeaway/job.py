@@ -13,7 +13,7 @@ from torch import Tensor
 from invsearch.data import ImageData, load_dataset
 from invsearch.errors import TrialError
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec
+from invsearch.models import NetworkSpec, TaskSpec
 from invsearch.space import Accuracy
 from invsearch.takeaway.start import Start
 from invsearch.train import Recipe, recipe_of, trained_spec, trainer_of
@@ -32,7 +32,7 @@ class Finished:
     Attributes:
         weights: The state dict with batch-norm statistics estimated anew: what was evaluated, and
             averaged where the recipe does so.
-        metrics: ``val_loss``, ``error`` and ``top1`` with intervals and fidelity.
+        metrics: Those of the task, ``val_loss`` and others, with intervals and fidelity.
     """
 
     weights: dict[str, Tensor]
@@ -44,7 +44,7 @@ class Job:
     """One training.
 
     Attributes:
-        searched: The architecture's full-size network.
+        searched: The architecture's full-size network, or the segmenter around it.
         accuracy: Data set and recipe; and the proxy, where ``full`` is not set.
         seed: Of the weights, the order and the augmentation.
         resolution: Side of the images in pixels; None for the images' own.
@@ -53,7 +53,7 @@ class Job:
         start: The weights that it starts from; None for fresh ones.
     """
 
-    searched: NetworkSpec
+    searched: NetworkSpec | TaskSpec
     accuracy: Accuracy
     seed: int
     resolution: int | None
@@ -81,7 +81,7 @@ class Job:
             stream=self.accuracy.stream,
         )
 
-    def spec(self) -> NetworkSpec:
+    def spec(self) -> NetworkSpec | TaskSpec:
         """The network that is trained: with the classes and channels of the data."""
         return trained_spec(self.searched, self.accuracy, self.data(), full=self.full)
 

@@ -47,7 +47,7 @@ def train_named(words: str, options: TrainOptions, follow: Follow) -> TrainedTri
     require_optimizer(accuracy.optimizer)
     device = resolve_device(device, turn=local_rank())
     start = Start(options.start, follow.tell) if options.start else None
-    spec = subject.spec if start is None else start.stem_of(subject.spec)
+    spec = subject.spec if start is None else start.stem_of(subject.classifier())
     count, kept = options.seeds or 1, dict[Any, dict[str, Metric]]()
     subject.fresh()  # registers the operators that it needs
     with joined(device) as processes:

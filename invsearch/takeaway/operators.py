@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ops
 from invsearch.errors import InputError
-from invsearch.models import NetworkSpec
+from invsearch.models import NetworkSpec, TaskSpec
 from invsearch.runs import RunFolder
 from invsearch.space.functions import import_operators
 from invsearch.space.sources import KeptSources
@@ -38,18 +38,23 @@ def operator_overrides(folder: RunFolder) -> list[str]:
     return [f"model.operators={json.dumps(located)}"]
 
 
-def require_operators(spec: NetworkSpec, references: Sequence[str], folder: Path) -> None:
+def require_operators(
+    spec: NetworkSpec | TaskSpec, references: Sequence[str], folder: Path
+) -> None:
     """Register the operators of a saved network that are not registered yet.
 
     Args:
-        spec: The network.
+        spec: The network, or what is around it.
         references: Files and modules that were recorded with it.
         folder: Where the network was saved, which is looked in first.
 
     Raises:
         InputError: If an operator is not registered after that.
     """
-    needed = {block.operator for stage in spec.stages for block in stage.blocks}
+    around = [spec.neck, spec.head] if isinstance(spec, TaskSpec) else []
+    stages = (spec.backbone if isinstance(spec, TaskSpec) else spec).stages
+    blocks = [*around, *(block for stage in stages for block in stage.blocks)]
+    needed = {block.operator for block in blocks}
     places = [folder.resolve(), Path.cwd()]
     for reference in references:
         if needed <= set(ops.names()):

@@ -27,8 +27,8 @@ class TrainOptions:
         seeds: Seeds in all, a trial's own among them; None for 3, or 1 where networks are kept.
         epochs: Epochs; None for the recipe's.
         dataset: Data set; None for the run's.
-        resolution: Side of the images in pixels; None for the proxy's, or the model's with
-            ``full``, or the preset's.
+        resolution: Side of the images in pixels; None for the proxy's, or with ``full`` the
+            model's, of a segmenter the images' own, or the preset's.
         settings: ``accuracy.x=y`` each.
         full: Whether the full-size network is trained rather than the run's proxy of it.
         output: Where the networks are kept.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invsearch.errors import InputError, NotHereError
-from invsearch.models import NetworkSpec
+from invsearch.models import NetworkSpec, TaskSpec
 from invsearch.plugins import STRATEGIES
 from invsearch.problem.network import NetworkProblem
 from invsearch.runs import RunFolder, Trial, outline
@@ -40,9 +40,9 @@ class Pick:
         return f"trial {self.trial.number} of {self.folder.path}"
 
     @property
-    def spec(self) -> NetworkSpec:
-        """The full-size network."""
-        return self.problem.spec(self.trial.architecture)
+    def spec(self) -> NetworkSpec | TaskSpec:
+        """The full-size network, or the detector or segmenter around it."""
+        return self.problem.searched(self.trial.architecture)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Pick:
 
     @property
     def resolution(self) -> int:
-        """Side in pixels of the images that the run's costs are for."""
+        """Side in pixels of the images that the run's costs are for, of networks that classify."""
         assert self.problem.file.model is not None
         return self.problem.file.model.resolution
 

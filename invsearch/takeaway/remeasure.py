@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from invsearch.errors import InputError
 from invsearch.latency.measured import ask, metric
 from invsearch.latency.target import Target
 from invsearch.metrics import Metric
+from invsearch.models import NetworkSpec, TaskSpec
 from invsearch.runs import Replicate, describe
 from invsearch.runs.environment import environment_id
 from invsearch.space import Latency
@@ -54,9 +56,11 @@ def remeasure(
         threads: CPU threads; default: the run's.
 
     Raises:
-        InputError: If there is no such device, or a search of the run is going on.
+        InputError: If there is no such device, a search of the run is going on, or the network is
+            a detector or a segmenter.
         TrialError: If the measurement fails.
     """
+    _timed(picked)
     own = picked.problem.file.latency or Latency()
     given = {"device": device, "batch_size": batch_size, "threads": threads}
     settings = own.model_copy(update={key: value for key, value in given.items() if value})
@@ -115,8 +119,20 @@ def why_not_recorded(picked: Pick, settings: Latency) -> str:
 
 def _measure(picked: Pick | Subject, settings: Latency) -> Metric:
     side = settings.resolution or picked.resolution
-    shape = (settings.batch_size, picked.spec.in_channels, side, side)
-    return metric(ask(picked.spec, shape, Target.of(settings, undisturbed=False)))
+    spec = _timed(picked)
+    shape = (settings.batch_size, spec.in_channels, side, side)
+    return metric(ask(spec, shape, Target.of(settings, undisturbed=False)))
+
+
+def _timed(picked: Pick | Subject) -> NetworkSpec:
+    """The network, where it is one that is timed."""
+    spec = picked.spec
+    if isinstance(spec, TaskSpec):
+        raise InputError(
+            f"{picked.name} has the task {spec.task}: networks that classify are timed, detectors "
+            "and segmenters are not"
+        )
+    return spec
 
 
 def _machine(latency: Metric) -> str:

@@ -19,6 +19,7 @@ from invsearch.takeaway.export import Exported
 from invsearch.takeaway.remeasure import Remeasured
 from invsearch.takeaway.train import TrainedTrial
 from invsearch.terminal import make_console
+from invsearch.train.class_report import ClassReport
 
 __all__ = [
     "metric_table", "print_evaluated", "print_exported", "print_measured", "print_tables",
@@ -106,15 +107,35 @@ def print_evaluated(found: Evaluated, name: str) -> None:
     console, kind = _console(), "validation image" if found.split == "val" else "test image"
     title = f"{name}: {counted_noun(found.images, kind)} of {found.dataset}"
     console.print(metric_table(found.metrics, title))
-    top5 = found.report.shares()["top5"]
+    if found.iou:
+        console.print(_class_table(found.iou))
+    if found.report is not None:
+        _print_report(console, found.report, found.classes)
+
+
+def _print_report(console: Console, report: ClassReport, classes: Sequence[str]) -> None:
+    """Print top-5, calibration and what is confused most."""
+    top5 = report.shares()["top5"]
     ends = f"{top5['low']:.2f} to {top5['high']:.2f}"
     _line(console, f"top-5 accuracy {top5['value']:.2f} % ({ends})")
-    _line(console, f"expected calibration error {100 * found.report.ece:.2f} %")
-    worst = found.report.worst(_CONFUSED)
+    _line(console, f"expected calibration error {100 * report.ece:.2f} %")
+    worst = report.worst(_CONFUSED)
     if worst:
-        named = found.classes or tuple(map(str, range(len(found.report.confusion))))
+        named = classes or tuple(map(str, range(len(report.confusion))))
         pairs = [f"{named[true]} taken for {named[said]} {n}x" for true, said, n in worst]
         _line(console, f"most often confused: {', '.join(pairs)}")
+
+
+def _class_table(iou: Mapping[str, float | None]) -> Table:
+    """A row for each class: its intersection over union."""
+    table = Table(title="IoU of each class", title_justify="left", title_style="bold")
+    table.add_column("class")
+    table.add_column("IoU", justify="right")
+    for name, share in iou.items():
+        table.add_row(
+            escape(name), "nowhere" if share is None else display("miou", share, known=True)
+        )
+    return table
 
 
 def print_exported(done: Exported) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from invsearch import cost
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
-from invsearch.models import Network, NetworkSpec, build
+from invsearch.models import NetworkSpec, TaskSpec, build_searched, spec_from_json
 from invsearch.models.checkpoint import read_checkpoint
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import write_checked
@@ -41,8 +41,8 @@ class SavedNetwork:
     file: Path | None = None
 
     @property
-    def spec(self) -> NetworkSpec:
-        return NetworkSpec.from_json(self.config["network"])
+    def spec(self) -> NetworkSpec | TaskSpec:
+        return spec_from_json(self.config["network"])
 
     @property
     def training(self) -> Mapping[str, Any]:
@@ -92,7 +92,7 @@ class SavedNetwork:
             )
         return cls(path, config, file)
 
-    def network(self) -> Network:
+    def network(self) -> nn.Module:
         """Build the network and load its weights.
 
         Returns:
@@ -110,22 +110,22 @@ class SavedNetwork:
             raise InputError(f"{self.path / WEIGHTS} does not fit {CONFIG}: {reason}") from None
         return network.eval()
 
-    def fresh(self) -> Network:
+    def fresh(self) -> nn.Module:
         """Build the network without its weights.
 
         Raises:
             InputError: If an operator is not registered.
         """
         require_operators(self.spec, self.config.get("operators", []), self.path)
-        return build(self.spec)
+        return build_searched(self.spec)
 
 
-def load_network(folder: str | Path) -> Network:
+def load_network(folder: str | Path) -> nn.Module:
     """Load a network that ``invsearch train -o FOLDER`` saved.
 
     Returns:
         The network in eval mode; forward takes images (B, C, H, W), each channel of mean 0 and
-        deviation 1 over the training set, to logits (B, classes).
+        deviation 1 over the training set, to logits (B, classes), a segmenter's (B, classes, H, W).
 
     Raises:
         InputError: If the folder holds no such network, or an operator of it is not registered.
@@ -135,8 +135,8 @@ def load_network(folder: str | Path) -> Network:
 
 def config_of(
     origin: Mapping[str, Any],
-    spec: NetworkSpec,
-    resolution: int,
+    spec: NetworkSpec | TaskSpec,
+    resolution: int | tuple[int, int],
     *,
     metrics: Mapping[str, Metric],
     training: Mapping[str, Any] | None = None,
@@ -146,7 +146,7 @@ def config_of(
     Args:
         origin: Where it comes from: ``run``, ``trial``, ``architecture`` and ``operators``.
         spec: The network itself.
-        resolution: Side of its images in pixels.
+        resolution: Side of its images in pixels, or (height, width).
         metrics: Its own metrics; what it costs is counted and added.
         training: How it was trained; None if it is not.
     """
@@ -158,21 +158,30 @@ def config_of(
         "trial": origin["trial"],
         "architecture": origin["architecture"],
         "network": spec.to_json(),
-        "input_shape": [1, spec.in_channels, resolution, resolution],
+        "input_shape": [1, spec.in_channels, *_sides(resolution)],
         "operators": list(origin["operators"]),
         "training": training,
         "metrics": {name: metric.to_json() for name, metric in found.items()},
     }
 
 
-def costs(spec: NetworkSpec, resolution: int) -> dict[str, Metric]:
-    """Parameters and multiply-adds of a network."""
-    counts = cost.count(spec, resolution=resolution, convention="fvcore")
-    detail = {"convention": "fvcore", "resolution": resolution}
+def costs(spec: NetworkSpec | TaskSpec, resolution: int | tuple[int, int]) -> dict[str, Metric]:
+    """Parameters and multiply-adds of a network, for images of a side or of (height, width)."""
+    size = _sides(resolution)
+    if isinstance(spec, TaskSpec):
+        counts = cost.task_count(spec, resolution=size, convention="fvcore")
+    else:
+        counts = cost.count(spec, resolution=size, convention="fvcore")
+    side = size[0] if size[0] == size[1] else list(size)
+    detail = {"convention": "fvcore", "resolution": side}
     return {
         "params": Metric("params", counts.params, "counted"),
         "macs": Metric("macs", counts.macs, "counted", detail=detail),
     }
+
+
+def _sides(resolution: int | tuple[int, int]) -> tuple[int, int]:
+    return (resolution, resolution) if isinstance(resolution, int) else resolution
 
 
 def save_network(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from invsearch.errors import InputError, nearest
-from invsearch.models import FAMILIES, Network, NetworkSpec, build, family_spec
+from invsearch.models import FAMILIES, NetworkSpec, TaskSpec, build_searched, family_spec
 from invsearch.runs import RunFolder
 from invsearch.runs.load import find_run
 from invsearch.takeaway.saved import CONFIG, SavedNetwork
@@ -33,12 +35,24 @@ class Subject:
     """
 
     name: str
-    spec: NetworkSpec
+    spec: NetworkSpec | TaskSpec
     resolution: int
     origin: Mapping[str, Any] = field(compare=False)
     saved: SavedNetwork | None = None
 
-    def fresh(self) -> Network:
+    def classifier(self) -> NetworkSpec:
+        """What it is, where it classifies.
+
+        Raises:
+            InputError: If it is a segmenter.
+        """
+        if isinstance(self.spec, TaskSpec):
+            raise InputError(
+                f"{self.name} has the task {self.spec.task}: this is for networks that classify"
+            )
+        return self.spec
+
+    def fresh(self) -> nn.Module:
         """The network with weights as it begins with.
 
         Raises:
@@ -46,7 +60,7 @@ class Subject:
         """
         if self.saved is not None:
             self.saved.fresh()  # registers operators
-        return build(self.spec)
+        return build_searched(self.spec)
 
 
 def subject_of(words: str) -> Subject:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from invsearch.errors import InputError
 from invsearch.metrics import Metric, metric_info
+from invsearch.models import TaskSpec
 from invsearch.runs import Replicate, Trial, describe
 from invsearch.runs.lines import read_lines
 from invsearch.search.seeds import replicate_seed
@@ -22,7 +23,7 @@ from invsearch.takeaway.pick import Pick, locked, pick
 from invsearch.takeaway.record import record, times
 from invsearch.takeaway.start import Start
 from invsearch.takeaway.training import Follow, KeptTraining
-from invsearch.train import resolve_device
+from invsearch.train import check_learnable, resolve_device
 from invsearch.train.presets import preset_of
 from invsearch.train.processes import joined, local_rank, started_together
 
@@ -76,6 +77,7 @@ def train(run: str | Path, number: int, options: TrainOptions, follow: Follow) -
         raise InputError("several processes train a network to keep: name a folder with -o")
     follow.check(options.output)
     picked = pick(run, number, options.of_run(), data=True)
+    check_learnable(picked.spec)
     records = options.as_run and picked.trial.state == "complete" and _trains(picked)
     records = records and started_together() == 1
     if options.output is None:
@@ -181,7 +183,9 @@ def _device(picked: Pick, options: TrainOptions) -> str:
 
 def _job(picked: Pick, options: TrainOptions, seed: int, follow: Follow) -> Job:
     accuracy = picked.problem.file.accuracy or Accuracy()
-    scale = picked.resolution if options.full else accuracy.proxy.resolution
+    scale = accuracy.proxy.resolution
+    if options.full:  # a segmenter is counted for images of the paper's size, and trained on others
+        scale = None if isinstance(picked.spec, TaskSpec) else picked.resolution
     if options.preset is not None:
         scale = preset_of(options.preset).resolution or scale
     return Job(

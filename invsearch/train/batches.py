@@ -34,6 +34,7 @@ Batch = tuple[Tensor, Tensor]
 labels, int64 (B,), or probabilities of the classes, float32 (B, classes)."""
 
 _JUDGED = 256  # images of a batch that is judged: as many as fit beside a large network
+_JUDGED_PIXELS = 2**20  # of one where every pixel is: 100 MB of logits of 20 classes
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,14 @@ class _OrderedBatches(ABC):
 
     def judged(self, part: Part) -> Iterator[Batch]:
         pinned = self._device.type == "cuda"
-        for images, targets in self._data.batches(part, _JUDGED, pinned=pinned):
+        for images, targets in self._data.batches(part, self._judged_size, pinned=pinned):
             yield self.ready(images), targets.to(self._device, non_blocking=pinned)
+
+    @property
+    def _judged_size(self) -> int:
+        if not self._data.dense:
+            return _JUDGED
+        return max(1, min(_JUDGED, _JUDGED_PIXELS // self._data.resolution**2))
 
     def ready(self, images: Tensor) -> Tensor:
         images = images.to(self._device, non_blocking=True)

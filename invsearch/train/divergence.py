@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,13 +69,19 @@ def explained(error: DivergedError, where: str, recipe: Recipe) -> DivergedError
     return DivergedError(error.epoch, error.step, error.loss, error.norm, error.before, reason)
 
 
-def first_not_finite(model: nn.Module, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> str:
+def first_not_finite(
+    model: nn.Module,
+    images: Tensor,
+    loss_of: Callable[[Any], Tensor],
+    form: nn.Module | None = None,
+) -> str:
     """Say where the first number that is not finite is: in a weight, an output or a gradient.
 
     Args:
         model: In the mode it was trained in; its gradients are lost.
         images: The batch.
-        loss_of: From the model's outputs to the loss.
+        loss_of: From the outputs to the loss.
+        form: What gives the outputs, with the model inside; None for the model itself.
 
     Returns:
         Words, such as ``the output of stages.1.0.operator is not finite``; empty if all is finite.
@@ -87,7 +94,7 @@ def first_not_finite(model: nn.Module, images: Tensor, loss_of: Callable[[Tensor
     outputs: list[str] = []
     gradients: list[str] = []
     with _watched(model, outputs, gradients):
-        loss = loss_of(model(images))
+        loss = loss_of((form or model)(images))
         if outputs:
             return f"the first layer whose output is not finite is {outputs[0]}"
         if not bool(loss.isfinite()):

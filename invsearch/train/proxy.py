@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from torch import nn
 
-from invsearch.models import build, proxy_spec
+from invsearch.errors import InputError
+from invsearch.models import TaskSpec, build_searched, proxy_spec, proxy_task
+from invsearch.models.task import DETECTORS
 from invsearch.train.device import resolve_precision
 from invsearch.train.processes import ALONE, Processes
 from invsearch.train.recipe import Recipe
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from invsearch.models import NetworkSpec
     from invsearch.space import Accuracy
 
-__all__ = ["recipe_of", "trained_spec", "trainer_of"]
+__all__ = ["check_learnable", "recipe_of", "trained_spec", "trainer_of"]
 
 
 def recipe_of(accuracy: Accuracy, device: str) -> Recipe:
@@ -32,33 +34,78 @@ def recipe_of(accuracy: Accuracy, device: str) -> Recipe:
     return Recipe.from_mapping({**dict(accuracy), "precision": precision})
 
 
-def trained_spec(
-    searched: NetworkSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
-) -> NetworkSpec:
-    """The network that is trained: with the classes and channels of the data.
+def check_learnable(searched: NetworkSpec | TaskSpec, data: ImageData | None = None) -> None:
+    """Check that a network can be trained, and on this data set.
 
     Args:
         searched: The full-size network.
-        accuracy: States the proxy.
-        data: What it is trained on.
-        full: Whether the full-size network is trained rather than its proxy.
+        data: What it is to be trained on; None where that is not known yet.
+
+    Raises:
+        InputError: If it is a detector, or its task is another than that of the data.
     """
-    classes, channels = data.num_classes, data.channels
-    if full:
-        return replace(searched, num_classes=classes, in_channels=channels)
-    proxy = accuracy.proxy
-    return proxy_spec(
-        searched,
-        width=proxy.width,
-        stem_stride=proxy.stem_stride,
-        pool=proxy.pool,
-        num_classes=classes,
-        in_channels=channels,
+    task = searched.task if isinstance(searched, TaskSpec) else ""
+    if task in DETECTORS:
+        raise InputError(
+            f"{task} is a detector, which is counted and not trained: no data set here has boxes"
+        )
+    if data is None or data.dense == bool(task):
+        return
+    if task:
+        raise InputError(
+            f"{task} learns the class of every pixel, and the data set {data.name!r} has one of "
+            "every image: name one with masks, such as digit_scenes or a folder of images/ and "
+            "masks/"
+        )
+    raise InputError(
+        f"the data set {data.name!r} has a class for every pixel, and a network without a task "
+        "learns one of every image: give space.task a segmenter, or name another data set"
     )
 
 
+@overload
+def trained_spec(
+    searched: NetworkSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
+) -> NetworkSpec: ...
+@overload
+def trained_spec(
+    searched: NetworkSpec | TaskSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
+) -> NetworkSpec | TaskSpec: ...
+def trained_spec(
+    searched: NetworkSpec | TaskSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
+) -> NetworkSpec | TaskSpec:
+    """The network that is trained: with the classes and channels of the data.
+
+    Args:
+        searched: The full-size network, or the segmenter around it.
+        accuracy: States the proxy.
+        data: What it is trained on.
+        full: Whether the full-size network is trained rather than its proxy.
+
+    Raises:
+        InputError: As :func:`check_learnable`, or if an operator cannot have a proxy's width.
+    """
+    check_learnable(searched, data)
+    proxy = accuracy.proxy
+    scale: dict[str, Any] = {
+        "width": proxy.width,
+        "stem_stride": proxy.stem_stride,
+        "pool": proxy.pool,
+    }
+    ends: dict[str, Any] = {"num_classes": data.num_classes, "in_channels": data.channels}
+    if isinstance(searched, TaskSpec):
+        if not full:
+            return proxy_task(searched, **scale, **ends)
+        return replace(
+            searched,
+            backbone=replace(searched.backbone, **ends),
+            num_classes=data.num_classes,
+        )
+    return replace(searched, **ends) if full else proxy_spec(searched, **scale, **ends)
+
+
 def trainer_of(
-    searched: NetworkSpec,
+    searched: NetworkSpec | TaskSpec,
     accuracy: Accuracy,
     data: ImageData,
     seed: int,
@@ -81,7 +128,7 @@ def trainer_of(
         processes: Those that train it together.
     """
     spec = trained_spec(searched, accuracy, data, full=full)
-    network = seeded_build(lambda: build(spec), seed)
+    network = seeded_build(lambda: build_searched(spec), seed)
     if prepare is not None:
         prepare(network)
     width = 1.0 if full else accuracy.proxy.width

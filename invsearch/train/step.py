@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from invsearch.train.optimizers import OPTIMIZERS
 from invsearch.train.precision import computing_in, grad_scaler
 from invsearch.train.recipe import Recipe
-from invsearch.train.tasks import CLASSIFICATION, LearningTask
+from invsearch.train.tasks import CLASSIFICATION, LearningTask, Outputs
 
 __all__ = ["Step"]
 
@@ -28,13 +28,14 @@ class Step:
         recipe: How to train.
         device: Where the model is.
         task: What is learned.
-        shared: The model as several processes train it together, a ``DistributedDataParallel`` of
-            it; None for this process alone.
+        shared: The task's form of the model as several processes train it together, a
+            ``DistributedDataParallel`` of it; None for this process alone.
 
     Attributes:
         optimizer: Of the model's parameters.
         scaler: Of the loss in fp16; None otherwise.
         norm: Of the last step's gradient before it was clipped, a tensor on the device.
+        form: The model as the task trains it, in this process alone.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Step:
         self._lost = torch.zeros((), device=device)
         if OPTIMIZERS[recipe.optimizer].freezes and self.scaler is None:
             self.optimizer.found_inf = self._lost  # type: ignore[attr-defined]  # as GradScaler sets
-        whole = model if shared is None else shared
+        self.form = task.form(model)
+        whole = self.form if shared is None else shared
         # the compiled form shares the model's weights; all but training uses the model itself
-        self._forward: Callable[[Tensor], Tensor] = (
+        self._forward: Callable[[Tensor], Outputs] = (
             torch.compile(whole) if recipe.compile else whole
         )
 
@@ -87,9 +89,13 @@ class Step:
         """Take steps again, after other weights were loaded."""
         self._lost.zero_()
 
-    def loss_of(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss_of(self, outputs: Outputs, targets: Tensor) -> Tensor:
         """The loss of a batch's outputs."""
-        return self.task.loss(outputs.float(), targets, self.recipe.label_smoothing)
+        if isinstance(outputs, Tensor):
+            outputs = outputs.float()
+        else:
+            outputs = tuple(one.float() for one in outputs)
+        return self.task.loss(outputs, targets, self.recipe.label_smoothing)
 
     def _gradient(self, images: Tensor, targets: Tensor) -> Tensor:
         """Add up the gradient of a batch, part by part, and return the loss."""
@@ -102,7 +108,7 @@ class Step:
                     outputs = self._forward(some)
                 loss = self.loss_of(outputs, truth)
                 if len(pairs) > 1:
-                    loss = loss * (len(some) / len(images))
+                    loss = loss * (self.task.counted(truth) / self.task.counted(targets))
                 (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None

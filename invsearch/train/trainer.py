@@ -29,7 +29,7 @@ from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import epoch_seed, isolated_rng, process_seed, rng_state, set_rng_state
 from invsearch.train.step import Step
 from invsearch.train.synced_norm import synchronised
-from invsearch.train.tasks import CLASSIFICATION, LearningTask
+from invsearch.train.tasks import LearningTask, task_of
 
 __all__ = ["Trainer"]
 
@@ -45,8 +45,8 @@ class Trainer:
     a GPU no step waits for the one before it.
 
     Args:
-        model: Images (B, C, H, W) -> logits (B, classes); trained in place. Build it with
-            :func:`seeded_build`.
+        model: Images (B, C, H, W) -> logits (B, classes), or (B, classes, H, W) where the data
+            set has masks; trained in place. Build it with :func:`seeded_build`.
         data: Images and labels.
         recipe: How to train.
         seed: Of the order, augmentation and dropout. The process's own generators stay untouched.
@@ -54,7 +54,7 @@ class Trainer:
         width: The trained network's width as a fraction of the searched one's, for the fidelity.
         graphs: Whether to replay each step as a CUDA graph: faster where the network is so small
             that the GPU waits for Python.
-        task: What is learned: the loss and the metrics.
+        task: What is learned: the loss and the metrics; None for what the data set's labels say.
         processes: Those that train it together, each a share of every batch. Each of them then does
             all that this one does, evaluations too; batch norm sees the whole batch.
 
@@ -76,7 +76,7 @@ class Trainer:
         *,
         width: float = 1.0,
         graphs: bool = False,
-        task: LearningTask = CLASSIFICATION,
+        task: LearningTask | None = None,
         processes: Processes = ALONE,
     ) -> None:
         self.device, self.processes = torch.device(device), processes
@@ -86,10 +86,10 @@ class Trainer:
         convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.data, self.recipe, self.seed, self.width = data, recipe, seed, width
         processes.check_batch(self.images_per_step)
-        self.task, self.epoch, self.step = task, 0, 0
+        self.task, self.epoch, self.step = task or task_of(data), 0, 0
         self._batches = batches_of(data, recipe, self.device, processes.share)
-        shared = processes.wrapped(self.model, self.device)
-        self._step = Step(self.model, recipe, self.device, task, shared)
+        shared = processes.wrapped(self.task.form(self.model), self.device)
+        self._step = Step(self.model, recipe, self.device, self.task, shared)
         self._graphed = GraphedStep(self._step) if graphs else None
         self._averaged = Averaged(self.model, recipe.ema) if recipe.ema else None
         self._underway: _Underway | None = None
@@ -320,7 +320,10 @@ class Trainer:
         images, targets = next(iter(self._batches.epoch(seed, error.step - 1)))
         with computing_in(self.recipe.precision, self.device):
             where = first_not_finite(
-                self.model, images, lambda outputs: self._step.loss_of(outputs, targets)
+                self.model,
+                images,
+                lambda outputs: self._step.loss_of(outputs, targets),
+                self._step.form,
             )
         return explained(error, where, self.recipe)
 
@@ -346,7 +349,9 @@ class Trainer:
             yield model
 
     def _norm_batches(self) -> Iterator[Tensor]:
-        return self._batches.plain(epoch_seed(self.seed, -1), _NORM_BATCH, _NORM_IMAGES)
+        # where every pixel is judged images are large: no more at once than a step takes
+        size = min(_NORM_BATCH, self.recipe.batch_size) if self.data.dense else _NORM_BATCH
+        return self._batches.plain(epoch_seed(self.seed, -1), size, _NORM_IMAGES)
 
 
 @dataclass

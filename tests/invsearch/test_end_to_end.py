@@ -37,6 +37,26 @@ def test_quick_space_on_ray_ends_in_a_front_and_a_page(tmp_path: Path) -> None:
     assert "quick" in page
 
 
+def test_the_shipped_segmenters_end_in_a_front_and_a_page(tmp_path: Path) -> None:
+    """spaces/segmentation.yaml, smaller in every way but the space."""
+    smaller = ["accuracy.epochs=2", "accuracy.data_fraction=0.06", "accuracy.proxy.resolution=12"]
+    settings = [word for one in (*smaller, "search.rungs=[1]") for word in ("--set", one)]
+    passed(
+        invsearch(tmp_path, "run", "segmentation", "--executor", "serial", "--trials", 3, *settings)
+    )
+    run = suite.load_run(tmp_path / "results" / "segmentation")
+    assert {trial.state for trial in run.trials} <= {"complete", "stopped"}
+    front = run.front()
+    assert len(front) >= 1
+    assert set(front["miou_source"]) == {"trained"}
+    assert set(front["macs_source"]) == {"counted"}
+    assert front["test_miou"].between(0, 100).all()
+    passed(invsearch(tmp_path, "report", "segmentation"))
+    page = (tmp_path / "reports" / "segmentation.html").read_text()
+    assert "mean IoU" in page
+    assert "test mean IoU" in page
+
+
 def test_two_deterministic_trained_runs_are_equal(tmp_path: Path) -> None:
     for name in ("one", "two"):
         passed(invsearch(tmp_path, "run", "quick", *SMALL, "--out", name))

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from invsearch.metrics import Fidelity, Metric
 
-__all__ = ["Judge", "LearningTask"]
+__all__ = ["Judge", "LearningTask", "Outputs"]
+
+Outputs = Tensor | tuple[Tensor, ...]
+"""What a network puts out in training: logits, or those of several heads, the main one first."""
+
+
+def _itself(model: nn.Module) -> nn.Module:
+    return model
 
 
 class Judge(Protocol):
@@ -45,9 +52,14 @@ class LearningTask:
         loss: From the network's outputs in float32, the targets and the label smoothing to the
             mean loss of a batch, a tensor of one number.
         judge: Judges a model.
+        form: From a model to what training runs, a module with the same parameters: images to
+            outputs. Itself, where training wants no more than what is used afterwards.
+        counted: How many of a batch's targets its mean loss is over, for parts to add up by.
     """
 
     name: str
     metrics: tuple[str, ...]
-    loss: Callable[[Tensor, Tensor, float], Tensor]
+    loss: Callable[[Outputs, Tensor, float], Tensor]
     judge: Judge
+    form: Callable[[nn.Module], nn.Module] = _itself
+    counted: Callable[[Tensor], int | Tensor] = len

@@ -28,6 +28,10 @@ class TestFashionMnist(DatasetConformance):
     dataset = "fashion_mnist"
 
 
+class TestDigitScenes(DatasetConformance):
+    dataset = "digit_scenes"
+
+
 class _Found(DatasetConformance):
     """In a folder that the variable names, with a stand-in of few images and classes."""
 
@@ -70,6 +74,6 @@ class TestFormats(DatasetConformance):
 
 
 def test_every_row_is_tested() -> None:
-    tested = (TestDigits, TestFashionMnist, *_Found.__subclasses__())
+    tested = (TestDigits, TestFashionMnist, TestDigitScenes, *_Found.__subclasses__())
     assert set(DATASETS) == {one.dataset for one in tested}
     assert len(WRITERS) == len([one for one in FORMATS if one is not pickles.FORMAT])

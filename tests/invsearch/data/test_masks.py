@@ -13,7 +13,7 @@ from datasets_on_disk import MASK_CLASSES, write_masks
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
 
-from invsearch.data import IGNORED, load_dataset
+from invsearch.data import DATASETS, IGNORED, Dataset, ImageData, load_dataset
 from invsearch.data.check import check_dataset
 from invsearch.errors import InputError
 
@@ -175,3 +175,18 @@ def test_check_names_every_broken_file(street: Path, spoil: Callable[[Path], str
     lines = [one for part in check_dataset(str(street)).parts.values() for one in part.broken]
     assert len(lines) == 1
     assert re.search(pattern, lines[0])
+
+
+def test_a_package_s_set_with_masks_gets_a_test_set() -> None:
+    """Half of its validation images, whatever classes they show."""
+    images, masks = torch.randn(12, 1, 4, 4), torch.randint(0, 3, (12, 4, 4)).to(torch.uint8)
+    one = ImageData(images, masks, images[:7], masks[:7], num_classes=3, name="own")
+    DATASETS.add("own_masks", Dataset(lambda wanted: one))
+    try:
+        data = load_dataset("own_masks")
+    finally:
+        DATASETS.remove("own_masks")
+    assert (len(data.val_images), len(data.test_images)) == (3, 4)
+    assert data.val_labels.shape[1:] == data.test_labels.shape[1:] == (4, 4)
+    together = torch.cat([data.val_images, data.test_images]).flatten(1).sum(1).sort().values
+    assert torch.equal(together, images[:7].flatten(1).sum(1).sort().values)

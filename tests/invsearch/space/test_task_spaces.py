@@ -1,4 +1,4 @@
-"""Spaces of detectors and segmenters: any operator in backbone, neck and head, counted."""
+"""Spaces of detectors, counted, and of segmenters, trained too: any operator anywhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from invsearch.errors import InputError
 from invsearch.explain import explain, explain_layers
 from invsearch.explain.explanation import costs_of
 from invsearch.models import TaskSpec, detector_spec, rednet_spec, searched_spec
+from invsearch.problem import problem_of
 from invsearch.space import load_space_file
 
 HEAD = """\
@@ -103,3 +104,59 @@ def test_what_a_search_cannot_evaluate_is_refused(
     """Detectors are counted; nothing times or trains them in a search."""
     with pytest.raises(InputError, match="nothing evaluates it for a task"):
         load_space_file(write(TASK, objective=objective))
+
+
+SEGMENTERS = TASK.replace("retinanet, mask_rcnn", "semantic_fpn, upernet")
+
+
+@pytest.mark.parametrize(
+    ("body", "objective", "message"),
+    [
+        ("", "miou", "it is a segmenter's: give space.task one of semantic_fpn, upernet"),
+        (SEGMENTERS, "top1", "such as semantic_fpn: segmenters are counted and trained.*miou"),
+        (SEGMENTERS, "latency_ms", "such as semantic_fpn: .*not timed"),
+        ("  task: {choice: [upernet, retinanet]}\n", "miou", "such as retinanet: detectors are"),
+        ("  task: retinanet\n", "pixel_accuracy", "such as retinanet: detectors are counted"),
+    ],
+)
+def test_a_metric_of_another_task_is_refused(
+    write: Callable[..., str], body: str, objective: str, message: str
+) -> None:
+    direction = "minimize" if objective == "latency_ms" else "maximize"
+    path = Path(write(body, objective=objective))
+    path.write_text(path.read_text().replace("minimize", direction))
+    with pytest.raises(InputError, match=rf"t\.yaml:2:14: objectives.{objective}: .*{message}"):
+        load_space_file(str(path))
+
+
+@pytest.mark.parametrize(
+    ("body", "dataset", "message"),
+    [
+        (SEGMENTERS, "digits", "the data set 'digits' has one of every image: name one with masks"),
+        ("", "digit_scenes", "'digit_scenes' has a class for every pixel.*give space.task a seg"),
+    ],
+)
+def test_a_data_set_of_another_task_is_refused(
+    write: Callable[..., str], body: str, dataset: str, message: str
+) -> None:
+    """Before the first trial."""
+    more = f"accuracy: {{dataset: {dataset}, proxy: {{resolution: 12}}}}\n"
+    problem = problem_of(load_space_file(write(body + more, objective="val_loss")))
+    with pytest.raises(InputError, match=message):
+        problem.check()
+
+
+def test_an_augmentation_that_mixes_images_is_refused_before_the_first_trial() -> None:
+    settings = ["accuracy.proxy.resolution=12", "accuracy.mixup=0.2"]
+    problem = problem_of(load_space_file("segmentation", settings))
+    with pytest.raises(InputError, match="mixup mixes images of two classes"):
+        problem.check()
+
+
+def test_the_shipped_segmenters_are_trained_on_what_is_at_hand() -> None:
+    """Every operator fits the proxy's width, in backbone, pyramid and head."""
+    file = load_space_file("segmentation", ["accuracy.proxy.resolution=12"])
+    problem = problem_of(file)
+    sources = problem.sources()
+    assert (sources["miou"], sources["macs"]) == ("trained", "counted")
+    problem.check()

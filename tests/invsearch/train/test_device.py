@@ -76,7 +76,7 @@ def _setting(accuracy: Accuracy) -> object:
     class Setting:
         rungs = frozenset[int]()
 
-        def spec(self, architecture: object) -> object:
+        def searched(self, architecture: object) -> object:
             return rednet_spec(26)
 
     setting = Setting()
