@@ -66,6 +66,11 @@ def train(
         list[str] | None,  # not --log: torchrun takes that for an option of its own
         typer.Option("--callback", help=f"{CALLBACKS}; with -o, repeatable."),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="Train on a Ray cluster, which shares this folder."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes there, with --address.")] = 1,
 ) -> None:
     """Train a network: a trial again, or any network by name, to keep (-o)."""
     from invsearch.takeaway import Follow, TrainOptions, train_named
@@ -83,8 +88,14 @@ def train(
         seeds, epochs, dataset, resolution, tuple(overrides or ()), full, output, device, preset,
         start,
     )  # fmt: skip
+    if trial is not None and address is not None:
+        raise InputError("--address trains networks by name or as they were kept: leave TRIAL out")
     try:
-        if trial is None:
+        if address is not None:
+            from invsearch.takeaway.on_ray import Workers, train_on_ray
+
+            trained = train_on_ray(subject, options, follow, Workers(address, workers))
+        elif trial is None:
             trained = train_named(subject, options, follow)
         else:
             trained = train_again(subject, trial, options, follow)

@@ -1,4 +1,4 @@
-"""Processes: those that train one network together, started by ``torchrun``."""
+"""Processes: those that train one network together, started by ``torchrun`` or Ray Train."""
 
 from __future__ import annotations
 
@@ -112,6 +112,8 @@ def _from_launcher(name: str, default: int) -> int:
 def joined(device: str) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started, if it did, for as long as the block runs.
 
+    Processes that have joined already, as Ray Train's have, stay so.
+
     Args:
         device: Where this process trains: on a GPU they talk over NCCL, else over gloo.
 
@@ -120,6 +122,9 @@ def joined(device: str) -> Iterator[Processes]:
     """
     if started_together() == 1:
         yield ALONE
+        return
+    if dist.is_initialized():
+        yield Processes(Share(dist.get_rank(), dist.get_world_size()))
         return
     on_gpu = device.startswith("cuda")
     if on_gpu:
