@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ for name in ("RAY_ADDRESS", "FORCE_COLOR", "COLUMNS"):
     os.environ.pop(name, None)
 os.environ["NO_COLOR"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what we start would ignore it too
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ROOT = Path(__file__).parent.parent

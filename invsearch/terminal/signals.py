@@ -50,6 +50,11 @@ _asked_for: list[bool] = []
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Whoever handles SIGINT now - Python, or Ray Tune during a search - handles this too."""
+    """Whoever handles SIGINT now - Python, or Ray Tune during a search - handles this too.
+
+    A shell's script starts a job in the background with SIGINT ignored; SIGTERM ends it still.
+    """
     _received.append(number)
+    if not callable(signal.getsignal(signal.SIGINT)):
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pty
 import signal
@@ -149,14 +150,22 @@ def test_a_live_view_leaves_no_trace_and_no_fault(tmp_path: Path, terminal: str)
     assert len(trial_lines(tmp_path / "run")) == 4
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code", "interrupts"),
+    [
+        (signal.SIGTERM, 143, signal.SIG_DFL),
+        (signal.SIGINT, 130, signal.SIG_DFL),
+        (signal.SIGTERM, 143, signal.SIG_IGN),  # as a script starts a job in the background
+    ],
+)
 def test_a_signal_ends_a_search_in_one_line_and_it_goes_on(
-    tmp_path: Path, number: signal.Signals, code: int
+    tmp_path: Path, number: signal.Signals, code: int, interrupts: signal.Handlers
 ) -> None:
     space = write_space(tmp_path)
     process = subprocess.Popen(
         command("run", space, *RUN[:-1], tmp_path / "run", "--trials", 8), cwd=tmp_path,
         stderr=subprocess.PIPE, text=True, env={**os.environ, "TOY_SECONDS": "0.3"},
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, interrupts),
     )  # fmt: skip
     log = tmp_path / "run" / "trials.jsonl"
     deadline = time.monotonic() + 60
