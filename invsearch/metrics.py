@@ -10,8 +10,8 @@ from typing import Any, Literal, cast, get_args
 from invsearch.value import PLAIN, NumberFormat
 
 __all__ = [
-    "KNOWN_METRICS", "MEASURED_ON_TARGETS", "Direction", "Fidelity", "Metric", "MetricInfo",
-    "Source", "base_metric", "metric_info",
+    "IGNORED", "KNOWN_METRICS", "MEASURED_ON_TARGETS", "Direction", "Fidelity", "Metric",
+    "MetricInfo", "Source", "base_metric", "metric_info",
 ]  # fmt: skip
 
 Source = Literal[
@@ -19,6 +19,10 @@ Source = Literal[
     "evaluated",
 ]  # fmt: skip
 Direction = Literal["minimize", "maximize"]
+
+IGNORED = 255
+"""The label of a pixel that has no class, and counts neither in a loss nor in a metric: as PASCAL
+VOC, Cityscapes and ADE20K's usual form have it."""
 
 _NORMAL_95 = 1.959964  # standard errors from the mean to either end: the normal's 97.5 % quantile
 

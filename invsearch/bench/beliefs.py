@@ -64,7 +64,7 @@ class Setting:
     strategy: str
 
 
-SETTINGS = (
+SETTINGS = (  # the main job's budget, a longer search, and trials that no model has chosen
     Setting("32 trials", 32, "cost_aware"),
     Setting("100 trials", 100, "cost_aware"),
     Setting("32 trials at random", 32, "random"),

@@ -34,7 +34,7 @@ from invsearch.train.step import Step
 __all__ = ["PLAIN", "SCALES", "OurLoop", "PlainBottleneck", "throughput_cases"]
 
 PLAIN = "plain loop"
-_CLASSES = 10
+_CLASSES = 10  # as the small data sets have
 _IMAGES = 1024  # sixteen steps an epoch: the data set is no bottleneck, and is walked again
 
 

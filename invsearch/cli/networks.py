@@ -70,7 +70,9 @@ def train(
         str | None,
         typer.Option(metavar="ADDR", help="Train on a Ray cluster, which shares this folder."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes there, with --address.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes there, with --address; default: 1.")
+    ] = None,
 ) -> None:
     """Train a network: a trial again, or any network by name, to keep (-o)."""
     from invsearch.takeaway import Follow, TrainOptions, train_named
@@ -88,13 +90,15 @@ def train(
         seeds, epochs, dataset, resolution, tuple(overrides or ()), full, output, device, preset,
         start,
     )  # fmt: skip
+    if workers is not None and address is None:
+        raise InputError("--workers are processes of a Ray cluster: name it with --address")
     if trial is not None and address is not None:
         raise InputError("--address trains networks by name or as they were kept: leave TRIAL out")
     try:
         if address is not None:
             from invsearch.takeaway.on_ray import Workers, train_on_ray
 
-            trained = train_on_ray(subject, options, follow, Workers(address, workers))
+            trained = train_on_ray(subject, options, follow, Workers(address, workers or 1))
         elif trial is None:
             trained = train_named(subject, options, follow)
         else:

@@ -41,7 +41,7 @@ _SIZES = (14, 25)  # of a digit in pixels, whose own are 8: up to a whole cell
 _CLOUDS = 6  # cells of the ground's clouds along a side
 _GROUND = (70, 180)  # levels of the ground, so that light and dark ink both stand out
 _GRAIN = 12  # levels of its noise, either way
-_INKS = ((0, 40), (215, 256))
+_INKS = ((0, 40), (215, 256))  # levels, dark and light, 30 off the ground's at least
 _INKED, _FAINT = 112, 48  # of 255: above is a digit's pixel, between the two nobody can say
 
 

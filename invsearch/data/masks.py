@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 
 from invsearch.data.pictures import named_damage
 from invsearch.errors import InputError
+from invsearch.metrics import IGNORED
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["IGNORED", "Masks"]
-
-IGNORED = 255
-"""The value of a pixel that has no class, and counts neither in training nor in a metric: as
-PASCAL VOC, Cityscapes and ADE20K's usual form have it."""
 
 _MODES = ("1", "L", "P", "I;16", "I")  # one number a pixel; of a palette the number, not the colour
 

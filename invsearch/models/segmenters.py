@@ -8,15 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invsearch.errors import InputError, nearest
+from invsearch.metrics import IGNORED
 from invsearch.models.backbone import Backbone
 from invsearch.models.fpn import FPN
 from invsearch.models.segmentation_heads import AuxiliaryHead, SemanticFPNHead, UPerHead
 from invsearch.models.task import SEGMENTERS, TaskSpec
 
-__all__ = ["IGNORED", "Segmenter", "SemanticFPN", "UPerNet", "build_segmenter", "pixel_loss"]
-
-IGNORED = 255
-"""The label of pixels that the loss leaves out."""
+__all__ = ["Segmenter", "SemanticFPN", "UPerNet", "build_segmenter", "pixel_loss"]
 
 _AUXILIARY_WEIGHT = 0.4  # PSPNet's, and mmsegmentation's for UPerNet
 _AUXILIARY_STAGE = -2  # the third of four stages, as there

@@ -218,16 +218,8 @@ def _pair_text(
         one, other, found = other, one, found.reversed
         ratio = None if ratio is None else (ratio[0], 1 / ratio[1])
     at = "" if ratio is None else f" at {_times(ratio[1])} {_short(ratio[0])}"
-    chance, by = _chance(found.probability), _by(metric, found)
-    if found.probability < CLEAR:
-        return (
-            f"{_short(metric)}: cannot tell {one} from {other}{at}: {one} is better with"
-            f" probability {chance} on this data ({by})"
-        )
-    return (
-        f"{_short(metric)}: {one} is better than {other}{at} with probability {chance} on this"
-        f" data ({by})"
-    )
+    chance = f"{_chance(found.probability)} on this data ({_by(metric, found)})"
+    return _verdict(_short(metric), found, (one, other), at, chance)
 
 
 def _kind_text(
@@ -237,17 +229,20 @@ def _kind_text(
     if found.probability < 0.5:
         one, other, found = other, one, found.reversed
     over = f"{count} networks, {_short(cost)} regressed out"
-    what = "throughout the stages" if name == "operator" else f"as the {name}"
-    chance, by = _chance(found.probability), _by(metric, found)
+    what = " throughout the stages" if name == "operator" else f" as the {name}"
+    chance = f"{_chance(found.probability)} ({_by(metric, found)}; {over})"
+    about = f"{_short(metric)} at equal {_short(cost)}"
+    return _verdict(about, found, (one, other), what, chance)
+
+
+def _verdict(about: str, found: Difference, names: tuple[str, str], how: str, chance: str) -> str:
+    one, other = names
     if found.probability < CLEAR:
         return (
-            f"{_short(metric)} at equal {_short(cost)}: cannot tell {one} from {other} {what}:"
-            f" {one} is better with probability {chance} ({by}; {over})"
+            f"{about}: cannot tell {one} from {other}{how}: {one} is better with probability"
+            f" {chance}"
         )
-    return (
-        f"{_short(metric)} at equal {_short(cost)}: {one} is better than {other} {what} with"
-        f" probability {chance} ({by}; {over})"
-    )
+    return f"{about}: {one} is better than {other}{how} with probability {chance}"
 
 
 def _by(metric: str, found: Difference) -> str:

@@ -26,7 +26,7 @@ from invsearch.train.class_report import ClassReport, class_report
 
 __all__ = ["Evaluated", "evaluate"]
 
-_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")  # what others name them
 _SPLITS = ("val", "test")
 _AT_ONCE = 256  # images: as many as fit beside a large network
 _RELEASED_RESOLUTION = 224  # of the released networks' training

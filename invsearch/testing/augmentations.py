@@ -14,7 +14,7 @@ from invsearch.train.augment import About, Augment, Augmentation
 
 __all__ = ["AugmentationConformance"]
 
-_CLASSES = 5
+_CLASSES = 5  # fewer than images of a batch, so that some are alike
 
 
 class AugmentationConformance:

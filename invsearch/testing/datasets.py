@@ -11,7 +11,7 @@ from invsearch.data import IGNORED, ImageData, Part, load_dataset, resolve_datas
 __all__ = ["DatasetConformance"]
 
 _PARTS: tuple[Part, ...] = ("val", "test")
-_BATCH = 64
+_BATCH = 64  # images at a time; any will do
 _TWINS = 0.01  # real sets have doubles: 1 % of the validation images may be training images too
 
 

@@ -25,7 +25,7 @@ from invsearch.errors import InputError, nearest
 __all__ = ["FORMAT"]
 
 _NAMES = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
-_PLACES = (".", "data")
+_PLACES = (".", "data")  # a data set of Hugging Face has its shards in data/
 
 
 def _files(folder: Path, part: str) -> list[Path]:

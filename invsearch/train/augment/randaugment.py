@@ -31,7 +31,7 @@ LEVELS = ("posterize", "solarize")
 OPERATIONS = ("identity", *MOVES, *BLENDS, *LEVELS)
 _NUMBER = {name: number for number, name in enumerate(OPERATIONS)}
 
-MOST = 30.0
+MOST = 30.0  # the largest magnitude of the paper (Cubuk et al., 2020)
 _SHEAR, _TURN, _BLEND = 0.3, math.radians(30), 0.9  # at the largest magnitude
 _WAY = 150 / 331  # of a translation, as a share of the side: that of the paper's images
 _BITS = 4  # of the 8 that posterize drops at the largest magnitude

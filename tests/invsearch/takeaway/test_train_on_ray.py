@@ -73,3 +73,9 @@ def test_two_workers_train_bit_for_bit_and_a_killed_one_is_made_up_for(tmp_path:
     )
     assert launched.keys() == together.keys()
     assert all(torch.equal(together[name], value) for name, value in launched.items())
+
+
+def test_workers_are_of_a_cluster_and_train_no_trial(tmp_path: Path) -> None:
+    one_line(invsearch(tmp_path, *NETWORK, "--workers", 2, "-o", "out"), "--workers", "--address")
+    on_ray = ("train", "run", 0, "--address", "127.0.0.1:1", "-o", "out")
+    one_line(invsearch(tmp_path, *on_ray), "--address", "leave TRIAL out")
