@@ -81,6 +81,7 @@ class ImageData:
         make_test: Makes the test set; None where :func:`invsearch.data.load_dataset` is to keep a
             part of the validation set aside.
         classes: The classes' names, where they have some.
+        decoder: What decoded the images, or is to: those of another differ by rounding.
     """
 
     train_images: Tensor
@@ -97,6 +98,7 @@ class ImageData:
     normalisation: Scale | None = None
     encoded: Encoded | None = None
     white: float = 255.0
+    decoder: str = "pillow"
 
     @property
     def channels(self) -> int:

@@ -63,6 +63,7 @@ def load_dataset(
     seed: int = 0,
     pixels: bool = False,
     stream: bool | None = None,
+    decoder: str = "auto",
 ) -> ImageData:
     """Load a data set into memory, normalised; the last one loaded is kept and shared.
 
@@ -82,12 +83,14 @@ def load_dataset(
             than half of the memory.
         stream: Whether images are decoded when a batch of them is wanted; None to do so where they
             would take more than half of the memory. What is in memory anyway, as digits are, stays.
+        decoder: What decodes them, a row of :data:`invsearch.plugins.DECODERS`.
 
     Returns:
         The images with as many channels as they have on disk.
 
     Raises:
-        InputError: If the data set is missing or damaged, or an argument is out of range.
+        InputError: If the data set is missing or damaged, an argument is out of range, or the
+            decoder is not installed.
     """
     if not 0 < data_fraction <= 1:
         raise InputError(f"data_fraction {data_fraction} is not in (0, 1]")
@@ -95,7 +98,7 @@ def load_dataset(
         raise InputError(f"resolution {resolution} is not a positive number of pixels")
     place = None if folder is None else str(_path(folder).resolve())
     resolved = resolve_dataset(name, folder)
-    return _load(resolved, place, Wanted(resolution, data_fraction, seed, pixels, stream))
+    return _load(resolved, place, Wanted(resolution, data_fraction, seed, pixels, stream, decoder))
 
 
 def open_splits(name: str, folder: str | Path | None = None) -> Splits:

@@ -89,6 +89,7 @@ class _Trained:
         resolution: Side of its images.
         dataset: What it was trained on; None where nobody said.
         folder: Where that data set is.
+        decoder: What its images were decoded by.
         data_fraction: How much of it was trained on, which decides its normalisation.
         scale: What its images are normalised by; None for the data set's own statistics.
         fidelity: What was spent on it.
@@ -100,6 +101,7 @@ class _Trained:
     resolution: int
     dataset: str | None = None
     folder: str | None = None
+    decoder: str = "auto"
     data_fraction: float = 1.0
     scale: Scale | None = None
     fidelity: Fidelity | None = None
@@ -208,6 +210,7 @@ def _kept(saved: SavedNetwork) -> _Trained:
         resolution=training["resolution"],
         dataset=training["dataset"],
         folder=training.get("folder"),
+        decoder=training.get("decoder", "auto"),
         data_fraction=training["data_fraction"],
         fidelity=spent[0] if spent else None,
     )
@@ -235,6 +238,7 @@ def _data(trained: _Trained, dataset: str | None, resolution: int | None) -> Ima
         folder=None if dataset else trained.folder,
         resolution=resolution or trained.resolution,
         data_fraction=1.0 if dataset else trained.data_fraction,
+        decoder=trained.decoder,
         pixels=True,
     )
     check_learnable(trained.spec, data)

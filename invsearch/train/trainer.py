@@ -221,6 +221,7 @@ class Trainer:
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self._step.optimizer.state_dict(),
+            "images": vars(self._batches.origin),
         }
         if self._step.scaler is not None:
             state["scaler"] = self._step.scaler.state_dict()
@@ -242,6 +243,7 @@ class Trainer:
         for name, value in mine.items():
             if its[name] != value:
                 raise InputError(f"checkpoint has {name} {its[name]}, this trial {value}")
+        self._batches.origin.check(state.get("images", {}))
         try:
             self.model.load_state_dict(state["model"])
             self._step.optimizer.load_state_dict(state["optimizer"])
