@@ -104,6 +104,7 @@ def _resident(
         classes=tuple(splits.classes),
         normalisation=scale,
         decoder=decoder.jpeg.name,
+        blocks=train.blocks,
     )
 
 
@@ -142,6 +143,7 @@ def _streamed(
         classes=tuple(splits.classes),
         normalisation=scale,
         decoder=decoder.jpeg.name,
+        blocks=train.blocks,
         encoded=encoded,
     )
 

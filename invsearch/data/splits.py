@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from invsearch.data.blocks import Blocks
 from invsearch.data.decoders import Jpeg
 from invsearch.data.images import ImageData, stratified_subset
 from invsearch.data.masks import Masks
@@ -48,6 +49,7 @@ class Labelled:
         masks: The class of every pixel, where that is what is learned; then every image has the
             label 0, and a part that is split off takes of all of them alike.
         source: Where the encoded image of a row is, where it is encoded; what ``picture`` opens.
+        blocks: Which rows are read together; None where each is read alone.
     """
 
     labels: Tensor
@@ -55,6 +57,7 @@ class Labelled:
     name: Callable[[int], str]
     masks: Masks | None = None
     source: Callable[[int], Source] | None = None
+    blocks: Blocks | None = None
 
     @classmethod
     def encoded(
@@ -79,6 +82,7 @@ class Labelled:
             lambda row: self.name(where[row]),
             self.masks and self.masks.at(where),
             None if source is None else lambda row: source(where[row]),
+            self.blocks and self.blocks.at(rows),
         )
 
     def decoded(

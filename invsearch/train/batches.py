@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from invsearch.data import ImageData, Part
+from invsearch.data.blocks import epoch_order
 from invsearch.data.cut import Cut
 from invsearch.train.augment import Boxing, augmentation_of
 from invsearch.train.origin import Origin
@@ -132,7 +133,8 @@ class _OrderedBatches(ABC):
 
     @property
     def origin(self) -> Origin:
-        return Origin(self._data.decoder)
+        order: Literal["rows", "blocks"] = "rows" if self._data.blocks is None else "blocks"
+        return Origin(self._data.decoder, order=order)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -140,7 +142,7 @@ class _OrderedBatches(ABC):
 
     def epoch(self, seed: int, skip: int = 0) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._data.train_labels), generator=generator)
+        order = epoch_order(len(self._data.train_labels), self._data.blocks, generator)
         generator = self._drawing(generator, seed)
         mine = self._share.of(self._size)
         rows = [some[mine] for some in order.split(self._size)[: self.steps_per_epoch]]
@@ -150,7 +152,7 @@ class _OrderedBatches(ABC):
 
     def plain(self, seed: int, size: int, most: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._data.train_labels), generator=generator)
+        order = epoch_order(len(self._data.train_labels), self._data.blocks, generator)
         size = min(size, len(order))
         whole = min(len(order), most) // size
         for images, _ in self._taken(order.split(size)[:whole]):

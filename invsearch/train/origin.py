@@ -10,7 +10,11 @@ from invsearch.errors import InputError
 
 __all__ = ["Origin"]
 
-_SETTINGS = {"decoder": "accuracy.decoder", "crop": "accuracy.stream", "order": "accuracy.stream"}
+_WHY = {
+    "decoder": "accuracy.decoder was another",
+    "crop": "accuracy.stream was another, or null and the machine's memory was",
+    "order": "the machine's memory was another, by which parquet is held or read by row groups",
+}
 
 
 @dataclass(frozen=True)
@@ -42,5 +46,5 @@ class Origin:
             if its != value:
                 raise InputError(
                     f"checkpoint has images of {field.name} {its!r}, this training of {value!r}: "
-                    f"{_SETTINGS[field.name]} was another, or null and the machine's memory was"
+                    f"{_WHY[field.name]}"
                 )
