@@ -7,6 +7,7 @@ from pathlib import Path
 
 from invsearch.data.dataset import Dataset, Wanted
 from invsearch.data.decode import image_data
+from invsearch.data.decoders import jpeg_decoder
 from invsearch.data.formats import format_of
 from invsearch.data.found import opened, read_folder
 from invsearch.data.function import function_splits, is_function, named_function
@@ -96,6 +97,7 @@ def load_dataset(
         raise InputError(f"data_fraction {data_fraction} is not in (0, 1]")
     if resolution is not None and resolution < 1:
         raise InputError(f"resolution {resolution} is not a positive number of pixels")
+    jpeg_decoder(decoder)  # also where a data set has no JPEG: a setting that is no use is told
     place = None if folder is None else str(_path(folder).resolve())
     resolved = resolve_dataset(name, folder)
     return _load(resolved, place, Wanted(resolution, data_fraction, seed, pixels, stream, decoder))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ class Group:
         number: Which of that file's.
         rows: How many it has.
         size: Bytes of its images, encoded.
+        footer: The file's, so that it is not read anew for each of its row groups.
     """
 
     path: Path
     number: int
     rows: int
     size: int
+    footer: Any = field(default=None, compare=False, repr=False)
 
 
 def image_bytes(column: Any) -> Any:
@@ -90,7 +92,7 @@ class RowGroups:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(group.path) as file:  # of its own: one is read by one thread
+            with pq.ParquetFile(group.path, metadata=group.footer) as file:  # one for a thread
                 table = file.read_row_group(group.number, columns=["image"], use_threads=False)
             promised.set_result(image_bytes(table.column("image")))
         except BaseException as error:

@@ -131,12 +131,21 @@ def _groups(path: Path) -> list[Group]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
-    return [
-        Group(path, number, group.num_rows, sum(_image_sizes(group)))
+        footer = file.metadata
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    found = [
+        Group(path, number, group.num_rows, sum(_image_sizes(group)), footer)
         for number, group in enumerate(groups)
         if group.num_rows
     ]
+    largest, memory = max(group.size for group in found), machine_memory()
+    if largest > _HELD * memory:
+        raise InputError(
+            f"{path}: a row group holds {largest / 1e9:.1f} GB of images, and the machine's memory "
+            f"is {memory / 1e9:.1f}: write the file with row groups of some hundred rows "
+            "(row_group_size)"
+        )
+    return found
 
 
 def _image_sizes(group: Any) -> Iterator[int]:

@@ -90,6 +90,8 @@ def test_one_that_is_not_installed_is_one_line(name: str, photos: Path) -> None:
     with pytest.raises(NotHereError, match=rf"^accuracy\.decoder {name}: .*pillow is") as caught:
         load_dataset(str(photos), resolution=16, decoder=name)
     assert "\n" not in str(caught.value)
+    with pytest.raises(NotHereError):  # of no JPEG at all: a setting is never passed over
+        load_dataset("digits", decoder=name)
 
 
 def test_there_is_no_other() -> None:

@@ -75,7 +75,7 @@ class Watched(RowGroups):
 @pytest.fixture
 def small(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder, on a machine that does not hold it; four of its row groups are a window."""
-    monkeypatch.setattr(parquet, "machine_memory", lambda: 100)
+    monkeypatch.setattr(parquet, "machine_memory", lambda: 20_000)
     monkeypatch.setattr(parquet, "RowGroups", Watched)
     monkeypatch.setattr(blocks, "WINDOW", 4 * 2800)  # bytes of the largest group
     return folder
@@ -193,6 +193,14 @@ def test_a_training_goes_on_within_an_epoch(small: Path) -> None:
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     with pytest.raises(InputError, match="order 'blocks', this training of 'rows': the machine's"):
         trainer_of(replace(data, blocks=None)).load_state_dict(states[0])
+
+
+def test_a_row_group_that_memory_does_not_hold_is_refused(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "machine_memory", lambda: 4_000)
+    with pytest.raises(InputError, match=r"train-00000.*row group holds .*\(row_group_size\)$"):
+        load(small, True, 18)
 
 
 def test_threads_that_want_one_group_read_it_once(folder: Path) -> None:
