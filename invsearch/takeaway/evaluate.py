@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from invsearch.data import ImageData, Scale, load_dataset
+from invsearch.data.decoders import decoder_at_hand
 from invsearch.errors import InputError
 from invsearch.metrics import Fidelity, Metric
 from invsearch.models import NetworkSpec, TaskSpec, from_official
@@ -210,7 +211,7 @@ def _kept(saved: SavedNetwork) -> _Trained:
         resolution=training["resolution"],
         dataset=training["dataset"],
         folder=training.get("folder"),
-        decoder=training.get("decoder", "auto"),
+        decoder=decoder_at_hand(training.get("decoder", "auto")),
         data_fraction=training["data_fraction"],
         fidelity=spent[0] if spent else None,
     )

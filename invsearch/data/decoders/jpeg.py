@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from invsearch.errors import NotHereError
+from invsearch.errors import InputError, NotHereError
 from invsearch.plugins import DECODERS
 
-__all__ = ["Jpeg", "jpeg_decoder"]
+__all__ = ["Jpeg", "decoder_at_hand", "jpeg_decoder"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Jpeg:
     name: str
     decode: Callable[[bytes, str, int], NDArray[np.uint8]] | None = None
     missing: Callable[[], str | None] = lambda: None
+
+
+def decoder_at_hand(name: str) -> str:
+    """The name itself, or Pillow's where that decoder is not here: it differs by rounding alone."""
+    try:
+        jpeg_decoder(name)
+    except InputError:
+        return "pillow"
+    return name
 
 
 def jpeg_decoder(name: str) -> Jpeg:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from invsearch.data import load_dataset
-from invsearch.data.decoders import Jpeg, jpeg_decoder
+from invsearch.data.decoders import Jpeg, decoder_at_hand, jpeg_decoder
 from invsearch.errors import InputError, NotHereError
 from invsearch.plugins import DECODERS
 from invsearch.train import Recipe, Trainer
@@ -97,6 +97,8 @@ def test_one_that_is_not_installed_is_one_line(name: str, photos: Path) -> None:
 def test_there_is_no_other() -> None:
     with pytest.raises(InputError, match="'pilow'.*pillow"):
         jpeg_decoder("pilow")
+    assert decoder_at_hand("pilow") == "pillow"
+    assert decoder_at_hand("auto") == "auto"
 
 
 @pytest.fixture
