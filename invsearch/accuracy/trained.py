@@ -13,6 +13,9 @@ from invsearch.metrics import Metric, Source
 from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from invsearch.accuracy.proxies import Subject
     from invsearch.data import ImageData
     from invsearch.space import Accuracy
     from invsearch.space.architecture import Architecture
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Trained", "TrainedEvaluation"]
 
 CHECKPOINT = "checkpoint.pt"
+
+_BATCH = 64  # images that proxies see: 0.1 s a proxy, and what their papers use
 
 
 class Trained(Provider):
@@ -74,6 +79,25 @@ class Trained(Provider):
 
         trainer = self._trainer(architecture, 0)
         return trainer.test(read_weights(weights))
+
+    def subject(self, architecture: Architecture) -> Subject:
+        """What proxies are told of an architecture's network: the same images for every one."""
+        from invsearch.accuracy.proxies import Subject
+        from invsearch.train.proxy import trained_spec
+
+        searched = self.setting.searched(architecture)
+        trained = trained_spec(searched, self._section, self._data)
+        return Subject(searched, trained, self.setting.resolution, self._batch)
+
+    def _batch(self) -> Tensor:
+        import torch
+
+        from invsearch.train import recipe_of
+        from invsearch.train.batches import batches_of
+
+        here = torch.device("cpu")
+        batches = batches_of(self._data, recipe_of(self._section, "cpu"), here)
+        return next(iter(batches.plain(0, _BATCH, _BATCH))).clone()
 
     @property
     def _section(self) -> Accuracy:

@@ -17,6 +17,7 @@ from invsearch.space.architecture import Architecture, Value
 from invsearch.user_code.failure import describe_failure
 
 if TYPE_CHECKING:
+    from invsearch.accuracy.proxies import Subject
     from invsearch.models import NetworkSpec, TaskSpec
     from invsearch.runs import RunFolder
 
@@ -116,6 +117,19 @@ class NetworkProblem(Problem):
         for provider in self._at("after"):
             found |= provider.test(architecture, weights)
         return found
+
+    def subject(self, architecture: Architecture) -> Subject:
+        """What proxies are told of an architecture.
+
+        Raises:
+            InputError: If nothing is trained here.
+        """
+        from invsearch.accuracy.trained import Trained
+
+        for provider in self.providers:
+            if isinstance(provider, Trained):
+                return provider.subject(architecture)
+        raise InputError(f"{self.file.path}: nothing is trained, so proxies have no images to see")
 
     def check(self) -> None:
         for provider in self.providers:
