@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from invsearch.accuracy.proxies import Subject
+    from invsearch.accuracy.supernet import Supernet
     from invsearch.data import ImageData
+    from invsearch.models import NetworkSpec, TaskSpec
     from invsearch.space import Accuracy
     from invsearch.space.architecture import Architecture
     from invsearch.train import Trainer
@@ -45,7 +47,7 @@ class Trained(Provider):
     @classmethod
     def serves(cls, setting: Setting) -> bool:
         accuracy = setting.accuracy
-        wanted = accuracy is not None and accuracy.source == "trained"
+        wanted = accuracy is not None and accuracy.judge == "trained"
         return wanted and setting.wants("accuracy")
 
     def check(self) -> None:
@@ -86,8 +88,21 @@ class Trained(Provider):
         from invsearch.train.proxy import trained_spec
 
         searched = self.setting.searched(architecture)
-        trained = trained_spec(searched, self._section, self._data)
+
+        def trained() -> NetworkSpec | TaskSpec:
+            return trained_spec(searched, self._section, self._data)
+
         return Subject(searched, trained, self.setting.resolution, self._batch)
+
+    def supernet(self, folder: Path) -> Supernet:
+        """The supernet of the space, kept in a folder.
+
+        Raises:
+            InputError: If the networks are detectors or segmenters.
+        """
+        from invsearch.accuracy.supernet import Supernet
+
+        return Supernet(self.setting, self._data, folder, self._device(0))
 
     def _batch(self) -> Tensor:
         import torch

@@ -46,6 +46,9 @@ def bench(
         Path | None,
         typer.Option(metavar="DIR", help="Of sources: where trainings are kept, to go on with."),
     ] = None,
+    supernet: Annotated[
+        bool, typer.Option("--supernet", help="Of sources: train and judge one (experimental).")
+    ] = False,
     override: SetOption = None,
 ) -> None:
     """Time operators by every back end, in turns, after a check of their results.
@@ -56,9 +59,11 @@ def bench(
     import json
 
     if names and names[0] == "sources":
-        _sources(names[1:], networks or 30, seeds or 3, out, override or [], as_json)
+        how_many = (networks or 30, seeds or 3)
+        _sources(names[1:], how_many, out, override or [], supernet=supernet, as_json=as_json)
         return
     given = {"--networks": networks, "--seeds": seeds, "--out": out, "--set": override}
+    given["--supernet"] = supernet or None
     refuse_with("these names", given, "it is of bench sources")
 
     from invsearch.bench import Settings, compare_documents, load_document, run
@@ -85,10 +90,11 @@ def bench(
 
 def _sources(
     names: list[str],
-    networks: int,
-    seeds: int,
+    how_many: tuple[int, int],
     out: Path | None,
     override: list[str],
+    *,
+    supernet: bool,
     as_json: bool,
 ) -> None:
     import json
@@ -100,7 +106,7 @@ def _sources(
         raise InputError("bench sources takes one SPACE, such as: invsearch bench sources rednet")
     space = load_space_file(names[0], override)
     console = error_console()
-    settings = sources.Settings(networks, seeds, out or RESULTS / f"sources-{space.slug}")
+    settings = sources.Settings(*how_many, out or RESULTS / f"sources-{space.slug}", supernet)
     measured = sources.measure_sources(
         space, settings, lambda line: console.print(line, style="dim")
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invsearch import models
+from invsearch.accuracy.hints import Hints
 from invsearch.errors import InputError, InvsearchError, TrialError
 from invsearch.evaluation import Evaluation, InstantEvaluation
 from invsearch.metrics import Metric
@@ -18,6 +19,7 @@ from invsearch.user_code.failure import describe_failure
 
 if TYPE_CHECKING:
     from invsearch.accuracy.proxies import Subject
+    from invsearch.accuracy.trained import Trained
     from invsearch.models import NetworkSpec, TaskSpec
     from invsearch.runs import RunFolder
 
@@ -32,6 +34,8 @@ BASELINES: Mapping[str, Mapping[str, Value]] = {
 
 class NetworkProblem(Problem):
     """Costs are of the full-size network, accuracy is of the proxy that the space file states."""
+
+    _hints: Hints | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"file": self.file}  # providers are made anew where the problem arrives
@@ -104,6 +108,11 @@ class NetworkProblem(Problem):
     def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
         for provider in self.providers:
             provider.prepare(folder, say)
+        accuracy = self.file.accuracy
+        if accuracy is not None and accuracy.hints:
+            trained = self.trained
+            self._hints = Hints(trained, accuracy.hints, folder.path, self.file.text)
+            self._hints.prepare(say)
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         for provider in self._at("after"):
@@ -124,12 +133,25 @@ class NetworkProblem(Problem):
         Raises:
             InputError: If nothing is trained here.
         """
+        return self.trained.subject(architecture)
+
+    @property
+    def trained(self) -> Trained:
+        """What trains the networks.
+
+        Raises:
+            InputError: If nothing does.
+        """
         from invsearch.accuracy.trained import Trained
 
         for provider in self.providers:
             if isinstance(provider, Trained):
-                return provider.subject(architecture)
+                return provider
         raise InputError(f"{self.file.path}: nothing is trained, so proxies have no images to see")
+
+    @property
+    def hints(self) -> Hints | None:
+        return self._hints
 
     def check(self) -> None:
         for provider in self.providers:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invsearch.errors import TrialError
 from invsearch.evaluation import Evaluation
@@ -15,6 +16,9 @@ from invsearch.runs import RunFolder
 from invsearch.runs.bounds import Bounds
 from invsearch.space import Space, SpaceFile
 from invsearch.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from invsearch.accuracy.hints import Hints
 
 __all__ = ["Problem"]
 
@@ -65,6 +69,11 @@ class Problem(ABC):
     def reports(self) -> bool:
         """Whether an evaluation reports from within a step (:meth:`Attentive.attend`)."""
         return False
+
+    @property
+    def hints(self) -> Hints | None:
+        """What cheap sources say of architectures, once :meth:`prepare` is done; None: nothing."""
+        return None
 
     @property
     def batches(self) -> bool:

@@ -32,13 +32,13 @@ class Subject:
 
     Attributes:
         searched: At full size, what costs are of.
-        trained: What would be trained in its place.
+        trained: Makes what would be trained in its place.
         resolution: Side of the images that costs are for.
         images: One batch of training images, (B, C, H, W), normalised; called where it is needed.
     """
 
     searched: NetworkSpec | TaskSpec
-    trained: NetworkSpec | TaskSpec
+    trained: Callable[[], NetworkSpec | TaskSpec]
     resolution: int
     images: Callable[[], Tensor]
 
@@ -66,7 +66,7 @@ class Subject:
         from invsearch.models import build_searched
         from invsearch.train.seeding import seeded_build
 
-        network = seeded_build(lambda: build_searched(self.trained), _SEED)
+        network = seeded_build(lambda: build_searched(self.trained()), _SEED)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and module.affine:
                 nn.init.ones_(module.weight)

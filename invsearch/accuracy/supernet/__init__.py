@@ -4,5 +4,6 @@
 """
 
 from invsearch.accuracy.supernet.elastic import Elastic, NotCoveredError
+from invsearch.accuracy.supernet.supernet import Supernet
 
-__all__ = ["Elastic", "NotCoveredError"]
+__all__ = ["Elastic", "NotCoveredError", "Supernet"]

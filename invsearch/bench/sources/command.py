@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from invsearch._version import __version__
+from invsearch.accuracy.hints import SUPERNET
 from invsearch.accuracy.proxies import proxy_values
+from invsearch.accuracy.supernet import Supernet
+from invsearch.accuracy.told import ONCE, TRAINED, Line, Lines
 from invsearch.bench.sources.rows import Row, rows_of, useless
-from invsearch.bench.sources.trainings import Line, Lines, draw, timed, train
+from invsearch.bench.sources.trainings import draw, trained
 from invsearch.errors import InputError
 from invsearch.metrics import Direction, metric_info
 from invsearch.plugins import PROXIES
@@ -34,11 +37,13 @@ class Settings:
         networks: Drawn from the space.
         seeds: Trainings of each.
         out: The folder in which they are kept: the same command goes on there.
+        supernet: Whether a supernet is trained and judged too.
     """
 
     networks: int
     seeds: int
     out: Path
+    supernet: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,11 @@ def measure_sources(
     for number, one in enumerate(networks, start=1):
         _proxies(problem, one, lines)
         say(f"proxies of {number}/{len(networks)} networks")
+    if settings.supernet:
+        _supernet(problem, networks, settings, lines, say)
     for seed in range(settings.seeds):
         for number, one in enumerate(networks, start=1):
-            train(problem, one, seed, lines)
+            lines.ask(one.key, TRAINED, seed, partial(trained, problem, one, seed))
             say(f"seed {seed}: {number}/{len(networks)} networks trained")
     return _measured(problem, settings, metric, direction, networks, lines)
 
@@ -111,11 +118,13 @@ def _measured(
     lines: Lines,
 ) -> Measured:
     """Of these networks and seeds alone: the folder may hold more."""
-    keys = {one.key for one in networks}
+    keys = {ONCE, *(one.key for one in networks)}
     known = [
         line
         for line in lines.known.values()
-        if line.architecture in keys and line.seed < settings.seeds
+        if line.architecture in keys
+        and line.seed < settings.seeds
+        and (settings.supernet or line.source != SUPERNET)
     ]
     params = {one.key: problem.explained(one)["params"].value for one in networks}
     rows = rows_of(known, metric, direction, params)
@@ -142,10 +151,28 @@ def _ranked_by(problem: Any) -> tuple[str, Direction]:
 
 
 def _proxies(problem: NetworkProblem, architecture: Architecture, lines: Lines) -> None:
-    missing = [name for name in PROXIES if (architecture.key, name, 0) not in lines.known]
-    if not missing:
-        return
     subject = problem.subject(architecture)
-    for name in missing:
-        values, seconds = timed(partial(proxy_values, name, subject))
-        lines.add(Line(architecture.key, name, 0, values, seconds))
+    for name in PROXIES:
+        lines.ask(architecture.key, name, 0, partial(proxy_values, name, subject))
+
+
+def _supernet(
+    problem: NetworkProblem,
+    networks: Sequence[Architecture],
+    settings: Settings,
+    lines: Lines,
+    say: Callable[[str], None],
+) -> None:
+    supernet = problem.trained.supernet(settings.out / SUPERNET)
+    if not supernet.trained:
+        say(f"supernet: {supernet.recipe.epochs} epochs")
+        supernet.train()
+    if (ONCE, SUPERNET, 0) not in lines.known:
+        lines.add(Line(ONCE, SUPERNET, 0, {}, supernet.cpu_seconds))
+    for number, one in enumerate(networks, start=1):
+        lines.ask(one.key, SUPERNET, 0, partial(_supernet_values, supernet, one))
+        say(f"supernet: {number}/{len(networks)} networks judged")
+
+
+def _supernet_values(supernet: Supernet, architecture: Architecture) -> dict[str, float]:
+    return {name: metric.value for name, metric in supernet.metrics(architecture).items()}

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from invsearch.bench.sources.trainings import Line
+from invsearch.accuracy.hints import SUPERNET
+from invsearch.accuracy.told import ONCE, TRAINED, Line
 from invsearch.metrics import Direction
 from invsearch.runs.ranking import Tau, rank_agreement
 
 __all__ = ["Row", "rows_of", "useless"]
-
-_TRAINED = "trained"
 
 
 @dataclass(frozen=True)
@@ -64,17 +63,20 @@ def rows_of(
         direction: In which it is better.
         params: By architecture, its parameters: at equal cost means at an equal number of these.
     """
-    lines, sign = list(lines), 1.0 if direction == "minimize" else -1.0
+    every, sign = list(lines), 1.0 if direction == "minimize" else -1.0
+    once = {line.source: line.cpu_seconds for line in every if line.architecture == ONCE}
+    lines = [line for line in every if line.architecture != ONCE]
     losses: dict[str, list[float]] = {}
     for line in sorted(lines, key=lambda line: line.seed):
-        if line.source == _TRAINED and metric in line.values:
+        if line.source == TRAINED and metric in line.values:
             losses.setdefault(line.architecture, []).append(sign * line.values[metric])
     means = {key: statistics.fmean(found) for key, found in losses.items()}
     rows = []
     for name, told in _values(lines, metric, sign).items():
         own = {key: value for key, (value, _) in told.items() if key in means}
         seconds = statistics.median(seconds for _, seconds in told.values())
-        rows.append(Row(name, _agreement(own, means, params), seconds, len(own)))
+        spent = once.get(name.partition("/")[0], 0.0)
+        rows.append(Row(name, _agreement(own, means, params), seconds, len(own), spent))
     trained = _trained_row(lines, losses, params)
     return [*rows, *([trained] if trained else [])]
 
@@ -92,12 +94,12 @@ def _values(
     """By source and architecture, its value (higher for the better) and its CPU seconds."""
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for line in lines:
-        if line.source == "supernet":
+        if line.source == SUPERNET:
             # a metric of a supernet is lower for the better where the metric is
-            told = {"supernet": -sign * line.values[metric]} if metric in line.values else {}
+            told = {SUPERNET: -sign * line.values[metric]} if metric in line.values else {}
             for name in {"error", "val_loss"} & set(line.values) - {metric}:
-                told[f"supernet/{name}"] = -line.values[name]
-        elif line.source == _TRAINED:
+                told[f"{SUPERNET}/{name}"] = -line.values[name]
+        elif line.source == TRAINED:
             continue
         else:
             told = dict(line.values)
@@ -115,8 +117,8 @@ def _trained_row(
         return None
     first = {key: -found[0] for key, found in several.items()}
     others = {key: statistics.fmean(found[1:]) for key, found in several.items()}
-    seconds = statistics.median(one.cpu_seconds for one in lines if one.source == _TRAINED)
-    return Row(_TRAINED, _agreement(first, others, params), seconds, len(first))
+    seconds = statistics.median(one.cpu_seconds for one in lines if one.source == TRAINED)
+    return Row(TRAINED, _agreement(first, others, params), seconds, len(first))
 
 
 def _agreement(

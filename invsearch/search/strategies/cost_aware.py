@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import TrialError
 from invsearch.search.sampler import CostAwareSampler
 from invsearch.search.sampler.candidates import WHOLE
+from invsearch.search.source_hints import source_hints
 from invsearch.search.strategies.strategy import SamplerFactory, Strategy
 from invsearch.search.warm_start import hints_from
 
@@ -56,16 +57,29 @@ def _sampler(problem: Problem) -> CostAwareSampler:
 
     small = space.size() <= WHOLE
     unknown = [name for i, name in enumerate(objectives) if i not in counted]
-    earlier = problem.file.search.warm_start if unknown else ()
     return CostAwareSampler(
         {parameter.name: parameter.distribution() for parameter in space.parameters},
         costs=costs if counted else None,
         canonical=lambda params: space.canonical(params).to_json(),
         feasible=feasible,
         candidates=[a.to_json() for a in space.enumerate()] if small else draw,
-        hints=hints_from(earlier, unknown) if earlier else None,
+        hints=_hints(problem, unknown),
         seed=problem.file.search.seed,
     )
+
+
+def _hints(
+    problem: Problem, unknown: Sequence[str]
+) -> Callable[[Mapping[str, Any]], list[float]] | None:
+    """What earlier runs and the problem's own sources suggest of the unknown objectives."""
+    earlier = problem.file.search.warm_start
+    if not unknown:
+        return None
+    found = [hints_from(earlier, unknown) if earlier else None, source_hints(problem)]
+    given = [hint for hint in found if hint is not None]
+    if not given:
+        return None
+    return lambda params: [number for hint in given for number in hint(params)]
 
 
 COST_AWARE = Strategy(_samplers, avoids_failures=True)
