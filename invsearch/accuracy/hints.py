@@ -84,7 +84,7 @@ class Hints:
         """
         found: dict[str, float] = {}
         for name in self._names if names is None else names:
-            found |= self._ask(name, architecture)
+            found |= _said(name, self._ask(name, architecture))
         return found
 
     def count(self, architecture: Architecture) -> dict[str, float]:
@@ -99,8 +99,8 @@ class Hints:
     def _told(self, name: str, architecture: Architecture) -> dict[str, float]:
         if name != SUPERNET:
             return proxy_values(name, self._trained.subject(architecture))
-        metrics = self._supernet.metrics(architecture)
-        return {SUPERNET: metrics[_SAYS].value} if _SAYS in metrics else {}
+        found = self._supernet.metrics(architecture)
+        return {metric: one.value for metric, one in found.items()}
 
     @staticmethod
     def _is_counted(name: str) -> bool:
@@ -109,3 +109,10 @@ class Hints:
     @cached_property
     def _supernet(self) -> Supernet:
         return self._trained.supernet(self._folder / SUPERNET)
+
+
+def _said(name: str, values: Mapping[str, float]) -> dict[str, float]:
+    """What is a hint of what a source told."""
+    if name != SUPERNET:
+        return dict(values)
+    return {SUPERNET: values[_SAYS]} if _SAYS in values else {}

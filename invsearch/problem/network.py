@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from invsearch.accuracy.proxies import Subject
     from invsearch.accuracy.trained import Trained
     from invsearch.models import NetworkSpec, TaskSpec
-    from invsearch.runs import RunFolder
+    from invsearch.runs import RunFolder, Trial
 
 __all__ = ["BASELINES", "NetworkProblem"]
 
@@ -126,6 +126,14 @@ class NetworkProblem(Problem):
         for provider in self._at("after"):
             found |= provider.test(architecture, weights)
         return found
+
+    def compare(self, trials: Iterable[Trial], say: Callable[[str], None]) -> None:
+        if self._hints is None:
+            return
+        complete = [trial for trial in trials if trial.state == "complete"]
+        say(f"asking the sources of hints about the {len(complete)} networks that were trained")
+        for trial in complete:
+            self._hints.ask(trial.architecture)
 
     def subject(self, architecture: Architecture) -> Subject:
         """What proxies are told of an architecture.

@@ -14,6 +14,8 @@ from invsearch.runs.ranking import Tau, rank_agreement
 
 __all__ = ["Row", "rows_of", "useless"]
 
+_OF_SUPERNETS = ("error", "val_loss")  # lower for the better
+
 
 @dataclass(frozen=True)
 class Row:
@@ -72,7 +74,7 @@ def rows_of(
             losses.setdefault(line.architecture, []).append(sign * line.values[metric])
     means = {key: statistics.fmean(found) for key, found in losses.items()}
     rows = []
-    for name, told in _values(lines, metric, sign).items():
+    for name, told in _values(lines).items():
         own = {key: value for key, (value, _) in told.items() if key in means}
         seconds = statistics.median(seconds for _, seconds in told.values())
         spent = once.get(name.partition("/")[0], 0.0)
@@ -89,16 +91,17 @@ def useless(row: Row, rows: Sequence[Row]) -> bool:
 
 
 def _values(
-    lines: Sequence[Line], metric: str, sign: float
+    lines: Sequence[Line],
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """By source and architecture, its value (higher for the better) and its CPU seconds."""
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for line in lines:
-        if line.source == SUPERNET:
-            # a metric of a supernet is lower for the better where the metric is
-            told = {SUPERNET: -sign * line.values[metric]} if metric in line.values else {}
-            for name in {"error", "val_loss"} & set(line.values) - {metric}:
-                told[f"{SUPERNET}/{name}"] = -line.values[name]
+        if line.source == SUPERNET:  # by its error: its loss misleads once it overfits
+            told = {
+                SUPERNET if name == "error" else f"{SUPERNET}/{name}": -line.values[name]
+                for name in _OF_SUPERNETS
+                if name in line.values
+            }
         elif line.source == TRAINED:
             continue
         else:

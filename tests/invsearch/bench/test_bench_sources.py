@@ -70,8 +70,8 @@ def test_rows_are_of_means_and_what_cannot_tell_is_left_out() -> None:
     rows = rows_of(lines, "val_loss", "minimize", params)
     found = {row.source: row for row in rows}
     taus = {name: row.found.tau for name, row in found.items() if name != "params"}
-    wanted = {"wise": 1, "wrong": -1, "trained": 1, "supernet": -1, "supernet/error": 1}
+    wanted = {"wise": 1, "wrong": -1, "trained": 1, "supernet": 1, "supernet/val_loss": -1}
     assert taus == {name: pytest.approx(tau) for name, tau in wanted.items()}
     assert found["wise"].told == 5
     assert found["trained"].cpu_seconds == 2
-    assert [row.source for row in rows if useless(row, rows)] == ["wrong", "supernet"]
+    assert [row.source for row in rows if useless(row, rows)] == ["wrong", "supernet/val_loss"]
