@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from invsearch.accuracy.supernet import Supernet
     from invsearch.accuracy.trained import Trained
     from invsearch.space.architecture import Architecture
+    from invsearch.space.parameter import Parameter
 
 __all__ = ["HINTS", "SUPERNET", "Hints"]
 
 HINTS, SUPERNET = "hints.jsonl", "supernet"
 """The file in a run's folder, and the folder and the source of that name."""
 
-_ASKED = 64  # architectures: twice the choices of the shipped space, 10 to 60 s of one core
+_ASKED = 2  # architectures for each number that an additive model of the space has to learn
+_VALUES = 9  # of a parameter, at most: neighbours on a long range are alike
+_LEAST, _MOST = 16, 96  # architectures: 10 to 100 s of one core for the shipped space
 _SAYS = "error"  # what a supernet is asked for: its loss misleads once it overfits
 
 
@@ -63,7 +66,7 @@ class Hints:
             self._supernet.train()
             self._lines.add(Line(ONCE, SUPERNET, 0, {}, self._supernet.cpu_seconds))
         if self.sampled:
-            say(f"asking {', '.join(self.sampled)} about {_ASKED} architectures")
+            say(f"asking {', '.join(self.sampled)} about {len(self.sample)} architectures")
             for architecture in self.sample:
                 self.ask(architecture, self.sampled)
 
@@ -71,7 +74,9 @@ class Hints:
     def sample(self) -> tuple[Architecture, ...]:
         """The architectures that are asked about first, always the same."""
         rng, space = random.Random(0), self._trained.setting.space
-        return tuple(dict.fromkeys(space.sample(rng) for _ in range(_ASKED)))
+        free = sum(_free(parameter) for parameter in space.parameters)
+        asked = min(_MOST, max(_LEAST, _ASKED * free))
+        return tuple(dict.fromkeys(space.sample(rng) for _ in range(asked)))
 
     def ask(
         self, architecture: Architecture, names: Iterable[str] | None = None
@@ -109,6 +114,11 @@ class Hints:
     @cached_property
     def _supernet(self) -> Supernet:
         return self._trained.supernet(self._folder / SUPERNET)
+
+
+def _free(parameter: Parameter) -> int:
+    """How many values a parameter has beside the first; of a continuous one a few."""
+    return int(min(_VALUES, parameter.cardinality)) - 1
 
 
 def _said(name: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -98,17 +98,17 @@ def simulated(seed: int) -> Table:
     """A world like the default space: size helps most, choices and pairs of them a little."""
     rng = np.random.default_rng(seed)
     names = ["width", *(f"stage{n}.{what}" for n in (1, 2, 3, 4) for what in ("op", "kernel"))]
-    values: list[list[float]] = [[0.25, 0.5, 0.75, 1.0], *([[0, 1], [3, 5, 7]] * 4)]
+    stage: list[list[float]] = [[0, 1], [3, 5, 7]]
+    values = [[0.25, 0.5, 0.75, 1.0], *(stage * 4)]
     rows = np.array(list(itertools.product(*map(range, map(len, values)))))
     hot = np.concatenate([np.eye(len(v))[rows[:, j]] for j, v in enumerate(values)], axis=1)
-    weights = rng.uniform(0.5, 1.5, hot.shape[1])
+    many = int(hot.shape[1])
+    weights = rng.uniform(0.5, 1.5, many)
     costs = np.square(np.array(values[0])[rows[:, 0]]) * (1 + hot[:, 4:] @ weights[4:])
-    pairs = rng.normal(size=(hot.shape[1], hot.shape[1])) / hot.shape[1] ** 0.5
-    losses = -np.log(costs) + 0.5 * hot @ rng.normal(size=hot.shape[1])
+    pairs = rng.normal(size=(many, many)) / many**0.5
+    losses = -np.log(costs) + 0.5 * hot @ rng.normal(size=many)
     losses = losses + 0.5 * np.einsum("ni,ij,nj->n", hot, pairs, hot)
-    points = tuple(
-        {name: values[j][row[j]] for j, name in enumerate(names)} for row in rows.tolist()
-    )
+    points = tuple({name: values[j][int(row[j])] for j, name in enumerate(names)} for row in rows)
     return Table("simulated", points, losses - losses.min() + 0.1, costs)
 
 
