@@ -31,6 +31,7 @@ from invsearch.runs import describe, hypervolume
 from invsearch.runs.files import dump_json, write_atomic
 from invsearch.runs.ranking import kendall
 from invsearch.search.sampler import CostAwareSampler
+from invsearch.search.trusting import TrustingSampler
 from invsearch.search.warm_start import Additive
 
 __all__ = ["KINDS", "OUTPUT", "Table", "curve", "main", "summary", "tables"]
@@ -43,6 +44,8 @@ TRIALS = 32  # of the default space
 BEYOND = 1.25  # how much longer searches with hints run, so that a loss shows in trials too
 GOOD_SHARE, USELESS_SHARE = 0.75, 1.05  # of the trials: what good and useless hints may take
 KINDS = ("none", "useless", "good")
+FORMS = ("useless", "good", "useless, always taken", "good, always taken")
+"""What is compared with no hints: as in a run, and as the model alone would take them."""
 _ASKED = 64  # architectures, as in a run
 _NOISE = 0.6  # of good answers, in deviations of the truth: a tau of about .6, a supernet's
 _SOURCES = 2
@@ -146,16 +149,18 @@ def hints_of(table: Table, kind: str, seed: int) -> list[Additive]:
     return models
 
 
-def curve(table: Table, kind: str, seed: int, trials: int) -> list[float]:
-    """The share of the true hypervolume after each trial of a search."""
+def curve(table: Table, kind: str, seed: int, trials: int, *, trusting: bool = True) -> list[float]:
+    """The share of the true hypervolume after each trial of a search.
+
+    Args:
+        table: What is searched.
+        kind: Of hints.
+        seed: Of the search, its noise and its hints.
+        trials: Of the search.
+        trusting: Whether a hint counts only where the trials bear it out, as in a run.
+    """
     models, rng = hints_of(table, kind, seed), np.random.default_rng([seed, 7])
-    sampler = CostAwareSampler(
-        table.space(),
-        costs=lambda params: {1: float(table.costs[_index(table, params)])},
-        candidates=table.points,
-        hints=(lambda params: [model(params) for model in models]) if models else None,
-        seed=seed,
-    )
+    sampler = _sampler(table, models, seed, trusting=trusting)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
     found, shares = list[int](), list[float]()
     for _ in range(trials):
@@ -168,6 +173,25 @@ def curve(table: Table, kind: str, seed: int, trials: int) -> list[float]:
     return shares
 
 
+def _sampler(
+    table: Table, models: Sequence[Additive], seed: int, *, trusting: bool
+) -> optuna.samplers.BaseSampler:
+    def costs(params: Point) -> dict[int, float]:
+        return {1: float(table.costs[_index(table, params)])}
+
+    def told(params: Point) -> list[float]:
+        return [model(params) for model in models]
+
+    def make(hints: Callable[[Point], Sequence[float]] | None) -> CostAwareSampler:
+        return CostAwareSampler(
+            table.space(), costs=costs, candidates=table.points, hints=hints, seed=seed
+        )
+
+    if not models:
+        return make(None)
+    return TrustingSampler(make, told, len(models), costs, [0]) if trusting else make(told)
+
+
 def _index(table: Table, params: Point) -> int:
     return table.place[tuple(params[name] for name in table.points[0])]
 
@@ -175,22 +199,27 @@ def _index(table: Table, params: Point) -> int:
 def summary(name: str, seeds: int, trials: int = TRIALS) -> dict[str, Any]:
     """Compare the kinds on a table, over seeds."""
     longer = int(BEYOND * trials)
-    curves = {
-        kind: np.array([curve(tables[name](seed), kind, seed, longer) for seed in range(seeds)])
-        for kind in KINDS
-    }
-    target = float(curves["none"][:, trials - 1].mean())
-    plain = _reached(curves["none"].mean(axis=0), target)
+
+    def mean(kind: str, *, trusting: bool = True) -> Array:
+        searches = (
+            curve(tables[name](seed), kind, seed, longer, trusting=trusting)
+            for seed in range(seeds)
+        )
+        return np.asarray(np.mean(list(searches), axis=0))
+
+    plain = mean("none")
+    target = float(plain[trials - 1])
     hints: dict[str, dict[str, float]] = {}
-    for kind in KINDS[1:]:
-        needed = _reached(curves[kind].mean(axis=0), target)
-        regrets = {one: float(1 - curves[one][:, trials - 1].mean()) for one in ("none", kind)}
-        hints[kind] = {
+    for form in FORMS:
+        kind, _, always = form.partition(", ")
+        found = mean(kind, trusting=not always)
+        share, needed = float(found[trials - 1]), _reached(found, target)
+        hints[form] = {
             "tau": _tau(name, kind, seeds),
-            "share": float(curves[kind][:, trials - 1].mean()),
+            "share": share,
             "trials_needed": needed,
-            "trials_share": needed / plain,
-            "regret_share": regrets[kind] / regrets["none"],
+            "trials_share": needed / _reached(plain, target),
+            "regret_share": (1 - share) / (1 - target),
         }
     return {"table": name, "seeds": seeds, "trials": trials, "share": target, "hints": hints}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,27 @@ if TYPE_CHECKING:
     from invsearch.accuracy.hints import Hints
     from invsearch.problem.problem import Problem
 
-__all__ = ["source_hints"]
+__all__ = ["SourceHints", "source_hints"]
 
 _ENOUGH = 16  # answers: of fewer a model of a dozen choices would be noise
 _REMEMBERED = 50_000  # as many as costs are
 
 
-def source_hints(problem: Problem) -> Callable[[Mapping[str, Any]], list[float]] | None:
-    """What the sources of a problem say of a point; None where it has none.
+@dataclass(frozen=True)
+class SourceHints:
+    """What the sources of a problem say of a point.
+
+    Attributes:
+        of: The numbers.
+        count: How many.
+    """
+
+    of: Callable[[Mapping[str, Any]], list[float]]
+    count: int
+
+
+def source_hints(problem: Problem) -> SourceHints | None:
+    """What the sources of a problem say of points; None where it has none.
 
     Always as many numbers: a source that could not tell of most of the sample is left out, and
     the model answers for what it could not tell.
@@ -40,7 +54,8 @@ def source_hints(problem: Problem) -> Callable[[Mapping[str, Any]], list[float]]
         architecture = space.canonical(point)
         return [*known(architecture), *(model(architecture) for model in models)]
 
-    return hinted
+    count = len(models) + len(counted)
+    return SourceHints(hinted, count) if count else None
 
 
 def _models(hints: Hints) -> dict[str, Additive]:

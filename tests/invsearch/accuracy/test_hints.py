@@ -132,8 +132,9 @@ def test_hints_are_as_many_numbers_of_every_point(tmp_path: Path) -> None:
     found = prepared(tmp_path, "[trained, params, operator_shares, naswot]")
     assert found.hints is not None
     found.hints.prepare(lambda text: None)
-    hinted = source_hints(found)
-    assert hinted is not None
+    told = source_hints(found)
+    assert told is not None
+    hinted = told.of
     points = list(found.hints.sample)[:5]
     assert len({len(hinted(point)) for point in points}) == 1
     for point in points:
