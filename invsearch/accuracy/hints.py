@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invsearch.accuracy.proxies import Proxy, proxy_values
-from invsearch.accuracy.told import ONCE, Line, Lines
+from invsearch.accuracy.told import ONCE, Line, Lines, described
 from invsearch.plugins import PROXIES
 
 if TYPE_CHECKING:
@@ -41,13 +41,12 @@ class Hints:
         trained: What trains the space's networks.
         names: ``supernet`` and rows of :data:`invsearch.plugins.PROXIES`.
         folder: The run's.
-        space: The space file's text.
     """
 
-    def __init__(self, trained: Trained, names: Iterable[str], folder: Path, space: str) -> None:
+    def __init__(self, trained: Trained, names: Iterable[str], folder: Path) -> None:
         self._trained, self._folder = trained, folder
         self._names = tuple(names)
-        self._lines = Lines(folder / HINTS, space)
+        self._lines = Lines(folder / HINTS, described(trained.setting))
 
     @property
     def counted(self) -> tuple[str, ...]:

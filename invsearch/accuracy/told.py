@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invsearch.errors import InputError
 from invsearch.runs.files import append_lines, dump_json
 from invsearch.runs.lines import read_lines
 
-__all__ = ["ONCE", "TRAINED", "Line", "Lines", "read_told", "timed"]
+if TYPE_CHECKING:
+    from invsearch.provider import Setting
+
+__all__ = ["ONCE", "TRAINED", "Line", "Lines", "described", "read_told", "timed"]
 
 TRAINED, ONCE = "trained", ""
 """The source that is a stand-alone training; the architecture of what is spent once, for all."""
@@ -46,7 +52,7 @@ class Lines:
 
     Args:
         path: The file, whose first line says of which space it is; made when missing.
-        space: The space file's text, overrides applied.
+        space: What describes it: lines of another description are refused.
 
     Attributes:
         known: The lines by network, source and seed.
@@ -89,6 +95,23 @@ class Lines:
         append_lines(self.path, dump_json(vars(line)))
         self.known[line.key] = line
         return line
+
+
+def described(setting: Setting) -> str:
+    """What a source's word depends on: the networks of a space, and how they are trained.
+
+    Not the search: its budget may grow, and other hints may be asked for.
+    """
+    assert setting.accuracy is not None
+    sampled = [repr(spec) for spec in setting.sampled_specs()]
+    own = {"source", "sources", "supernet", "baselines", "dataset", "folder", "device", "stream"}
+    about = {
+        "dataset": Path(setting.accuracy.dataset).name,  # a run and its data may be moved
+        "space": setting.space.to_json(),
+        "networks": hashlib.sha256("".join(sampled).encode()).hexdigest(),
+        "accuracy": setting.accuracy.model_dump(mode="json", exclude=own),
+    }
+    return json.dumps(about, sort_keys=True)
 
 
 def read_told(path: Path) -> list[Line]:

@@ -110,8 +110,7 @@ class NetworkProblem(Problem):
             provider.prepare(folder, say)
         accuracy = self.file.accuracy
         if accuracy is not None and accuracy.hints:
-            trained = self.trained
-            self._hints = Hints(trained, accuracy.hints, folder.path, self.file.text)
+            self._hints = Hints(self.trained, accuracy.hints, folder.path)
             self._hints.prepare(say)
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invsearch.accuracy.supernet.elastic import Elastic, NotCoveredError
+from invsearch.accuracy.told import described
 from invsearch.atomic import write_atomic
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import Metric
@@ -161,13 +162,8 @@ class Supernet:
     @cached_property
     def _whose(self) -> str:
         """The space and the recipe, in words that a checkpoint keeps."""
-        of = {
-            "space": self._setting.space.to_json(),
-            "recipe": vars(self.recipe),
-            "proxy": self._section.proxy.model_dump(),
-            "data": [self._data.name, self._data.data_fraction],
-        }
-        return json.dumps(of, sort_keys=True, default=str)
+        of = {"networks": described(self._setting), "recipe": vars(self.recipe)}
+        return json.dumps(of, sort_keys=True)
 
     @property
     def _weights(self) -> Path:

@@ -39,8 +39,8 @@ def space(*overrides: str) -> SpaceFile:
 def prepared(folder: Path, sources: str) -> NetworkProblem:
     found = problem_of(space(f"accuracy.sources={sources}"))
     assert isinstance(found, NetworkProblem)
-    hints = Hints(found.trained, found.file.accuracy.hints, folder, found.file.text)  # type: ignore[union-attr]
-    found._hints = hints
+    assert found.file.accuracy is not None
+    found._hints = Hints(found.trained, found.file.accuracy.hints, folder)
     return found
 
 
@@ -123,8 +123,13 @@ def test_what_was_told_is_not_asked_again_and_a_torn_line_is(tmp_path: Path) -> 
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines[:-1] == whole[:-1]
     assert lines[-1]["values"] == whole[-1]["values"]
+    other = problem_of(space("accuracy.lr=0.01", "accuracy.source=proxy"))
+    assert isinstance(other, NetworkProblem)
     with pytest.raises(InputError, match="another space"):
-        Hints(found.trained, ["naswot"], tmp_path, "name: other")
+        Hints(other.trained, ["naswot"], tmp_path)
+    more = problem_of(space("search.trials=99", "accuracy.source=supernet"))
+    assert isinstance(more, NetworkProblem)
+    assert Hints(more.trained, ["naswot"], tmp_path).ask(found.hints.sample[0])
 
 
 def test_hints_are_as_many_numbers_of_every_point(tmp_path: Path) -> None:
