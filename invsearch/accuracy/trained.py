@@ -55,8 +55,8 @@ class Trained(Provider):
 
         Raises:
             InputError: If data are missing, damaged or for another task, an augmentation does not
-                go with them, the device or the optimiser's package is not here, or an operator is
-                not what it says.
+                go with them, the device or the optimiser's package is not here, an operator is
+                not what it says, or there can be no supernet.
         """
         from invsearch.train import check_learnable, recipe_of, resolve_device
         from invsearch.train.augment import augmentation_of
@@ -70,6 +70,8 @@ class Trained(Provider):
             check_learnable(spec)  # before an hour of decoding
         verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
         augmentation_of(recipe_of(self._section, device), self._data)
+        if "supernet" in self._section.hints:
+            self.supernet(Path())  # refused here, not after an hour
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         return TrainedEvaluation(

@@ -41,7 +41,7 @@ def search(hint: Callable[[Mapping[str, Any]], float], trials: int) -> optuna.St
     return study
 
 
-def test_a_hint_that_ranks_is_trusted_and_noise_one_time_in_three() -> None:
+def test_a_hint_that_ranks_is_trusted_and_noise_one_time_in_twenty() -> None:
     rng = np.random.default_rng(0)
     costs = rng.uniform(1, 2, (200, 12, 1))
     values = np.log(costs[..., 0]) + 0.3 * rng.normal(size=(200, 12))
@@ -53,8 +53,8 @@ def test_a_hint_that_ranks_is_trusted_and_noise_one_time_in_three() -> None:
         np.mean([trusted(h[i], values[i], costs[i])[0] for i in range(200)])
         for h in (noise, wise, -wise, costs)
     ]
-    assert 0.2 < shares[0] < 0.45
-    assert shares[1] > 0.95
+    assert 0.01 < shares[0] < 0.12
+    assert shares[1] > 0.9
     assert shares[2] == pytest.approx(shares[1])  # a hint may be reversed
     assert shares[3] == 0  # what is the cost says nothing beyond it
 
