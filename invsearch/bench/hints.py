@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(rows), file=sys.stderr)
     document = {
         "kind": "hints",
-        "command": ["python", "-m", "invsearch.bench.hints", *(arguments or sys.argv[1:])],
+        "command": ["python", "-m", "invsearch.bench.hints", "--seeds", str(options.seeds)],
         "environment": describe(),
         "gate": {"good_trials_share": GOOD_TRIALS, "useless_hypervolume_share": USELESS_SHARE},
         "tables": rows,

@@ -14,6 +14,7 @@ from invsearch.runs.ranking import Tau, rank_agreement
 
 __all__ = ["Row", "rows_of", "useless"]
 
+_VARYING = 2  # values: of one alone nothing can be said
 _OF_SUPERNETS = ("error", "val_loss")  # lower for the better
 
 
@@ -76,6 +77,8 @@ def rows_of(
     rows = []
     for name, told in _values(lines).items():
         own = {key: value for key, (value, _) in told.items() if key in means}
+        if len(set(own.values())) < _VARYING:  # the share of an operator that no network has
+            continue
         seconds = statistics.median(seconds for _, seconds in told.values())
         spent = once.get(name.partition("/")[0], 0.0)
         rows.append(Row(name, _agreement(own, means, params), seconds, len(own), spent))
