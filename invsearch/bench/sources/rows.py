@@ -14,7 +14,6 @@ from invsearch.runs.ranking import Tau, rank_agreement
 
 __all__ = ["Row", "rows_of", "useless"]
 
-_VARYING = 2  # values: of one alone nothing can be said
 _OF_SUPERNETS = ("error", "val_loss")  # lower for the better
 
 
@@ -77,7 +76,7 @@ def rows_of(
     rows = []
     for name, told in _values(lines).items():
         own = {key: value for key, (value, _) in told.items() if key in means}
-        if len(set(own.values())) < _VARYING:  # the share of an operator that no network has
+        if not any(own.values()):  # the share of an operator that no network has
             continue
         seconds = statistics.median(seconds for _, seconds in told.values())
         spent = once.get(name.partition("/")[0], 0.0)
