@@ -25,6 +25,7 @@ __all__ = [
     "DECODERS",
     "EXECUTORS",
     "PROVIDERS",
+    "PROXIES",
     "RUNTIMES",
     "STRATEGIES",
     "PluginError",
@@ -245,6 +246,21 @@ CALLBACKS = Table(
         "tensorboard": "invsearch.train.callbacks.tensorboard:TensorBoard",
         "mlflow": "invsearch.train.callbacks.mlflow:MLflow",
         "wandb": "invsearch.train.callbacks.wandb:WeightsAndBiases",
+    },
+)
+
+PROXIES = Table(
+    "proxy",
+    "invsearch.proxies",
+    {
+        "params": "invsearch.accuracy.proxies.params:PARAMS",
+        "macs": "invsearch.accuracy.proxies.macs:MACS",
+        "blocks": "invsearch.accuracy.proxies.blocks:BLOCKS",
+        "operator_shares": "invsearch.accuracy.proxies.operator_shares:OPERATOR_SHARES",
+        "jacobian_covariance": (
+            "invsearch.accuracy.proxies.jacobian_covariance:JACOBIAN_COVARIANCE"
+        ),
+        "naswot": "invsearch.accuracy.proxies.naswot:NASWOT",
     },
 )
 

@@ -26,7 +26,7 @@ class Published(Provider):
     @classmethod
     def serves(cls, setting: Setting) -> bool:
         accuracy = setting.accuracy
-        wanted = accuracy is not None and accuracy.source == "published"
+        wanted = accuracy is not None and accuracy.judge == "published"
         return wanted and setting.wants("accuracy")
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:

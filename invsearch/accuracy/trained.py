@@ -13,7 +13,12 @@ from invsearch.metrics import Metric, Source
 from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from invsearch.accuracy.proxies import Subject
+    from invsearch.accuracy.supernet import Supernet
     from invsearch.data import ImageData
+    from invsearch.models import NetworkSpec, TaskSpec
     from invsearch.space import Accuracy
     from invsearch.space.architecture import Architecture
     from invsearch.train import Trainer
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Trained", "TrainedEvaluation"]
 
 CHECKPOINT = "checkpoint.pt"
+
+_BATCH = 64  # images that proxies see: 0.1 s a proxy, and what their papers use
 
 
 class Trained(Provider):
@@ -40,7 +47,7 @@ class Trained(Provider):
     @classmethod
     def serves(cls, setting: Setting) -> bool:
         accuracy = setting.accuracy
-        wanted = accuracy is not None and accuracy.source == "trained"
+        wanted = accuracy is not None and accuracy.judge == "trained"
         return wanted and setting.wants("accuracy")
 
     def check(self) -> None:
@@ -48,8 +55,8 @@ class Trained(Provider):
 
         Raises:
             InputError: If data are missing, damaged or for another task, an augmentation does not
-                go with them, the device or the optimiser's package is not here, or an operator is
-                not what it says.
+                go with them, the device or the optimiser's package is not here, an operator is
+                not what it says, or there can be no supernet.
         """
         from invsearch.train import check_learnable, recipe_of, resolve_device
         from invsearch.train.augment import augmentation_of
@@ -63,6 +70,8 @@ class Trained(Provider):
             check_learnable(spec)  # before an hour of decoding
         verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
         augmentation_of(recipe_of(self._section, device), self._data)
+        if "supernet" in self._section.hints:
+            self.supernet(Path())  # refused here, not after an hour
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         return TrainedEvaluation(
@@ -74,6 +83,38 @@ class Trained(Provider):
 
         trainer = self._trainer(architecture, 0)
         return trainer.test(read_weights(weights))
+
+    def subject(self, architecture: Architecture) -> Subject:
+        """What proxies are told of an architecture's network: the same images for every one."""
+        from invsearch.accuracy.proxies import Subject
+        from invsearch.train.proxy import trained_spec
+
+        searched = self.setting.searched(architecture)
+
+        def trained() -> NetworkSpec | TaskSpec:
+            return trained_spec(searched, self._section, self._data)
+
+        return Subject(searched, trained, self.setting.resolution, self._batch)
+
+    def supernet(self, folder: Path) -> Supernet:
+        """The supernet of the space, kept in a folder.
+
+        Raises:
+            InputError: If the networks are detectors or segmenters.
+        """
+        from invsearch.accuracy.supernet import Supernet
+
+        return Supernet(self.setting, self._data, folder, self._device(0))
+
+    def _batch(self) -> Tensor:
+        import torch
+
+        from invsearch.train import recipe_of
+        from invsearch.train.batches import batches_of
+
+        here = torch.device("cpu")
+        batches = batches_of(self._data, recipe_of(self._section, "cpu"), here)
+        return next(iter(batches.plain(0, _BATCH, _BATCH))).clone()
 
     @property
     def _section(self) -> Accuracy:

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from invsearch.cli.app import JsonOption, app, error_console
+from invsearch.cli.app import JsonOption, SetOption, app, error_console, refuse_with
+from invsearch.errors import InputError
 from invsearch.plugins import STRATEGIES
+from invsearch.runs.load import RESULTS
 from invsearch.terminal import make_console
 from invsearch.terminal.stdout import print_json
 
@@ -22,7 +24,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[OP...]",
-            help="Operators, reach, study, training, or a case's first parts (OP/s1).",
+            help="Operators, reach, study, training, or a case's first parts (OP/s1);"
+            " or: sources SPACE.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -33,9 +36,35 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer cases, wider intervals.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Flush the cache before each call.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    networks: Annotated[
+        int | None, typer.Option(min=3, help="Of sources: networks trained alone; default 30.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Of sources: trainings of each; default 3.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Of sources: where trainings are kept, to go on with."),
+    ] = None,
+    supernet: Annotated[
+        bool, typer.Option("--supernet", help="Of sources: train and judge one (experimental).")
+    ] = False,
+    override: SetOption = None,
 ) -> None:
-    """Time operators by every back end, in turns, after a check of their results."""
+    """Time operators by every back end, in turns, after a check of their results.
+
+    `bench sources SPACE` trains networks of a space and measures how well each source of
+    information (proxies, costs, a single training) ranks them.
+    """
     import json
+
+    if names and names[0] == "sources":
+        how_many = (networks or 30, seeds or 3)
+        _sources(names[1:], how_many, out, override or [], supernet=supernet, as_json=as_json)
+        return
+    given = {"--networks": networks, "--seeds": seeds, "--out": out, "--set": override}
+    given["--supernet"] = supernet or None
+    refuse_with("these names", given, "it is of bench sources")
 
     from invsearch.bench import Settings, compare_documents, load_document, run
     from invsearch.bench.table import changes_table, session_tables
@@ -57,6 +86,34 @@ def bench(
     make_console().print(session_tables(session))
     if earlier:
         make_console().print(changes_table(changes))
+
+
+def _sources(
+    names: list[str],
+    how_many: tuple[int, int],
+    out: Path | None,
+    override: list[str],
+    *,
+    supernet: bool,
+    as_json: bool,
+) -> None:
+    import json
+
+    from invsearch.bench import sources
+    from invsearch.space import load_space_file
+
+    if len(names) != 1:
+        raise InputError("bench sources takes one SPACE, such as: invsearch bench sources rednet")
+    space = load_space_file(names[0], override)
+    console = error_console()
+    settings = sources.Settings(*how_many, out or RESULTS / f"sources-{space.slug}", supernet)
+    measured = sources.measure_sources(
+        space, settings, lambda line: console.print(line, style="dim")
+    )
+    if as_json:
+        print_json(json.dumps(measured.as_dict(sys.argv[1:]), indent=1))
+    else:
+        make_console().print(sources.sources_table(measured))
 
 
 @app.command("bench-search")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invsearch import models
+from invsearch.accuracy.hints import Hints
 from invsearch.errors import InputError, InvsearchError, TrialError
 from invsearch.evaluation import Evaluation, InstantEvaluation
 from invsearch.metrics import Metric
@@ -17,8 +18,10 @@ from invsearch.space.architecture import Architecture, Value
 from invsearch.user_code.failure import describe_failure
 
 if TYPE_CHECKING:
+    from invsearch.accuracy.proxies import Subject
+    from invsearch.accuracy.trained import Trained
     from invsearch.models import NetworkSpec, TaskSpec
-    from invsearch.runs import RunFolder
+    from invsearch.runs import RunFolder, Trial
 
 __all__ = ["BASELINES", "NetworkProblem"]
 
@@ -31,6 +34,8 @@ BASELINES: Mapping[str, Mapping[str, Value]] = {
 
 class NetworkProblem(Problem):
     """Costs are of the full-size network, accuracy is of the proxy that the space file states."""
+
+    _hints: Hints | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"file": self.file}  # providers are made anew where the problem arrives
@@ -103,6 +108,10 @@ class NetworkProblem(Problem):
     def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
         for provider in self.providers:
             provider.prepare(folder, say)
+        accuracy = self.file.accuracy
+        if accuracy is not None and accuracy.hints:
+            self._hints = Hints(self.trained, accuracy.hints, folder.path)
+            self._hints.prepare(say)
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:
         for provider in self._at("after"):
@@ -116,6 +125,40 @@ class NetworkProblem(Problem):
         for provider in self._at("after"):
             found |= provider.test(architecture, weights)
         return found
+
+    def compare(self, trials: Iterable[Trial], say: Callable[[str], None]) -> None:
+        if self._hints is None:
+            return
+        complete = [trial for trial in trials if trial.state == "complete"]
+        say(f"asking the sources of hints about the {len(complete)} networks that were trained")
+        for trial in complete:
+            self._hints.ask(trial.architecture)
+
+    def subject(self, architecture: Architecture) -> Subject:
+        """What proxies are told of an architecture.
+
+        Raises:
+            InputError: If nothing is trained here.
+        """
+        return self.trained.subject(architecture)
+
+    @property
+    def trained(self) -> Trained:
+        """What trains the networks.
+
+        Raises:
+            InputError: If nothing does.
+        """
+        from invsearch.accuracy.trained import Trained
+
+        for provider in self.providers:
+            if isinstance(provider, Trained):
+                return provider
+        raise InputError(f"{self.file.path}: nothing is trained, so proxies have no images to see")
+
+    @property
+    def hints(self) -> Hints | None:
+        return self._hints
 
     def check(self) -> None:
         for provider in self.providers:

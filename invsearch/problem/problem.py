@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invsearch.errors import TrialError
 from invsearch.evaluation import Evaluation
 from invsearch.metrics import Direction, Metric
-from invsearch.runs import RunFolder
+from invsearch.runs import RunFolder, Trial
 from invsearch.runs.bounds import Bounds
 from invsearch.space import Space, SpaceFile
 from invsearch.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from invsearch.accuracy.hints import Hints
 
 __all__ = ["Problem"]
 
@@ -67,6 +71,11 @@ class Problem(ABC):
         return False
 
     @property
+    def hints(self) -> Hints | None:
+        """What cheap sources say of architectures, once :meth:`prepare` is done; None: nothing."""
+        return None
+
+    @property
     def batches(self) -> bool:
         """Whether proposals come in batches: measured costs are taken while nothing else runs."""
         return self.measures and self.needs_workers
@@ -111,6 +120,15 @@ class Problem(ABC):
     def test(self, architecture: Architecture, weights: Path) -> dict[str, Metric]:
         """Judge on the test set what an evaluation left in a file; in the driver, at the end."""
         return {}
+
+    def compare(self, trials: Iterable[Trial], say: Callable[[str], None]) -> None:
+        """Ask cheap sources about the networks that were trained, so that these can judge them.
+
+        Args:
+            trials: Of the run, in the driver, when the search is over.
+            say: Tells the user what takes time.
+        """
+        return
 
     def sources(self) -> dict[str, str]:
         """By metric, the source of its values where that is known before anything is run."""

@@ -30,6 +30,8 @@ PARTS = (
     "tests.jsonl",
     "front.csv",
     "latency_table.json",
+    "hints.jsonl",
+    "supernet",
     "checkpoints",
     "errors",
     SOURCES,

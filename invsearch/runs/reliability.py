@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from invsearch.runs.ranking import kendall, residuals
 from invsearch.runs.replicates import Replicate
 from invsearch.runs.trial import Trial
 
@@ -198,22 +199,10 @@ def seed_taus(values: Mapping[int, Sequence[float]], costs: Mapping[int, float])
     if len(numbers) < ENOUGH:
         return None
     first, second = (np.array([values[n][seed] for n in numbers]) for seed in (0, 1))
-    tau = _tau(first, second)
+    tau = kendall(first, second)
     if tau is None:
         return None
     logs = np.log([costs[number] for number in numbers])
     spread = np.ptp(logs) > 0 and len(numbers) > ENOUGH  # three points and a line leave nothing
-    equal = _tau(_residuals(first, logs), _residuals(second, logs)) if spread else None
+    equal = kendall(residuals(first, logs), residuals(second, logs)) if spread else None
     return SeedTaus(tau, equal, len(numbers))
-
-
-def _residuals(values: Array, logs: Array) -> Array:
-    """What a straight line in the logarithm of the cost leaves."""
-    return np.asarray(values - np.polyval(np.polyfit(logs, values, 1), logs))
-
-
-def _tau(first: Array, second: Array) -> float | None:
-    from scipy.stats import kendalltau
-
-    tau = float(kendalltau(first, second).statistic)
-    return tau if math.isfinite(tau) else None

@@ -142,6 +142,7 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
             session.close()
             if judge_front(problem, folder, environment):
                 session.derive_front()
+            problem.compare(folder.trials(), lambda text: _say(console, text))
         except KeyboardInterrupt:
             session.interrupted()
             raise

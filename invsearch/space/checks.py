@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invsearch.errors import nearest
 from invsearch.metrics import KNOWN_METRICS, MEASURED_ON_TARGETS, base_metric, metric_info
+from invsearch.plugins import STRATEGIES
 from invsearch.provider import learn_metrics
 from invsearch.space.schema import Sections
 from invsearch.space.space import Space
@@ -11,6 +12,7 @@ from invsearch.space.yaml_file import Document, Path
 
 __all__ = ["check_metrics", "check_sections", "check_space", "needs"]
 
+TAKES_HINTS = "cost_aware"  # of ours; a third party's may ask the problem for its hints too
 _ONLY_PAPER = {"family", "depth", "stem_kernel_size"}
 
 
@@ -37,6 +39,24 @@ def check_sections(document: Document, sections: Sections) -> None:
                 (key,), f"{key!r} has no effect with {kind!r}: it goes with {partner!r}", key=True
             )
     _check_rungs(document, sections)
+    _check_hints(document, sections)
+
+
+def _check_hints(document: Document, sections: Sections) -> None:
+    accuracy, strategy = sections.accuracy, sections.search.strategy
+    if accuracy is None or not accuracy.hints:
+        return
+    path = ("accuracy", "sources" if accuracy.sources else "source")
+    if strategy != TAKES_HINTS and strategy in STRATEGIES.ours():
+        raise document.error(
+            path,
+            f"accuracy.{path[1]}: {accuracy.hints[0]} has no effect: search.strategy {strategy!r} "
+            f"takes no hints; {TAKES_HINTS} does",
+        )
+    if not needs(sections, "accuracy"):
+        raise document.error(
+            path, f"accuracy.{path[1]} has no effect: no objective is one of accuracy"
+        )
 
 
 def _check_latency(document: Document, sections: Sections) -> None:
@@ -82,7 +102,7 @@ def _check_rungs(document: Document, sections: Sections) -> None:
 
 
 def _trains(sections: Sections) -> bool:
-    return sections.accuracy is None or sections.accuracy.source == "trained"
+    return sections.accuracy is None or sections.accuracy.judge == "trained"
 
 
 def needs(sections: Sections, kind: str) -> bool:

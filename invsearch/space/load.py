@@ -321,7 +321,7 @@ def _accuracy(
     if sections.model is None or not (sections.accuracy or needs(sections, "accuracy")):
         return None
     accuracy = sections.accuracy or Accuracy()
-    if accuracy.source != "trained" or (accuracy.dataset, accuracy.folder) == ("digits", None):
+    if accuracy.judge != "trained" or (accuracy.dataset, accuracy.folder) == ("digits", None):
         return accuracy
     from invsearch.data import resolve_dataset
 

@@ -18,7 +18,7 @@ from pydantic import (
 
 from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
-from invsearch.plugins import AUGMENTATIONS, DECODERS, RUNTIMES, STRATEGIES, Table
+from invsearch.plugins import AUGMENTATIONS, DECODERS, PROXIES, RUNTIMES, STRATEGIES, Table
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Proxy",
     "Search",
     "Sections",
+    "Supernet",
     "Timing",
 ]
 
@@ -201,10 +202,40 @@ class Proxy(_Section):
     pool: bool = Field(default=False, description="Whether the stem keeps its max pooling.")
 
 
+class Supernet(_Section):
+    """How the supernet of ``accuracy.sources`` is trained; all else is as for the networks."""
+
+    epochs: Whole | None = Field(
+        default=None, ge=1, description="null: as many as six networks take together."
+    )
+
+
+JUDGES = ("trained", "published")
+"""The sources that an objective may come from; all others are hints to the search."""
+
+
+def _source(value: Any) -> Any:
+    allowed = (*JUDGES, "supernet", "proxy", *PROXIES)
+    if value not in allowed:
+        hint = nearest(value, allowed)
+        raise ValueError(f"cannot be {show(value)}{hint}; allowed: {', '.join(allowed)}")
+    return value
+
+
 class Accuracy(_Section):
     """Where accuracy comes from, and the recipe when it is trained."""
 
-    source: Literal["trained", "published"] = "trained"
+    source: Literal["trained", "published", "supernet", "proxy"] = Field(
+        default="trained",
+        description="supernet and proxy: trained, with such hints; short for sources.",
+    )
+    sources: tuple[Annotated[str, BeforeValidator(_source)], ...] = Field(
+        default=(),
+        strict=False,
+        description="trained, and what gives the search hints: proxies by name, proxy for all of"
+        " them, supernet (experimental).",
+    )
+    supernet: Supernet = Supernet()
     dataset: str = Field(
         default="digits",
         min_length=1,
@@ -276,6 +307,34 @@ class Accuracy(_Section):
     data_fraction: Real = Field(default=1.0, gt=0, le=1)
     proxy: Proxy = Proxy()
     baselines: bool = Field(default=True, description="Train the families' known networks too.")
+
+    @model_validator(mode="after")
+    def _one_judge(self) -> Accuracy:
+        if not self.sources:
+            return self
+        if "source" in self.model_fields_set:
+            raise ValueError("source and sources say the same: keep one")
+        judges = [name for name in self.sources if name in JUDGES]
+        if len(judges) != 1:
+            raise ValueError(
+                "sources needs one of trained and published, which gives the numbers; all others "
+                "are hints to the search and never stand on a front"
+            )
+        if judges == ["published"] and len(self.sources) > 1:
+            raise ValueError("sources cannot have hints beside published, which needs no search")
+        return self
+
+    @property
+    def judge(self) -> str:
+        """The source that objectives come from."""
+        return next((name for name in (*self.sources, self.source) if name in JUDGES), "trained")
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What gives hints to the search: ``supernet`` and rows of the proxies, each once."""
+        named = [name for name in self.sources or (self.source,) if name not in JUDGES]
+        every = [one for name in named for one in (PROXIES.ours() if name == "proxy" else (name,))]
+        return tuple(dict.fromkeys(every))
 
 
 class Timing(_Section):

@@ -90,15 +90,15 @@ def test_a_file_that_may_not_be_read() -> None:
 
 SHIPPED = [
     "cifar10-operators", "detection", "latency", "mobilenet", "nas-bench-macro", "operators",
-    "paper", "quick", "rednet", "segmentation",
+    "paper", "quick", "rednet", "rednet-cifar10", "rednet-imagenet", "segmentation",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_spaces_load_by_name(name: str) -> None:
     assert list(shipped_spaces()) == SHIPPED
-    # CIFAR-10 is not everywhere at hand, and looking for it is what loading a space does
-    elsewhere = ["accuracy.dataset=digits"] if name == "cifar10-operators" else []
+    # these are not everywhere at hand, and looking for them is what loading a space does
+    elsewhere = ["accuracy.dataset=digits"] if "cifar10" in name or "imagenet" in name else []
     space_file = load_space_file(name, elsewhere)
     assert space_file.name == space_file.slug == name
     assert space_file.space.size_is_exact
