@@ -17,9 +17,10 @@ from invsearch.errors import DiskError, InputError
 from invsearch.metrics import Direction
 from invsearch.runs.beliefs import Beliefs, believe
 from invsearch.runs.columns import BELIEF_COLUMNS, METRIC_COLUMNS, parameter_columns, tested
+from invsearch.runs.curves import CurveLog
 from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import FrontMember, front
-from invsearch.runs.lines import LineFile, read_lines
+from invsearch.runs.lines import LineFile, cut_torn_end, read_lines
 from invsearch.runs.lock import hold
 from invsearch.runs.mark import ENVIRONMENT, JOURNAL, LOCK, MARK, PARTS, check_place, check_schema
 from invsearch.runs.outline import is_mapping, outline
@@ -42,11 +43,13 @@ class RunFolder:
 
     Attributes:
         path: The folder.
+        curves: What every step of every evaluation brought.
         notices: What the last reading dropped, in words; empty when all was sound.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.curves = CurveLog(self.curves_path)
         self.notices: list[str] = []
         self._written: set[int] | None = None
         self._believed: tuple[Any, Beliefs | None] = (None, None)
@@ -77,6 +80,10 @@ class RunFolder:
     @property
     def tests_path(self) -> Path:
         return self.path / "tests.jsonl"
+
+    @property
+    def curves_path(self) -> Path:
+        return self.path / "curves.jsonl"
 
     @property
     def front_path(self) -> Path:
@@ -261,7 +268,7 @@ class RunFolder:
 
     def append_test(self, test: Replicate) -> None:
         """Log durably how one training did on the test set."""
-        _cut(self.tests_path, read_lines(self.tests_path, parse_replicate))
+        cut_torn_end(self.tests_path, read_lines(self.tests_path, parse_replicate))
         append_lines(self.tests_path, dump_json(test.to_json()))
 
     def seeds(self) -> Seeds:
@@ -298,7 +305,7 @@ class RunFolder:
         written, self._written = self._written, None
         if written is None:
             log = self._read_trials()
-            _cut(self.trials_path, log)
+            cut_torn_end(self.trials_path, log)
             written = {logged.number for logged in log.records}
         for trial in trials:
             for name, excess in trial.constraints.items():
@@ -313,15 +320,16 @@ class RunFolder:
         self._written = written
 
     def sync_trials(self) -> None:
-        """Wait until the logged trials are on the disk."""
-        if self.trials_path.exists():
-            with self.trials_path.open("rb") as file:
-                os.fsync(file.fileno())
-            sync_folder(self.path)
+        """Wait until the logged trials and their curves are on the disk."""
+        for path in (self.trials_path, self.curves_path):
+            if path.exists():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+                sync_folder(self.path)
 
     def append_replicate(self, replicate: Replicate) -> None:
         """Log one replicate durably; :meth:`trials` folds it into its trial's metrics."""
-        _cut(self.replicates_path, read_lines(self.replicates_path, parse_replicate))
+        cut_torn_end(self.replicates_path, read_lines(self.replicates_path, parse_replicate))
         append_lines(self.replicates_path, dump_json(replicate.to_json()))
 
     def write_front(
@@ -372,15 +380,6 @@ def _content(path: Path) -> bytes:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "msg", None) or "nested too deeply or not UTF-8 text"
-
-
-def _cut(path: Path, log: LineFile[Any]) -> None:
-    """Remove the torn end of a log."""
-    if log.notice is None:
-        return
-    with path.open("r+b") as file:
-        file.truncate(log.sound_bytes)
-        os.fsync(file.fileno())
 
 
 def _check_agreement(text: str, resolved: Mapping[str, Any] | None) -> None:

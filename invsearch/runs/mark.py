@@ -28,6 +28,7 @@ PARTS = (
     "trials.jsonl",
     "replicates.jsonl",
     "tests.jsonl",
+    "curves.jsonl",
     "front.csv",
     "latency_table.json",
     "checkpoints",

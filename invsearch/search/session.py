@@ -18,7 +18,7 @@ from invsearch.runs.trial import Trial
 from invsearch.search.final import clear, prune
 from invsearch.search.halving import Halving
 from invsearch.search.limits import Limit, Limits, Watch
-from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial
+from invsearch.search.proposal import Proposal, curve_point, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
 from invsearch.search.server import StudyServer
 from invsearch.search.study import SearchStudy
@@ -170,6 +170,7 @@ class Session:
 
         Baselines and replicates never stop: they are points of reference.
         """
+        self._draw(proposal, progress)
         if progress.done or not progress.metrics or proposal.replicate:
             return False
         rung = self.halving.rung_at(proposal.number, progress.step)
@@ -185,6 +186,7 @@ class Session:
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> None:
         """Take in how an evaluation ended: into the study, the log, the front."""
+        self._draw(proposal, *outcome.untold)
         _, started = self._out.pop(proposal.number)
         trial = replace(self._trial_of(proposal, outcome), started=started, finished=_now())
         if proposal.replicate:
@@ -199,6 +201,15 @@ class Session:
             self._close(*self._held.pop(number))
         self._keep()
         self.on_change(self)
+
+    def _draw(self, proposal: Proposal, *reached: Progress) -> None:
+        """Keep what steps of an evaluation brought for its curve.
+
+        It is written before a checkpoint of the step is, so that no step is missing after a kill.
+        """
+        if self.problem.needs_workers:
+            points = [curve_point(proposal, progress) for progress in reached]
+            self.folder.curves.append(point for point in points if point is not None)
 
     def _finish_replicate(self, proposal: Proposal, trial: Trial) -> None:
         clear(self.folder.checkpoint_dir(proposal.number))

@@ -13,6 +13,7 @@ from invsearch.report.blocks import Section
 from invsearch.report.sections import (
     compared,
     cost,
+    curves,
     front,
     operators,
     reliability,
@@ -54,6 +55,7 @@ SECTIONS: tuple[RunSection, ...] = (
     RunSection("reliability", reliability.section),
     RunSection("versus", versus.section),
     RunSection("search", search.section),
+    RunSection("curves", curves.section),
     RunSection("cost", cost.section),
     RunSection("trials", trials.section),
     RunSection("repeat", repeat.section),

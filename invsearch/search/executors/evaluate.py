@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invsearch.evaluation import Attentive, Evaluation, Judge, Outcome
+from invsearch.evaluation import Attentive, Evaluation, Judge, Outcome, timed_step
 from invsearch.space.architecture import Architecture
 from invsearch.user_code.failure import UserCodeError
 from invsearch.user_code.guard import Guard
@@ -76,10 +76,10 @@ def _steps(problem: Problem, task: Task, judge: Judge) -> Outcome:
     if isinstance(evaluation, Attentive):
         evaluation.attend(task.number, task.folder, judge)
     evaluation.load(task.folder)
-    progress = evaluation.step()
+    progress = timed_step(evaluation)
     while not progress.done:
         if judge(progress):
             return Outcome(progress.metrics, stopped=True)
         evaluation.save(task.folder)
-        progress = evaluation.step()
-    return Outcome(progress.metrics, stopped=progress.stopped)
+        progress = timed_step(evaluation)
+    return Outcome(progress.metrics, stopped=progress.stopped, untold=(progress,))
