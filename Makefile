@@ -1,4 +1,4 @@
-.PHONY: install test lint format types bench bench-beliefs bench-gpu bench-scale chaos picture wheel clean test-torch test-python
+.PHONY: install test lint format types bench bench-beliefs bench-fidelity bench-gpu bench-scale chaos picture wheel clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -32,6 +32,9 @@ bench-gpu:  ## everything the operator must reach on a GPU, into results/bench-g
 
 bench-beliefs:  ## what believing gains over observing, on a table whose truth is known, into results/beliefs.json
 	$(PYTHON) -m invsearch.bench.beliefs
+
+bench-fidelity:  ## what rungs and promotions save, on LCBench's surrogate, into results/bench-fidelity.json
+	$(PYTHON) -m invsearch.bench.fidelity
 
 chaos:  ## two hundred searches, disturbed at random, that must end as if nothing had happened
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR) $(PYTHON) -m chaos.rounds --rounds 200

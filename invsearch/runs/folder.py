@@ -74,6 +74,10 @@ class RunFolder:
         return self.path / "trials.jsonl"
 
     @property
+    def promotions_path(self) -> Path:
+        return self.path / "promotions.jsonl"
+
+    @property
     def replicates_path(self) -> Path:
         return self.path / "replicates.jsonl"
 
@@ -233,8 +237,23 @@ class RunFolder:
 
         return read_lines(self.trials_path, parse)
 
+    def promotions(self) -> list[Trial]:
+        """Return what stopped trials came to when they went on, in the order of the log.
+
+        Each line is a trial as it stood then; the last of a number is what it is now.
+        """
+        return list(read_lines(self.promotions_path, parse_trial).records)
+
+    def _current(self) -> tuple[list[Trial], list[str]]:
+        """Every trial in the order of its first line, as it is now, and what reading dropped."""
+        log = self._read_trials()
+        promoted = read_lines(self.promotions_path, parse_trial)
+        now = {trial.number: trial for trial in promoted.records}
+        notices = [one.notice for one in (log, promoted) if one.notice]
+        return [now.get(trial.number, trial) for trial in log.records], notices
+
     def logged(self) -> list[Trial]:
-        """Return every line of the log as it was written, replicates left aside.
+        """Return every line of the log as it was written, replicates and promotions left aside.
 
         Raises:
             InputError: If the log is damaged other than in its last line.
@@ -242,18 +261,18 @@ class RunFolder:
         return list(self._read_trials().records)
 
     def trials(self) -> list[Trial]:
-        """Return every logged trial in the order of the log, replicates folded in.
+        """Return every logged trial in the order of the log, promotions and replicates folded in.
 
         Raises:
             InputError: If a log is damaged other than in its last line.
         """
-        log = self._read_trials()
+        trials, self.notices = self._current()
         replicates = read_lines(self.replicates_path, parse_replicate)
-        self.notices = [notice for notice in (log.notice, replicates.notice) if notice]
+        self.notices += [replicates.notice] if replicates.notice else []
         by_number: dict[int, list[Replicate]] = {}
         for replicate in replicates.records:
             by_number.setdefault(replicate.number, []).append(replicate)
-        return [fold(trial, by_number.get(trial.number, ())) for trial in log.records]
+        return [fold(trial, by_number.get(trial.number, ())) for trial in trials]
 
     def replicates(self) -> list[Replicate]:
         """Return every logged replicate in the order of the log."""
@@ -273,7 +292,7 @@ class RunFolder:
 
     def seeds(self) -> Seeds:
         """Return what each seed of each complete trial reached, by trained metric."""
-        return seed_values(self._read_trials().records, self.replicates())
+        return seed_values(self._current()[0], self.replicates())
 
     def beliefs(
         self, trials: Sequence[Trial], objectives: Mapping[str, Direction]
@@ -319,9 +338,21 @@ class RunFolder:
             append_lines(self.trials_path, *lines, durable=durable)
         self._written = written
 
+    def append_promotions(self, trials: Sequence[Trial], *, durable: bool = True) -> None:
+        """Log what trials came to that had stopped and went on, in one write.
+
+        Args:
+            trials: As they stand now.
+            durable: Whether to wait until they are on the disk.
+        """
+        if trials:
+            cut_torn_end(self.promotions_path, read_lines(self.promotions_path, parse_trial))
+            lines = [dump_json(trial.to_json()) for trial in trials]
+            append_lines(self.promotions_path, *lines, durable=durable)
+
     def sync_trials(self) -> None:
         """Wait until the logged trials and their curves are on the disk."""
-        for path in (self.trials_path, self.curves_path):
+        for path in (self.trials_path, self.promotions_path, self.curves_path):
             if path.exists():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())

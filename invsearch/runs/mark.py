@@ -28,6 +28,7 @@ PARTS = (
     "trials.jsonl",
     "replicates.jsonl",
     "tests.jsonl",
+    "promotions.jsonl",
     "curves.jsonl",
     "front.csv",
     "latency_table.json",

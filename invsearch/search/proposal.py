@@ -32,6 +32,8 @@ class Proposal:
         handle: Number of the Optuna trial behind it.
         metrics: What is known or was measured before the evaluation.
         replicate: Whether it is a further seed of a finished trial (which has no Optuna trial).
+        promoted: The rung at which its trial had stopped, where it goes on from there.
+        turn: The number of the next new trial when it was asked; None for its own number.
     """
 
     number: int
@@ -41,6 +43,8 @@ class Proposal:
     handle: int
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     replicate: bool = False
+    promoted: int | None = None
+    turn: int | None = None
 
 
 def proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
@@ -50,8 +54,10 @@ def proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
         number=attributes["number"],
         architecture=Architecture(tuple(attributes["architecture"].items())),
         seed=attributes["seed"],
-        origin=origin if origin == "baseline" else "retry",
+        origin=origin if origin == "baseline" or "promoted" in attributes else "retry",
         handle=handle,
+        promoted=attributes.get("promoted"),
+        turn=attributes.get("turn"),
     )
 
 

@@ -61,6 +61,15 @@ class ExecutorConformance:
         assert found == _serially(problem, tmp_path, 12)
         assert _curves(tmp_path / "here") == _curves(tmp_path / "serial")
 
+    def test_promotions_are_the_serial_ones(self, workers: Workers, tmp_path: Path) -> None:
+        """What stopped goes on from its checkpoint, wherever that is; none is left in the end."""
+        problem = Curves(tmp_path, seed=11, rungs=(1, 3), strategy="random", promote=True)
+        found = _run(workers, problem, tmp_path / "here", 14)
+        assert RunFolder(tmp_path / "here").promotions()
+        assert found == _serially(problem, tmp_path, 14)
+        assert _curves(tmp_path / "here") == _curves(tmp_path / "serial")
+        assert not list((tmp_path / "here").glob("checkpoints/*"))
+
     def test_without_batches_the_budget_is_kept(self, workers: Workers, tmp_path: Path) -> None:
         """In any order; each architecture once, and no checkpoint is left."""
         problem = landscape(tmp_path, strategy="random")

@@ -63,10 +63,13 @@ class EvaluationTrainable(tune.Trainable):
         self._waiting = False
 
     def _stop(self) -> None:
-        """End an evaluation that was stopped at a rung."""
+        """End an evaluation that was stopped at a rung.
+
+        Where the disk takes no checkpoint it would go on, if it does, from the one before.
+        """
         steps, self._steps = self._steps, None
         if steps is not None and self._waiting:
-            with contextlib.suppress(StopIteration):
+            with contextlib.suppress(StopIteration, DiskError):
                 steps.send(True)
 
     def step(self) -> dict[str, Any]:
@@ -97,6 +100,9 @@ class EvaluationTrainable(tune.Trainable):
             progress = guard.call(lambda: timed_step(evaluation))
             while not progress.done:
                 if (yield progress):
+                    if task.promotes:
+                        claim(task.folder, _identity(task))
+                        guard.call(lambda: evaluation.save(task.folder))
                     return Outcome(progress.metrics, stopped=True)
                 claim(task.folder, _identity(task))
                 guard.call(lambda: evaluation.save(task.folder))
