@@ -231,7 +231,8 @@ class Session:
 
     def kept(self, number: int) -> bool:
         """Whether a trial's checkpoints are wanted: it may go on, or is evaluated again."""
-        return number in self._paused or number in self._out or number in self._held
+        waiting = {proposal.number for proposal in (*self._ready, *self._study.interrupted)}
+        return any(number in those for those in (self._paused, self._out, self._held, waiting))
 
     def _finish_replicate(self, proposal: Proposal, trial: Trial) -> None:
         self.discard(proposal.number)
