@@ -1,4 +1,4 @@
-.PHONY: install test lint format types bench bench-beliefs bench-hints bench-gpu bench-scale chaos picture wheel clean test-torch test-python
+.PHONY: install test lint format types bench bench-beliefs bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -35,6 +35,9 @@ bench-beliefs:  ## what believing gains over observing, on a table whose truth i
 
 bench-hints:  ## what hints of cheap sources save a search, and cost it, into results/bench-hints.json
 	$(PYTHON) -m invsearch.bench.hints
+
+bench-fidelity:  ## what rungs and promotions save, on LCBench's surrogate, into results/bench-fidelity.json
+	$(PYTHON) -m invsearch.bench.fidelity
 
 chaos:  ## two hundred searches, disturbed at random, that must end as if nothing had happened
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR) $(PYTHON) -m chaos.rounds --rounds 200

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from invsearch.metrics import Metric
+from invsearch.metrics import Fidelity, Metric
 
 __all__ = [
     "WEIGHTS",
@@ -17,6 +18,7 @@ __all__ = [
     "Judge",
     "Outcome",
     "Progress",
+    "timed_step",
 ]
 
 WEIGHTS = "weights-{seed}.safetensors"
@@ -32,12 +34,18 @@ class Progress:
         done: Whether nothing is left to do.
         metrics: The metrics as they stand now; empty between rungs.
         stopped: Whether nothing is left to do because a judge, within the step, said so.
+        losses: What else is known of the step, for its curve alone: ``train_loss``.
+        spent: What has been spent on it so far; None where nothing is said of it.
+        seconds: How long the step took; None where nobody measured it.
     """
 
     step: int
     done: bool
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     stopped: bool = False
+    losses: Mapping[str, float] = field(default_factory=dict)
+    spent: Fidelity | None = None
+    seconds: float | None = None
 
 
 Judge = Callable[[Progress], bool]
@@ -54,6 +62,7 @@ class Outcome:
         error: Why it failed, or None.
         traceback: The whole traceback of what was raised; empty where the reason says it all.
         environment: Id of the environment it ran in; empty for the driver's.
+        untold: What it reached and no judge was told of, the last step at least where it has steps.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -61,6 +70,7 @@ class Outcome:
     error: str | None = None
     traceback: str = ""
     environment: str = ""
+    untold: tuple[Progress, ...] = ()
 
 
 class Evaluation(Protocol):
@@ -92,6 +102,13 @@ class Attentive(Protocol):
             folder: Where it may keep what it needs to go on; absolute, not made yet.
             judge: To be told what is reached before a step ends.
         """
+
+
+def timed_step(evaluation: Evaluation) -> Progress:
+    """Do the next step and say how long it took."""
+    began = time.perf_counter()
+    progress = evaluation.step()
+    return replace(progress, seconds=time.perf_counter() - began)
 
 
 class InstantEvaluation:

@@ -171,14 +171,14 @@ class TrainedEvaluation:
     def step(self) -> Progress:
         from invsearch.train import write_weights
 
-        trainer = self._ready()
+        trainer, losses = self._ready(), dict[str, float]()
         if not trainer.done:  # a kill can fall between the last epoch and its metrics
-            trainer.train_epoch()
+            losses["train_loss"] = trainer.train_epoch()
         measured = trainer.done or trainer.epoch in self._rungs
         metrics = trainer.evaluate() if measured else {}
         if trainer.done and self._folder is not None and self._weights:
             write_weights(trainer.weights(), self._folder / self._weights)
-        return Progress(trainer.epoch, trainer.done, metrics)
+        return Progress(trainer.epoch, trainer.done, metrics, losses=losses, spent=trainer.fidelity)
 
     def save(self, folder: Path) -> None:
         self._ready().save(folder / CHECKPOINT)

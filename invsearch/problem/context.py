@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ class TrialContext:
         self.seed = seed
         self._folder, self._judge, self._last_rung = folder, judge, last_rung
         self.stopped: Progress | None = None
+        self._reported = time.perf_counter()
 
     @property
     def folder(self) -> Path:
@@ -78,7 +80,9 @@ class TrialContext:
             return True
         spent = Fidelity(int(step), max(self._last_rung, int(step)) + 1, 0)
         found = metrics_from(metrics, "context.report", spent)
-        progress = Progress(int(step), False, found)
+        now = time.perf_counter()
+        progress = Progress(int(step), False, found, seconds=now - self._reported)
+        self._reported = now
         if self._judge(progress):
             self.stopped = progress
         return self.stopped is not None

@@ -17,9 +17,10 @@ from invsearch.errors import DiskError, InputError
 from invsearch.metrics import Direction
 from invsearch.runs.beliefs import Beliefs, believe
 from invsearch.runs.columns import BELIEF_COLUMNS, METRIC_COLUMNS, parameter_columns, tested
+from invsearch.runs.curves import CurveLog
 from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import FrontMember, front
-from invsearch.runs.lines import LineFile, read_lines
+from invsearch.runs.lines import LineFile, cut_torn_end, read_lines
 from invsearch.runs.lock import hold
 from invsearch.runs.mark import ENVIRONMENT, JOURNAL, LOCK, MARK, PARTS, check_place, check_schema
 from invsearch.runs.outline import is_mapping, outline
@@ -42,11 +43,13 @@ class RunFolder:
 
     Attributes:
         path: The folder.
+        curves: What every step of every evaluation brought.
         notices: What the last reading dropped, in words; empty when all was sound.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.curves = CurveLog(self.curves_path)
         self.notices: list[str] = []
         self._written: set[int] | None = None
         self._believed: tuple[Any, Beliefs | None] = (None, None)
@@ -71,12 +74,20 @@ class RunFolder:
         return self.path / "trials.jsonl"
 
     @property
+    def promotions_path(self) -> Path:
+        return self.path / "promotions.jsonl"
+
+    @property
     def replicates_path(self) -> Path:
         return self.path / "replicates.jsonl"
 
     @property
     def tests_path(self) -> Path:
         return self.path / "tests.jsonl"
+
+    @property
+    def curves_path(self) -> Path:
+        return self.path / "curves.jsonl"
 
     @property
     def front_path(self) -> Path:
@@ -226,8 +237,23 @@ class RunFolder:
 
         return read_lines(self.trials_path, parse)
 
+    def promotions(self) -> list[Trial]:
+        """Return what stopped trials came to when they went on, in the order of the log.
+
+        Each line is a trial as it stood then; the last of a number is what it is now.
+        """
+        return list(read_lines(self.promotions_path, parse_trial).records)
+
+    def _current(self) -> tuple[list[Trial], list[str]]:
+        """Every trial in the order of its first line, as it is now, and what reading dropped."""
+        log = self._read_trials()
+        promoted = read_lines(self.promotions_path, parse_trial)
+        now = {trial.number: trial for trial in promoted.records}
+        notices = [one.notice for one in (log, promoted) if one.notice]
+        return [now.get(trial.number, trial) for trial in log.records], notices
+
     def logged(self) -> list[Trial]:
-        """Return every line of the log as it was written, replicates left aside.
+        """Return every line of the log as it was written, replicates and promotions left aside.
 
         Raises:
             InputError: If the log is damaged other than in its last line.
@@ -235,18 +261,18 @@ class RunFolder:
         return list(self._read_trials().records)
 
     def trials(self) -> list[Trial]:
-        """Return every logged trial in the order of the log, replicates folded in.
+        """Return every logged trial in the order of the log, promotions and replicates folded in.
 
         Raises:
             InputError: If a log is damaged other than in its last line.
         """
-        log = self._read_trials()
+        trials, self.notices = self._current()
         replicates = read_lines(self.replicates_path, parse_replicate)
-        self.notices = [notice for notice in (log.notice, replicates.notice) if notice]
+        self.notices += [replicates.notice] if replicates.notice else []
         by_number: dict[int, list[Replicate]] = {}
         for replicate in replicates.records:
             by_number.setdefault(replicate.number, []).append(replicate)
-        return [fold(trial, by_number.get(trial.number, ())) for trial in log.records]
+        return [fold(trial, by_number.get(trial.number, ())) for trial in trials]
 
     def replicates(self) -> list[Replicate]:
         """Return every logged replicate in the order of the log."""
@@ -261,12 +287,12 @@ class RunFolder:
 
     def append_test(self, test: Replicate) -> None:
         """Log durably how one training did on the test set."""
-        _cut(self.tests_path, read_lines(self.tests_path, parse_replicate))
+        cut_torn_end(self.tests_path, read_lines(self.tests_path, parse_replicate))
         append_lines(self.tests_path, dump_json(test.to_json()))
 
     def seeds(self) -> Seeds:
         """Return what each seed of each complete trial reached, by trained metric."""
-        return seed_values(self._read_trials().records, self.replicates())
+        return seed_values(self._current()[0], self.replicates())
 
     def beliefs(
         self, trials: Sequence[Trial], objectives: Mapping[str, Direction]
@@ -298,7 +324,7 @@ class RunFolder:
         written, self._written = self._written, None
         if written is None:
             log = self._read_trials()
-            _cut(self.trials_path, log)
+            cut_torn_end(self.trials_path, log)
             written = {logged.number for logged in log.records}
         for trial in trials:
             for name, excess in trial.constraints.items():
@@ -312,16 +338,29 @@ class RunFolder:
             append_lines(self.trials_path, *lines, durable=durable)
         self._written = written
 
+    def append_promotions(self, trials: Sequence[Trial], *, durable: bool = True) -> None:
+        """Log what trials came to that had stopped and went on, in one write.
+
+        Args:
+            trials: As they stand now.
+            durable: Whether to wait until they are on the disk.
+        """
+        if trials:
+            cut_torn_end(self.promotions_path, read_lines(self.promotions_path, parse_trial))
+            lines = [dump_json(trial.to_json()) for trial in trials]
+            append_lines(self.promotions_path, *lines, durable=durable)
+
     def sync_trials(self) -> None:
-        """Wait until the logged trials are on the disk."""
-        if self.trials_path.exists():
-            with self.trials_path.open("rb") as file:
-                os.fsync(file.fileno())
-            sync_folder(self.path)
+        """Wait until the logged trials and their curves are on the disk."""
+        for path in (self.trials_path, self.promotions_path, self.curves_path):
+            if path.exists():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+                sync_folder(self.path)
 
     def append_replicate(self, replicate: Replicate) -> None:
         """Log one replicate durably; :meth:`trials` folds it into its trial's metrics."""
-        _cut(self.replicates_path, read_lines(self.replicates_path, parse_replicate))
+        cut_torn_end(self.replicates_path, read_lines(self.replicates_path, parse_replicate))
         append_lines(self.replicates_path, dump_json(replicate.to_json()))
 
     def write_front(
@@ -372,15 +411,6 @@ def _content(path: Path) -> bytes:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "msg", None) or "nested too deeply or not UTF-8 text"
-
-
-def _cut(path: Path, log: LineFile[Any]) -> None:
-    """Remove the torn end of a log."""
-    if log.notice is None:
-        return
-    with path.open("r+b") as file:
-        file.truncate(log.sound_bytes)
-        os.fsync(file.fileno())
 
 
 def _check_agreement(text: str, resolved: Mapping[str, Any] | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from invsearch.runs.mark import check_schema
 from invsearch.runs.records import NewerError
 from invsearch.runs.trial import SCHEMA
 
-__all__ = ["LineFile", "read_lines"]
+__all__ = ["LineFile", "cut_torn_end", "read_lines"]
 
 T = TypeVar("T")
 
@@ -97,3 +98,12 @@ def read_lines(path: Path, parse: Callable[[Any], T]) -> LineFile[T]:
     if tail:
         notice = f"{path}:{len(raw_lines) + 1}: the last line is torn and was dropped"
     return LineFile(tuple(records), sound, notice)
+
+
+def cut_torn_end(path: Path, log: LineFile[Any]) -> None:
+    """Remove what reading dropped from the end, so that a line can follow."""
+    if log.notice is None:
+        return
+    with path.open("r+b") as file:
+        file.truncate(log.sound_bytes)
+        os.fsync(file.fileno())

@@ -13,6 +13,7 @@ from invsearch.errors import InputError, nearest
 from invsearch.metrics import Direction
 from invsearch.runs.beliefs import Beliefs, believe
 from invsearch.runs.columns import BELIEF_COLUMNS, METRIC_COLUMNS, metric_names, parameter_columns
+from invsearch.runs.curves import CurvePoint, curve_frame
 from invsearch.runs.folder import RunFolder
 from invsearch.runs.front import FrontMember, front, hypervolume_trace, non_dominated, oriented
 from invsearch.runs.outline import SpaceOutline, outline
@@ -161,6 +162,22 @@ class RunData:
         table = self._frame([member.trial for member in self.members])
         table["p_front"] = [member.p_front for member in self.members]
         return table
+
+    def curves(self) -> pd.DataFrame:
+        """Return one row per step of every evaluation, by trial, seed and step.
+
+        Returns:
+            Columns ``trial, seed, step, seconds``, those of the fidelity (``max_epochs, resolution,
+            width, data_fraction``) and one per metric: ``train_loss`` after every epoch of a
+            training, those of the validation set where it was judged. No rows where the run keeps
+            no curves: nothing of it has steps, or a version before them made it.
+        """
+        return curve_frame(self.points)
+
+    @cached_property
+    def points(self) -> list[CurvePoint]:
+        """What every step of every evaluation brought, in the order of the log."""
+        return RunFolder(self.path).curves.read()
 
     def _frame(self, trials: list[Trial] | tuple[Trial, ...]) -> pd.DataFrame:
         import pandas as pd

@@ -28,6 +28,8 @@ PARTS = (
     "trials.jsonl",
     "replicates.jsonl",
     "tests.jsonl",
+    "promotions.jsonl",
+    "curves.jsonl",
     "front.csv",
     "latency_table.json",
     "hints.jsonl",

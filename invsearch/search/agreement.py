@@ -54,12 +54,16 @@ def check_agreement(folder: RunFolder) -> None:
                 f"{where}: trial {trial.number} is another one in {folder.study_path} (they differ "
                 f"in {', '.join(changed)}): one of the two was changed or replaced; restore it"
             )
-    for line, replicate in enumerate(folder.replicates(), start=1):
-        if replicate.number not in records:
-            raise InputError(
-                f"{folder.replicates_path}:{line}: trial {replicate.number} has not ended in "
-                f"{folder.study_path}: one of the two was changed or replaced; restore it"
-            )
+    for path, further in (
+        (folder.promotions_path, [trial.number for trial in folder.promotions()]),
+        (folder.replicates_path, [replicate.number for replicate in folder.replicates()]),
+    ):
+        for line, number in enumerate(further, start=1):
+            if number not in records:
+                raise InputError(
+                    f"{path}:{line}: trial {number} has not ended in {folder.study_path}: one of "
+                    "the two was changed or replaced; restore it"
+                )
 
 
 def _differences(record: Mapping[str, Any], logged: Trial) -> list[str]:
@@ -108,7 +112,11 @@ def _records(path: Path) -> dict[int, Mapping[str, Any]]:
     for place, number in enumerate(sorted(numbered)):
         if number != place:
             raise _damage(path, numbered[number], f"trial {place}, which came before, is missing")
-    ended = [trial.attributes for trial in asked if trial.ended and "number" in trial.attributes]
+    ended = [
+        trial.attributes
+        for trial in asked
+        if trial.ended and "number" in trial.attributes and "promoted" not in trial.attributes
+    ]
     return {data["number"]: data.get("record", {}) for data in ended}
 
 
@@ -136,7 +144,7 @@ def _follow(record: Mapping[str, Any], asked: list[_Asked]) -> int | None:
     if operation == _CREATE_TRIAL:
         given = dict(record.get("user_attrs") or {})
         asked.append(_Asked(_ended(record.get("state", TrialState.RUNNING)), given))
-        return given.get("number")
+        return None if "promoted" in given else given.get("number")
     if "trial_id" not in record:
         return None
     place = record["trial_id"]

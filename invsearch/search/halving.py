@@ -45,21 +45,35 @@ class Halving:
         self._grace = grace
         self._seen: defaultdict[int, _Rung] = defaultdict(lambda: _Rung(len(objectives)))
 
-    def record(self, number: int, rung: int, metrics: Mapping[str, Metric]) -> None:
-        """Remember what a trial reached at a rung."""
+    def record(
+        self, number: int, rung: int, metrics: Mapping[str, Metric], turn: int | None = None
+    ) -> None:
+        """Remember what a trial reached at a rung.
+
+        Args:
+            number: The trial.
+            rung: The rung.
+            metrics: What it reached.
+            turn: When it was asked to go there, for :meth:`stops`; None for its number.
+        """
         if rung in self.rungs and all(name in metrics for name in self._objectives):
             signs = [1 if d == "minimize" else -1 for d in self._objectives.values()]
             values = [metrics[name].value for name in self._objectives]
-            self._seen[rung].record(number, np.multiply(signs, values))
+            self._seen[rung].record(number, np.multiply(signs, values), turn)
 
-    def rung_at(self, number: int, step: int) -> int | None:
+    def rung_at(self, number: int, step: int, after: int = 0) -> int | None:
         """The rung at which a trial that has come to ``step`` is judged now, if any.
 
         That is the step itself, or the last one before it that the trial passed without a word.
+
+        Args:
+            number: The trial.
+            step: Where it is.
+            after: The rung from which it was promoted, and at which it is not judged again.
         """
         if step in self.rungs:
-            return step
-        passed = [rung for rung in self.rungs if rung < step]
+            return step if step > after else None
+        passed = [rung for rung in self.rungs if after < rung < step]
         return passed[-1] if passed and number not in self._seen[passed[-1]] else None
 
     def stops(self, number: int, rung: int, before: int | None = None) -> bool:
@@ -68,9 +82,29 @@ class Halving:
         Args:
             number: The trial, recorded at this rung before.
             rung: The rung.
-            before: It is compared with trials of lower numbers than this; None for every one seen.
+            before: It is compared with trials of lower turns than this; None for every one seen.
         """
         return self._seen[rung].is_weak(number, before, self._grace, self._factor)
+
+    def last_rung(self, number: int) -> int | None:
+        """The highest rung at which a trial was seen."""
+        return max((rung for rung in self.rungs if number in self._seen[rung]), default=None)
+
+    def place(self, number: int, rung: int) -> float:
+        """The share of those seen at a rung that are better than a trial that was seen there."""
+        better, among = self._seen[rung].standing(number)
+        return better / among
+
+    def may_recover(self, number: int, rung: int, left: int) -> bool:
+        """Whether a trial that stopped at a rung could still be let go on.
+
+        Args:
+            number: The trial.
+            rung: The rung.
+            left: How many trials may still come to the rung, all of them weaker at best.
+        """
+        better, among = self._seen[rung].standing(number)
+        return better < math.ceil((among + left) / self._factor)
 
 
 class _Rung:
@@ -83,14 +117,16 @@ class _Rung:
     def __init__(self, objectives: int) -> None:
         self._objectives = objectives
         self._points: dict[int, Array] = {}
+        self._turns: dict[int, int] = {}
         self._recount()
 
     def __contains__(self, number: object) -> bool:
         return number in self._points
 
-    def record(self, number: int, point: Array) -> None:
+    def record(self, number: int, point: Array, turn: int | None) -> None:
         """Take in the minimised values (objectives,) of a trial, perhaps not for the first time."""
         self._points[number] = point
+        self._turns[number] = number if turn is None else turn
         if number in self._counted:
             self._recount()
         self._waiting[number] = None
@@ -111,6 +147,12 @@ class _Rung:
             ranks = ranks + dominates(point, self._values)
         return int(np.count_nonzero(ranks < rank)) >= math.ceil(among / factor)
 
+    def standing(self, number: int) -> tuple[int, int]:
+        """How many trials have a lower rank of all that were seen, and how many these are."""
+        self._count(math.inf)
+        rank = np.count_nonzero(dominates(self._values, self._points[number]))
+        return int(np.count_nonzero(self._ranks < rank)), len(self._counted)
+
     def _recount(self) -> None:
         self._counted: set[int] = set()
         self._highest = -1
@@ -122,13 +164,13 @@ class _Rung:
         """Count the trials below ``limit`` among those that the others are compared with."""
         if self._highest >= limit:
             self._recount()
-        for number in [number for number in self._waiting if number < limit]:
+        for number in [one for one in self._waiting if self._turns[one] < limit]:
             point = self._points[number]
             rank = np.count_nonzero(dominates(self._values, point))
             self._ranks = np.append(self._ranks + dominates(point, self._values), rank)
             self._values = np.concatenate([self._values, point[None]])
             self._counted.add(number)
-            self._highest = max(self._highest, number)
+            self._highest = max(self._highest, self._turns[number])
             del self._waiting[number]
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from invsearch.evaluation import Progress
 from invsearch.metrics import Metric
 from invsearch.runs.bounds import broken_bounds
+from invsearch.runs.curves import CurvePoint
 from invsearch.runs.trial import Origin, State, Trial
 from invsearch.space.architecture import Architecture
 from invsearch.user_code.failure import clean
@@ -15,7 +17,7 @@ from invsearch.user_code.failure import clean
 if TYPE_CHECKING:
     from invsearch.problem.problem import Problem
 
-__all__ = ["Proposal", "failed_trial", "infeasible_trial", "proposal_from"]
+__all__ = ["Proposal", "curve_point", "failed_trial", "infeasible_trial", "proposal_from"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Proposal:
         handle: Number of the Optuna trial behind it.
         metrics: What is known or was measured before the evaluation.
         replicate: Whether it is a further seed of a finished trial (which has no Optuna trial).
+        promoted: The rung at which its trial had stopped, where it goes on from there.
+        turn: The number of the next new trial when it was asked; None for its own number.
     """
 
     number: int
@@ -39,6 +43,8 @@ class Proposal:
     handle: int
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     replicate: bool = False
+    promoted: int | None = None
+    turn: int | None = None
 
 
 def proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
@@ -48,8 +54,30 @@ def proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
         number=attributes["number"],
         architecture=Architecture(tuple(attributes["architecture"].items())),
         seed=attributes["seed"],
-        origin=origin if origin == "baseline" else "retry",
+        origin=origin if origin == "baseline" or "promoted" in attributes else "retry",
         handle=handle,
+        promoted=attributes.get("promoted"),
+        turn=attributes.get("turn"),
+    )
+
+
+def curve_point(proposal: Proposal, progress: Progress) -> CurvePoint | None:
+    """What a step brought, for its curve; None of an evaluation that has no steps.
+
+    Such an evaluation is over at its first step, and nothing says what was spent on it.
+    """
+    told = [m.fidelity for m in progress.metrics.values() if m.fidelity is not None]
+    spent = progress.spent or next(iter(told), None)
+    if progress.done and spent is None:
+        return None
+    values = {name: metric.value for name, metric in progress.metrics.items()}
+    return CurvePoint(
+        proposal.number,
+        proposal.seed,
+        progress.step,
+        {**progress.losses, **values},
+        progress.seconds,
+        spent,
     )
 
 

@@ -99,7 +99,11 @@ class Replication:
 
     def _front(self) -> list[FrontMember]:
         """The front as logged, found anew only where a log has grown: it can take seconds."""
-        logs = (self._folder.trials_path, self._folder.replicates_path)
+        logs = (
+            self._folder.trials_path,
+            self._folder.promotions_path,
+            self._folder.replicates_path,
+        )
         sizes = tuple(log.stat().st_size if log.exists() else 0 for log in logs)
         if self._members[0] != sizes:
             trials, objectives = self._folder.trials(), self._problem.objectives

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +18,8 @@ from invsearch.runs.trial import Trial
 from invsearch.search.final import clear, prune
 from invsearch.search.halving import Halving
 from invsearch.search.limits import Limit, Limits, Watch
-from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial
+from invsearch.search.promotion import Paused
+from invsearch.search.proposal import Proposal, curve_point, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
 from invsearch.search.server import StudyServer
 from invsearch.search.study import SearchStudy
@@ -51,6 +52,11 @@ class Session:
         limits: What may end the search, or an evaluation, before.
         on_change: Called after every change, for a live view.
         server: Where the study is, if it is not in the folder's journal.
+
+    Attributes:
+        promotes: Whether what stops at a rung may go on later: its checkpoint is kept. Not where
+            several drivers share a study, since each has checkpoints of its own.
+        discard: Removes the checkpoints of a trial, wherever the executor keeps them.
     """
 
     def __init__(
@@ -88,6 +94,9 @@ class Session:
         self._buffered = free and server is None
         self._unlogged: list[Trial] = []
         self._counted = 0
+        self.promotes = search.promote and bool(search.rungs) and server is None
+        self.discard: Callable[[int], None] = lambda number: clear(folder.checkpoint_dir(number))
+        self._unlogged_promotions: list[Trial] = []
         self._study = SearchStudy(folder.study_path, problem, server=server)
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
@@ -98,6 +107,10 @@ class Session:
         self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
         self._rungs_known = 0
         self._take_arrived()
+        self._paused = Paused(self.halving, lambda number: self.discard(number))
+        if self.promotes:
+            paused = [self._study.latest(number) for number in self._study.paused]
+            self._paused.add([*paused, *self._study.recovered])
         self._replication = Replication(problem, folder, trials)
 
     @property
@@ -134,13 +147,14 @@ class Session:
             return True
         if self.watch.ended is not None:
             return not self._out
-        if not self._spent or self._out or self._ready:
+        if not self._spent or self._out or self._ready or self._may_promote():
             return False
         return not self._replication.early(1) and not self._replication.due(1)
 
     @property
     def _spent(self) -> bool:
-        ended = self.counted + len(self._held) + self._study.elsewhere
+        held = sum(proposal.promoted is None for proposal, _ in self._held.values())
+        ended = self.counted + held + self._study.elsewhere
         return ended >= self.trials_wanted or self.exhausted
 
     def ask(self) -> Proposal | None:
@@ -170,14 +184,16 @@ class Session:
 
         Baselines and replicates never stop: they are points of reference.
         """
+        self._draw(proposal, progress)
         if progress.done or not progress.metrics or proposal.replicate:
             return False
-        rung = self.halving.rung_at(proposal.number, progress.step)
+        after = proposal.promoted or 0
+        rung = self.halving.rung_at(proposal.number, progress.step, after)
         if rung is None:
             return False
         metrics = {**proposal.metrics, **progress.metrics}
         self._study.record_rung(proposal, rung, metrics)
-        self.halving.record(proposal.number, rung, metrics)
+        self.halving.record(proposal.number, rung, metrics, proposal.turn)
         if proposal.origin == "baseline":
             return False
         before = self._batch_start if self._deterministic else None
@@ -185,13 +201,17 @@ class Session:
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> None:
         """Take in how an evaluation ended: into the study, the log, the front."""
+        self._draw(proposal, *outcome.untold)
         _, started = self._out.pop(proposal.number)
+        if proposal.promoted is not None:
+            started = self._study.latest(proposal.number).started
         trial = replace(self._trial_of(proposal, outcome), started=started, finished=_now())
         if proposal.replicate:
             self._finish_replicate(proposal, trial)
             return
         self._study.record(proposal.handle, trial)
-        clear(self.folder.checkpoint_dir(proposal.number))
+        if not (self.promotes and trial.state == "stopped"):
+            self.discard(proposal.number)
         self._held[proposal.number] = (proposal, trial)
         for number in sorted(self._held):
             if self._deterministic and any(other < number for other in self._pending()):
@@ -200,8 +220,22 @@ class Session:
         self._keep()
         self.on_change(self)
 
+    def _draw(self, proposal: Proposal, *reached: Progress) -> None:
+        """Keep what steps of an evaluation brought for its curve.
+
+        It is written before a checkpoint of the step is, so that no step is missing after a kill.
+        """
+        if self.problem.needs_workers:
+            points = [curve_point(proposal, progress) for progress in reached]
+            self.folder.curves.append(point for point in points if point is not None)
+
+    def kept(self, number: int) -> bool:
+        """Whether a trial's checkpoints are wanted: it may go on, or is evaluated again."""
+        waiting = {proposal.number for proposal in (*self._ready, *self._study.interrupted)}
+        return any(number in those for those in (self._paused, self._out, self._held, waiting))
+
     def _finish_replicate(self, proposal: Proposal, trial: Trial) -> None:
-        clear(self.folder.checkpoint_dir(proposal.number))
+        self.discard(proposal.number)
         if trial.state == "complete":
             self.folder.append_replicate(
                 Replicate(
@@ -228,6 +262,7 @@ class Session:
             self._study.refresh()
         self._study.exchange_environments(self.folder)
         self._take_arrived()
+        self._trim()
         self._write()
         self.folder.sync_trials()
         self.derive_front()
@@ -235,6 +270,7 @@ class Session:
     def interrupted(self) -> None:
         """Write what is left, where an interrupt may have cut the last writing in two."""
         self._unlogged.clear()
+        self._unlogged_promotions.clear()
         self._study.commit()
         self._mend_log()
         self.derive_front()
@@ -251,8 +287,8 @@ class Session:
 
     def _take_arrived(self) -> None:
         """Log what other drivers of a shared study have finished."""
-        for number, rung, metrics in self._study.rungs[self._rungs_known :]:
-            self.halving.record(number, rung, metrics)
+        for number, rung, metrics, turn in self._study.rungs[self._rungs_known :]:
+            self.halving.record(number, rung, metrics, turn)
         self._rungs_known = len(self._study.rungs)
         for trial in self._study.take_arrived():
             self._log(trial)
@@ -264,10 +300,29 @@ class Session:
         return not self._out if self._batches else len(self._out) < self.capacity
 
     def _may_fill(self) -> bool:
-        under_way = len(self._held) + len(self._out) + self._study.elsewhere
-        if self.exhausted or self.counted + under_way >= self.trials_wanted:
+        room = not self._out if self._batches else len(self._out) < self.capacity
+        return room and (self._may_ask() or self._may_promote())
+
+    def _may_promote(self) -> bool:
+        """Whether a trial that stopped goes on, in this process or in one that was killed."""
+        if self.watch.ended is not None:
             return False
-        return not self._out if self._batches else len(self._out) < self.capacity
+        if any(proposal.promoted is not None for proposal in self._study.interrupted):
+            return True
+        return not self._study.orphans and self._paused.first() is not None
+
+    def _promoted(self, batch: int | None) -> Proposal | None:
+        """The next trial that goes on; those that a kill interrupted come first.
+
+        In a batch whose new trials were asked already nobody else does.
+        """
+        proposal = self._study.promoted_orphan()
+        if proposal is None and self.promotes and not self._study.orphans:
+            number = self._paused.first()
+            if number is not None:
+                proposal = self._study.promote(number, self._paused.take(number), batch)
+                self._study.paused = self._paused.numbers
+        return proposal
 
     def _fill(self, size: int) -> None:
         with self._study.asking():
@@ -276,13 +331,19 @@ class Session:
             self._fill_alone(size)
 
     def _fill_alone(self, size: int) -> None:
-        left = self.trials_wanted - self.counted - len(self._out) - self._study.elsewhere
-        size = min(size, left)
         start = self._study.next_number
         if self._deterministic and self._study.orphans:
             start, size = self._interrupted_batch()
-        while len(self._ready) < size and self._may_ask():
-            asked = self._study.ask(start if self._deterministic else None)
+        self._trim()
+        batch = start if self._deterministic else None
+        while len(self._ready) < size and self.watch.ended is None:
+            promoted = self._promoted(batch)
+            if promoted is not None:
+                self._prepare(promoted)
+                continue
+            if not self._may_ask():
+                break
+            asked = self._study.ask(batch)
             if asked is None:
                 self.exhausted = True
             elif isinstance(asked, Trial):
@@ -297,7 +358,21 @@ class Session:
         """Whether the budget has room, which what failed before its evaluation has taken of."""
         if self.exhausted or self.watch.ended is not None:
             return False
-        return self.counted + len(self._held) + len(self._pending()) < self.trials_wanted
+        return self._left > 0
+
+    @property
+    def _left(self) -> int:
+        """How many trials of the budget nobody has asked for yet."""
+        under_way = [p for p, _ in (*self._out.values(), *self._held.values())] + [*self._ready]
+        new = sum(proposal.promoted is None for proposal in under_way)
+        return self.trials_wanted - self.counted - new - self._study.elsewhere
+
+    def _trim(self) -> None:
+        """Drop the checkpoints of what cannot go on any more."""
+        if self.promotes:
+            unjudged = sum(proposal.promoted is None for proposal, _ in self._out.values())
+            self._paused.trim(unjudged + (0 if self.exhausted else self._left))
+            self._study.paused = self._paused.numbers
 
     def _interrupted_batch(self) -> tuple[int, int]:
         """Where the batch that a kill interrupted starts, and how many of it are to be evaluated.
@@ -307,16 +382,17 @@ class Session:
         start, orphans = self._study.interrupted_batch, self._study.orphans
         if start is None:
             return self._study.next_number, orphans
-        if any(trial.number >= start and trial.started for trial in self.trials):
-            return start, orphans
-        before = sum(trial.counts for trial in self.trials if trial.number < start)
-        return start, min(self.capacity, self.trials_wanted - before)
+        return start, orphans if self._study.began(start) else self.capacity
 
     def _prepare(self, proposal: Proposal) -> None:
         """Add the costs to a proposal; it ends here where they break a bound."""
         try:
             proposal = replace(proposal, metrics=self.problem.known(proposal.architecture))
-            measured = self._measured(proposal)
+            if proposal.promoted is None:
+                measured = self._measured(proposal)
+            else:
+                before = self._study.latest(proposal.number).metrics
+                measured = {n: m for n, m in before.items() if m.source == "measured"}
         except TrialError as error:
             self._end_early(proposal, failed_trial(proposal, str(error)))
             return
@@ -375,7 +451,16 @@ class Session:
 
     def _close(self, proposal: Proposal, trial: Trial) -> None:
         self._study.tell(proposal.handle, trial)
-        self._log(trial)
+        if self.promotes and trial.state == "stopped":
+            self._paused.add([trial])
+            if trial.number not in self._paused:
+                self.discard(trial.number)
+            self._study.paused = self._paused.numbers
+        if proposal.promoted is None:
+            self._log(trial)
+        else:
+            self.watch.see(trial)
+            self._unlogged_promotions.append(trial)
 
     def _log(self, trial: Trial) -> None:
         now = _now()
@@ -398,9 +483,19 @@ class Session:
         self._study.commit()
         self.folder.append_trials(self._unlogged, durable=False)
         self._unlogged.clear()
+        self.folder.append_promotions(self._unlogged_promotions, durable=False)
+        self._unlogged_promotions.clear()
 
     def _mend_log(self) -> None:
         """Append to trials.jsonl what the study knows and a kill kept from it."""
-        logged = {trial.number for trial in self.folder.trials()}
-        self.folder.append_trials([t for t in self._study.finished if t.number not in logged])
+        logged = {trial.number for trial in self.folder.logged()}
+        told = [trial for trial, promoted in self._study.told if not promoted]
+        self.folder.append_trials([trial for trial in told if trial.number not in logged])
+        again, missing = Counter(trial.number for trial in self.folder.promotions()), []
+        for trial, promoted in self._study.told:
+            if promoted and again[trial.number] > 0:
+                again[trial.number] -= 1
+            elif promoted:
+                missing.append(trial)
+        self.folder.append_promotions(missing)
         self._counted = sum(trial.counts for trial in self._study.finished)

@@ -9,6 +9,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,9 @@ class SearchStudy:
     keeps its number and its seed and is evaluated again; one whose asking was cut short is asked
     anew, as it was: a resumed run ends as an uninterrupted one would.
 
+    A trial that stopped at a rung and goes on is a further Optuna trial of the same number, with
+    what ``promoted`` it (the rung); what it comes to takes the place of what it was.
+
     Args:
         path: The journal file; the caller holds the lock on its folder.
         problem: What is searched.
@@ -85,13 +89,18 @@ class SearchStudy:
         self._study = self._open()
         self._check_space(path)
         self._asked: dict[int, optuna.Trial] = {}
+        self._handles: dict[int, int] = {}
         self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
         self._seen: set[Architecture] = set()
         self._orphans: list[Proposal] = []
         self._next_number = 0
         self.interrupted_batch: int | None = None
         self.finished: list[Trial] = []
-        self.rungs: list[tuple[int, int, dict[str, Metric]]] = []
+        self.told: list[tuple[Trial, bool]] = []
+        self.recovered: list[Trial] = []
+        self._places: dict[int, int] = {}
+        self._promoted_batches: set[int] = set()
+        self.rungs: list[tuple[int, int, dict[str, Metric], int | None]] = []
         self._drivers = OtherDrivers(server)
         with self.asking():
             self._read()
@@ -100,6 +109,11 @@ class SearchStudy:
     def orphans(self) -> int:
         """How many trials that a kill left running wait to be evaluated again."""
         return len(self._orphans)
+
+    @property
+    def interrupted(self) -> Sequence[Proposal]:
+        """The trials that a kill left running."""
+        return self._orphans
 
     @property
     def next_number(self) -> int:
@@ -183,6 +197,82 @@ class SearchStudy:
                 return asked
         return None
 
+    def promoted_orphan(self) -> Proposal | None:
+        """A promotion that a kill left running, to be evaluated again; None for none."""
+        for place, proposal in enumerate(self._orphans):
+            if proposal.promoted is not None:
+                return self._orphans.pop(place)
+        return None
+
+    def promote(self, number: int, rung: int, batch: int | None) -> Proposal:
+        """Let a trial that stopped at a rung go on.
+
+        Args:
+            number: The trial.
+            rung: The rung.
+            batch: As for :meth:`ask`.
+        """
+        trial, first = self.latest(number), self._handles[number]
+        before = self._storage.get_trial(first)
+        attributes = {
+            "number": number,
+            "seed": trial.seed,
+            "origin": trial.origin,
+            "architecture": trial.architecture.to_json(),
+            "promoted": rung,
+            "turn": self._next_number,
+            **({} if batch is None else {"batch": batch}),
+            **{name: v for name, v in before.user_attrs.items() if name.startswith("rung:")},
+        }
+        with _quiet():
+            template = optuna.trial.create_trial(
+                state=TrialState.RUNNING,
+                params=before.params,
+                distributions=before.distributions,
+                user_attrs=attributes,
+            )
+            trial_id = self._storage.create_new_trial(self._study._study_id, template)
+            asked = optuna.Trial(self._study, trial_id)
+        self._asked[asked.number] = asked
+        self._handles[number] = trial_id
+        self._reached[asked.number] = [
+            {key: Metric.from_json(key, value) for key, value in data.items()}
+            for name, data in attributes.items()
+            if name.startswith("rung:")
+        ]
+        return replace(proposal_from(asked.number, attributes), origin=trial.origin)
+
+    def latest(self, number: int) -> Trial:
+        """A finished trial, as it is now."""
+        return self.finished[self._places[number]]
+
+    @property
+    def paused(self) -> list[int]:
+        """The trials that were said to be able to go on."""
+        return list(self._study.user_attrs.get("paused", []))
+
+    @paused.setter
+    def paused(self, numbers: list[int]) -> None:
+        if numbers != self.paused:
+            self._study.set_user_attr("paused", numbers)
+
+    def began(self, batch: int) -> bool:
+        """Whether anything of a batch was evaluated to its end."""
+        new = any(trial.number >= batch and trial.started for trial in self.finished)
+        return new or batch in self._promoted_batches
+
+    def _end_of(self, trial: Trial, attributes: Mapping[str, Any]) -> None:
+        """Take in how a trial ended, in place of how it had ended before it was promoted."""
+        promoted = "promoted" in attributes
+        self.told.append((trial, promoted))
+        if promoted and "batch" in attributes:
+            self._promoted_batches.add(attributes["batch"])
+        if trial.number in self._places:
+            self.finished[self._places[trial.number]] = trial
+        else:
+            self._places[trial.number] = len(self.finished)
+            self.finished.append(trial)
+
     def record_rung(self, proposal: Proposal, rung: int, metrics: Mapping[str, Metric]) -> None:
         """Keep what a trial had reached when it was judged at a rung, through a kill.
 
@@ -210,8 +300,9 @@ class SearchStudy:
                     asked.set_constraint(name, excess)
             for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
                 asked.set_user_attr(name, value)
+            attributes = self._storage.get_trial(asked._trial_id).user_attrs
             self._end(asked._trial_id, _STATES[trial.state], values)
-        self.finished.append(trial)
+        self._end_of(trial, attributes)
 
     def _end(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Do what Study.tell does, which would copy the whole trial for its answer."""
@@ -292,16 +383,21 @@ class SearchStudy:
             if name.startswith("rung:"):
                 metrics = {key: Metric.from_json(key, value) for key, value in data.items()}
                 self._reached[asked.number].append(metrics)
-                self.rungs.append((proposal.number, int(name[5:]), metrics))
+                if int(name[5:]) > (proposal.promoted or 0):
+                    self.rungs.append((proposal.number, int(name[5:]), metrics, proposal.turn))
+        self._handles[proposal.number] = asked._trial_id
         if asked.state.is_finished():
-            self.finished.append(Trial.from_json(attributes["record"]))
-            self._drivers.arrived.append(self.finished[-1])
+            trial = Trial.from_json(attributes["record"])
+            self._end_of(trial, attributes)
+            self._drivers.arrived.append(trial)
             return
         self._asked[asked.number] = optuna.Trial(self._study, asked._trial_id)
         self._own(self._asked[asked.number])
         if "record" in attributes:
-            self.tell(asked.number, Trial.from_json(attributes["record"]))
-            self._drivers.arrived.append(self.finished[-1])
+            trial = Trial.from_json(attributes["record"])
+            self.tell(asked.number, trial)
+            self.recovered.append(trial)
+            self._drivers.arrived.append(trial)
         else:
             self._orphans.append(proposal)
             self.interrupted_batch = attributes.get("batch")
@@ -337,6 +433,7 @@ class SearchStudy:
             metrics=metrics,
         )
         self._seen.add(architecture)
+        self._handles[proposal.number] = asked._trial_id
         self._next_number += 1
         asked.set_user_attr("architecture", architecture.to_json())
         asked.set_user_attr("seed", proposal.seed)

@@ -124,10 +124,15 @@ def _at_rungs(run: RunData) -> dict[int, dict[str, Points]]:
     """By rung and metric, what trials had reached when they were judged; from the journal."""
     found: dict[int, dict[str, Points]] = defaultdict(lambda: defaultdict(list))
     architectures: dict[int, Mapping[str, Value]] = {}
+    before: dict[int, int] = {}  # a promotion repeats what the trial had reached until then
     for trial, name, value in _attributes(run):
         if name == "architecture":
             architectures[trial] = value
-        elif name.startswith("rung:") and trial in architectures:
+        elif name == "promoted":
+            before[trial] = value
+        elif not name.startswith("rung:") or int(name[5:]) <= before.get(trial, 0):
+            continue
+        elif trial in architectures:
             for metric, data in value.items():
                 point = (architectures[trial], Metric.from_json(metric, data))
                 found[int(name[5:])][metric].append(point)

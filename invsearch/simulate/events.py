@@ -99,9 +99,12 @@ class _Simulator:
             if proposal is None:
                 return
             asked_s = self._now_s + self._ask_s
-            course = iter(_guarded(self._problem, proposal))
-            begin_s = asked_s + self._start_of_worker()
-            self._next(_Flight(proposal, begin_s, self._duration_of(proposal), course))
+            course = _guarded(self._problem, proposal)
+            duration_s, spent = self._duration_of(proposal), 0.0
+            if proposal.promoted is not None:
+                spent, course = _rest(list(course), proposal.promoted)
+            begin_s = asked_s + self._start_of_worker() - spent * duration_s
+            self._next(_Flight(proposal, begin_s, duration_s, course))
             if self._ask_s:
                 self._driver_free_s = asked_s
                 self._push(asked_s, None, None)
@@ -133,6 +136,14 @@ class _Simulator:
         self._timeline.ended_s[number] = self._now_s
         self._timeline.worked_s[number] = self._now_s - flight.started_s
         self._session.finish(flight.proposal, outcome)
+
+
+def _rest(
+    course: list[tuple[float, Progress | str]], rung: int
+) -> tuple[float, Iterator[tuple[float, Progress | str]]]:
+    """The share of a trial's time until it stopped at a rung, and its course from there."""
+    done = [share for share, what in course if isinstance(what, Progress) and what.step <= rung]
+    return max(done, default=0.0), iter(course[len(done) :])
 
 
 def _guarded(

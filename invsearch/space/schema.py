@@ -413,6 +413,9 @@ class Search(_Section):
         tuple[str, ...], Field(strict=False, description="Earlier runs that guide cost_aware.")
     ] = ()
     reduction_factor: Real = Field(default=2.0, gt=1)
+    promote: bool = Field(
+        default=False, description="What stopped at a rung goes on when it is among the best."
+    )
     storage: Annotated[str, AfterValidator(_storage)] | None = Field(
         default=None,
         description="postgresql://USER@HOST:PORT/DATABASE, where several drivers share a study.",

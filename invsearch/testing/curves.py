@@ -91,6 +91,14 @@ class _Curve(InstantEvaluation):
         metric = Metric("error", value, "trained", value - 0.1, value + 0.1, spent)
         return Progress(self._epoch, self._epoch == EPOCHS, {"error": metric})
 
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "epoch").write_text(str(self._epoch))
+
+    def load(self, folder: Path) -> None:
+        path = folder / "epoch"
+        self._epoch = int(path.read_text()) if path.exists() else 0
+
 
 def session(problem: Curves, folder: Path, trials: int, capacity: int = 3) -> Session:
     """A deterministic run in a folder."""

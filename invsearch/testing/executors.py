@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from invsearch.metrics import Metric
 from invsearch.plugins import EXECUTORS
 from invsearch.problem.function import FunctionProblem
 from invsearch.runs import RunFolder, Trial
+from invsearch.runs.curves import CurvePoint
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.proposal import Proposal
 from invsearch.search.session import Outcome, Session
@@ -57,6 +59,16 @@ class ExecutorConformance:
         found = _run(workers, problem, tmp_path / "here", 12)
         assert {trial.state for trial in found} == {"complete", "stopped"}
         assert found == _serially(problem, tmp_path, 12)
+        assert _curves(tmp_path / "here") == _curves(tmp_path / "serial")
+
+    def test_promotions_are_the_serial_ones(self, workers: Workers, tmp_path: Path) -> None:
+        """What stopped goes on from its checkpoint, wherever that is; none is left in the end."""
+        problem = Curves(tmp_path, seed=11, rungs=(1, 3), strategy="random", promote=True)
+        found = _run(workers, problem, tmp_path / "here", 14)
+        assert RunFolder(tmp_path / "here").promotions()
+        assert found == _serially(problem, tmp_path, 14)
+        assert _curves(tmp_path / "here") == _curves(tmp_path / "serial")
+        assert not list((tmp_path / "here").glob("checkpoints/*"))
 
     def test_without_batches_the_budget_is_kept(self, workers: Workers, tmp_path: Path) -> None:
         """In any order; each architecture once, and no checkpoint is left."""
@@ -103,6 +115,17 @@ class ExecutorConformance:
         trials = _run(workers, problem, tmp_path / "here", 12)
         assert {trial.state for trial in trials} == {"complete", "stopped"}
         assert trials == _serially(problem, tmp_path, 12)
+        assert _curves(tmp_path / "here") == _curves(tmp_path / "serial")
+
+    def test_reports_are_kept_where_nothing_stops(self, workers: Workers, tmp_path: Path) -> None:
+        """Every report of every trial is on its curve, with how long it took."""
+        problem = landscape(tmp_path, evaluator="reporting", strategy="random")
+        _run(workers, problem, tmp_path / "here", 3)
+        points = RunFolder(tmp_path / "here").curves.read()
+        assert sorted((p.trial, p.step) for p in points) == [
+            (trial, step) for trial in range(3) for step in (1, 2, 3)
+        ]
+        assert all(point.seconds is not None and "error" in point.metrics for point in points)
 
     def test_an_evaluation_goes_on_from_what_it_saved(
         self, workers: Workers, tmp_path: Path
@@ -179,6 +202,13 @@ def _run(workers: Workers, problem: FunctionProblem, folder: Path, trials: int) 
     workers.run(session)
     session.close()
     return told(sorted(session.folder.trials(), key=lambda trial: trial.number))
+
+
+def _curves(folder: Path) -> list[CurvePoint]:
+    """What must be equal in two searches."""
+    points = RunFolder(folder).curves.read()
+    assert points
+    return sorted((replace(point, seconds=None) for point in points), key=lambda p: p.key)
 
 
 def _serially(problem: FunctionProblem, folder: Path, trials: int) -> list[Trial]:

@@ -13,6 +13,7 @@ from invsearch.report.blocks import Section
 from invsearch.report.sections import (
     compared,
     cost,
+    curves,
     front,
     operators,
     reliability,
@@ -56,6 +57,7 @@ SECTIONS: tuple[RunSection, ...] = (
     RunSection("sources", sources.section),
     RunSection("versus", versus.section),
     RunSection("search", search.section),
+    RunSection("curves", curves.section),
     RunSection("cost", cost.section),
     RunSection("trials", trials.section),
     RunSection("repeat", repeat.section),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invsearch.evaluation import Attentive, Evaluation, Judge, Outcome
+from invsearch.evaluation import Attentive, Evaluation, Judge, Outcome, timed_step
 from invsearch.space.architecture import Architecture
 from invsearch.user_code.failure import UserCodeError
 from invsearch.user_code.guard import Guard
@@ -29,12 +29,14 @@ class Task:
         architecture: What is evaluated.
         seed: Of the evaluation.
         folder: Of the trial's checkpoints; absolute, it may not exist.
+        promotes: Whether it may go on when a rung has stopped it, so that it is saved there.
     """
 
     number: int
     architecture: Architecture
     seed: int
     folder: Path
+    promotes: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data, parameters in their order."""
@@ -44,13 +46,15 @@ class Task:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
         architecture = Architecture(tuple(map(tuple, data["architecture"])))
-        return cls(data["number"], architecture, data["seed"], Path(data["folder"]))
+        return cls(
+            data["number"], architecture, data["seed"], Path(data["folder"]), data["promotes"]
+        )
 
 
 def task_of(session: Session, proposal: Proposal) -> Task:
     """What is to be done for a proposal of a session."""
     folder = session.folder.checkpoint_dir(proposal.number).absolute()
-    return Task(proposal.number, proposal.architecture, proposal.seed, folder)
+    return Task(proposal.number, proposal.architecture, proposal.seed, folder, session.promotes)
 
 
 def evaluate(problem: Problem, task: Task, judge: Judge) -> Outcome:
@@ -76,10 +80,12 @@ def _steps(problem: Problem, task: Task, judge: Judge) -> Outcome:
     if isinstance(evaluation, Attentive):
         evaluation.attend(task.number, task.folder, judge)
     evaluation.load(task.folder)
-    progress = evaluation.step()
+    progress = timed_step(evaluation)
     while not progress.done:
         if judge(progress):
+            if task.promotes:
+                evaluation.save(task.folder)
             return Outcome(progress.metrics, stopped=True)
         evaluation.save(task.folder)
-        progress = evaluation.step()
-    return Outcome(progress.metrics, stopped=progress.stopped)
+        progress = timed_step(evaluation)
+    return Outcome(progress.metrics, stopped=progress.stopped, untold=(progress,))

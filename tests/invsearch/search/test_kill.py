@@ -6,15 +6,25 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from toy import command, invsearch, passed, trial_lines, without_times, write_space
 
+from invsearch import load_run
+
+PROMOTING = "{strategy: random, trials: 14, seed: 1, rungs: [1, 3], promote: true, parallel: 2}"
 SERIAL = ("--executor", "serial", "--deterministic", "--trials", 12)
 
 
 def killed_once_it_holds(folder: Path, lines: int, *arguments: object) -> None:
     """Start a run and kill it, without a chance to clean up, once its log has so many lines."""
+    log = folder / "trials.jsonl"
+    killed_once(folder, lambda: log.exists() and log.read_text().count("\n") >= lines, *arguments)
+
+
+def killed_once(folder: Path, there: Callable[[], bool], *arguments: object) -> None:
     process = subprocess.Popen(
         command(*arguments),
         cwd=folder.parent,
@@ -24,13 +34,31 @@ def killed_once_it_holds(folder: Path, lines: int, *arguments: object) -> None:
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    log = folder / "trials.jsonl"
-    while not log.exists() or log.read_text().count("\n") < lines:
+    while not there():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, "the run did not get so far"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def paused(folder: Path) -> bool:
+    log = folder / "trials.jsonl"
+    return log.exists() and '"stopped"' in log.read_text()
+
+
+def promoting(folder: Path) -> bool:
+    """Whether a promotion is under way, or was."""
+    return '"promoted"' in (folder / "study.journal").read_text()
+
+
+def outcome(folder: Path) -> list[dict[str, Any]]:
+    """What the trials are now, and their curves."""
+    run = load_run(folder)
+    trials = [{**trial.to_json(), "origin": "sampler"} for trial in run.trials]
+    points = sorted(run.points, key=lambda point: point.key)
+    curves = [{**point.to_json(), "seconds": None} for point in points]
+    return [*without_times(trials), *curves]
 
 
 def test_two_kills_change_nothing(tmp_path: Path) -> None:
@@ -45,6 +73,20 @@ def test_two_kills_change_nothing(tmp_path: Path) -> None:
     for trial in resumed:  # an orphan is evaluated again, and says so
         trial["origin"] = "sampler"
     assert without_times(resumed) == without_times(whole)
+
+
+def test_kills_while_trials_are_paused_and_promoted_change_nothing(tmp_path: Path) -> None:
+    """What stopped and goes on does so after a kill as well, with the same result."""
+    space = write_space(tmp_path, evaluator="toy_evaluator:learning", search=PROMOTING)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    run = ("run", space, "--executor", "serial", "--deterministic", "--out")
+    passed(invsearch(tmp_path, *run, whole))
+    assert (whole / "promotions.jsonl").exists()
+    killed_once(killed, lambda: any(killed.glob("checkpoints/*")) and paused(killed), *run, killed)
+    killed_once(killed, lambda: promoting(killed), *run, killed, "--resume")
+    passed(invsearch(tmp_path, *run, killed, "--resume"))
+    assert outcome(killed) == outcome(whole)
+    assert not list(killed.glob("checkpoints/*"))
 
 
 def test_interrupt_ends_with_130_and_can_be_resumed(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from ray_cluster import RayCluster
 from toy import command, invsearch, passed, trial_lines, without_times, write_space
 
+from invsearch import load_run
+
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -115,6 +117,38 @@ def test_killed_driver_loses_only_what_was_in_flight(
     assert trials[: len(before)] == before, "a finished trial changed"
     assert sorted(trial["number"] for trial in trials) == list(range(10))
     assert {trial["state"] for trial in trials} == {"complete"}
+
+
+def test_promotions_on_ray_survive_a_kill_and_are_the_serial_ones(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    """The driver is killed when a trial that had stopped goes on."""
+    search = "{strategy: random, trials: 14, seed: 1, rungs: [1, 3], promote: true, parallel: 2}"
+    space = write_space(tmp_path, evaluator="toy_evaluator:learning", search=search)
+    run = ("run", space, "--deterministic", "--out")
+    on_ray = (*run, "ray", "--address", cluster["RAY_ADDRESS"])
+    driver = subprocess.Popen(
+        command(*on_ray),
+        cwd=tmp_path,
+        env={**os.environ, **cluster, "TOY_SECONDS": "0.05"},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    journal = tmp_path / "ray" / "study.journal"
+    while not journal.exists() or '"promoted"' not in journal.read_text():
+        assert driver.poll() is None
+        time.sleep(0.02)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    passed(invsearch(tmp_path, *on_ray, "--resume", **cluster))
+    passed(invsearch(tmp_path, *run, "serial", "--executor", "serial"))
+    outcomes = []
+    for name in ("ray", "serial"):
+        trials = [{**t.to_json(), "origin": "sampler"} for t in load_run(tmp_path / name).trials]
+        outcomes.append(without_times(trials))
+        assert not list((tmp_path / name).glob("checkpoints/*"))
+    assert outcomes[0] == outcomes[1]
+    assert (tmp_path / "ray" / "promotions.jsonl").exists()
 
 
 def test_dead_worker_is_a_failed_trial_and_the_search_goes_on(

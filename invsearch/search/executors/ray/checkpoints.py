@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,17 @@ class Checkpoints:
             shutil.copytree(place, kept, dirs_exist_ok=True)
             shutil.rmtree(place, ignore_errors=True)
 
-    def close(self) -> None:
-        """Remove Tune's own bookkeeping, which nothing reads again, and what is empty."""
+    def close(self, kept: Callable[[int], bool]) -> None:
+        """Remove Tune's own bookkeeping, which nothing reads again, and what is empty.
+
+        Args:
+            kept: Whether a trial may still go on. A worker may have saved one that it was told to
+                stop when the driver had dropped it already.
+        """
         shutil.rmtree(self.root / TUNE, ignore_errors=True)
+        for place in self.root.iterdir() if self.root.is_dir() else ():
+            if place.name.isdecimal() and not kept(int(place.name)):
+                self.drop(int(place.name))
         if self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
 

@@ -49,6 +49,7 @@ def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None
     autoscales = session.problem.file.cluster.autoscale  # then nodes come when they are needed
     for environment in preflight(session.problem, need, checkpoints.root, shared=shared):
         session.folder.add_environment(environment)
+    session.discard = checkpoints.drop
     state = _Flight(session, need.threads, checkpoints)
     with tempfile.TemporaryDirectory(prefix="invsearch-tune-") as temporary:
         trainable = tune.with_resources(
@@ -75,7 +76,7 @@ def run_ray(session: Session, need: Need, *, storage: str | None = None) -> None
             ),
         )
         tuner.fit()
-    checkpoints.close()
+    checkpoints.close(session.kept)
     if state.error is not None:
         raise state.error
     if not session.finished:
@@ -116,9 +117,8 @@ class _Flight:
         return None
 
     def finish(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Hand the session how an evaluation ended; its checkpoints are done with."""
+        """Hand the session how an evaluation ended."""
         self.session.finish(proposal, outcome)
-        self.checkpoints.drop(proposal.number)
 
     def environment(self, described: Mapping[str, Any]) -> str:
         """The id of the environment that a worker described, which the folder then knows."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import ray
 from ray import tune
 
 from invsearch.errors import DiskError
-from invsearch.evaluation import Attentive, Evaluation, Outcome, Progress
+from invsearch.evaluation import Attentive, Evaluation, Outcome, Progress, timed_step
+from invsearch.metrics import Fidelity, Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import describe
 from invsearch.search.executors.apart import Apart
@@ -62,10 +63,13 @@ class EvaluationTrainable(tune.Trainable):
         self._waiting = False
 
     def _stop(self) -> None:
-        """End an evaluation that was stopped at a rung."""
+        """End an evaluation that was stopped at a rung.
+
+        Where the disk takes no checkpoint it would go on, if it does, from the one before.
+        """
         steps, self._steps = self._steps, None
         if steps is not None and self._waiting:
-            with contextlib.suppress(StopIteration):
+            with contextlib.suppress(StopIteration, DiskError):
                 steps.send(True)
 
     def step(self) -> dict[str, Any]:
@@ -90,19 +94,22 @@ class EvaluationTrainable(tune.Trainable):
 
     def _here(self, task: Task) -> Steps:
         """The steps of an evaluation in this process."""
-        guard = Guard()
+        guard, told = Guard(), list[Progress]()
         try:
-            evaluation = guard.call(lambda: _begun(self._problem, task))
-            progress = guard.call(evaluation.step)
+            evaluation = guard.call(lambda: _begun(self._problem, task, told))
+            progress = guard.call(lambda: timed_step(evaluation))
             while not progress.done:
                 if (yield progress):
+                    if task.promotes:
+                        claim(task.folder, _identity(task))
+                        guard.call(lambda: evaluation.save(task.folder))
                     return Outcome(progress.metrics, stopped=True)
                 claim(task.folder, _identity(task))
                 guard.call(lambda: evaluation.save(task.folder))
-                progress = guard.call(evaluation.step)
+                progress = guard.call(lambda: timed_step(evaluation))
         except UserCodeError as error:  # Tune would retry the user's exceptions too
-            return Outcome(error=str(error), traceback=error.traceback)
-        return Outcome(progress.metrics)
+            return Outcome(error=str(error), traceback=error.traceback, untold=tuple(told))
+        return Outcome(progress.metrics, untold=(*told, progress))
 
 
 def _identity(task: Task) -> dict[str, Any]:
@@ -110,10 +117,16 @@ def _identity(task: Task) -> dict[str, Any]:
     return {"architecture": [list(item) for item in task.architecture.items()], "seed": task.seed}
 
 
-def _begun(problem: Problem, task: Task) -> Evaluation:
+def _begun(problem: Problem, task: Task, told: list[Progress]) -> Evaluation:
+    """The evaluation; what it reports from within a step is put down, and stops nothing."""
+
+    def put_down(reached: Progress) -> bool:
+        told.append(reached)
+        return False
+
     evaluation = problem.evaluation(task.architecture, task.seed)
     if isinstance(evaluation, Attentive):
-        evaluation.attend(task.number, task.folder, lambda reached: False)
+        evaluation.attend(task.number, task.folder, put_down)
     evaluation.load(task.folder)
     return evaluation
 
@@ -130,10 +143,9 @@ def pack(progress: Progress, outcome: Outcome, lost: str = "") -> dict[str, Any]
         outcome: How it ended.
         lost: Why the node's disk took no checkpoint: then nothing is known of the trial.
     """
-    metrics = {name: metric.to_json() for name, metric in progress.metrics.items()}
-    data = {"step": progress.step, "done": progress.done, "metrics": metrics}
-    data |= {"stopped": progress.stopped, "error": outcome.error, "traceback": outcome.traceback}
-    data["lost"] = lost
+    data = _plain(progress)
+    data |= {"error": outcome.error, "traceback": outcome.traceback, "lost": lost}
+    data["untold"] = [_plain(reached) for reached in outcome.untold]
     if progress.metrics or progress.done:  # what may be its last result says where it ran
         data["environment"] = describe()
     return {PAYLOAD: json.dumps(data), "done": progress.done}
@@ -151,11 +163,27 @@ def unpack(result: dict[str, Any]) -> tuple[Progress, Outcome]:
     Raises:
         DiskError: If the evaluation was lost for a node's disk.
     """
-    from invsearch.metrics import Metric
-
     data = json.loads(result[PAYLOAD])
     if data["lost"]:
         raise DiskError(data["lost"])
+    progress = _reached(data)
+    untold = tuple(_reached(each) for each in data["untold"])
+    return progress, Outcome(
+        progress.metrics, progress.stopped, data["error"], data["traceback"], untold=untold
+    )
+
+
+def _plain(progress: Progress) -> dict[str, Any]:
+    metrics = {name: metric.to_json() for name, metric in progress.metrics.items()}
+    spent = progress.spent and progress.spent.to_json()
+    losses = dict(progress.losses)
+    return {**vars(progress), "metrics": metrics, "losses": losses, "spent": spent}
+
+
+def _reached(data: Mapping[str, Any]) -> Progress:
+    """The inverse of :func:`_plain`, whatever else stands beside it."""
     metrics = {name: Metric.from_json(name, metric) for name, metric in data["metrics"].items()}
-    progress = Progress(data["step"], data["done"], metrics, data["stopped"])
-    return progress, Outcome(metrics, progress.stopped, data["error"], data["traceback"])
+    spent = data["spent"] and Fidelity.from_json(data["spent"])
+    return Progress(
+        data["step"], data["done"], metrics, data["stopped"], data["losses"], spent, data["seconds"]
+    )
