@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from invsearch.cost.module_count import check_module
 from invsearch.cost.verify import verify_operators
 from invsearch.evaluation import WEIGHTS, Evaluation, Progress
 from invsearch.metrics import Metric, Source
+from invsearch.models import ModuleSpec
 from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Trained", "TrainedEvaluation"]
 
 CHECKPOINT = "checkpoint.pt"
+_CHECKED = 4  # somebody else's networks that are run once, a tenth of a second each
 
 
 class Trained(Provider):
@@ -61,7 +64,12 @@ class Trained(Provider):
         sampled = self.setting.sampled_specs()
         for spec in sampled:
             check_learnable(spec)  # before an hour of decoding
-        verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
+        trained = [trained_spec(spec, self._section, self._data) for spec in sampled]
+        verify_operators(trained)
+        side = self._data.resolution
+        for spec in list(dict.fromkeys(trained))[:_CHECKED]:
+            if isinstance(spec, ModuleSpec):
+                check_module(spec, (side, side))
         augmentation_of(recipe_of(self._section, device), self._data)
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation:

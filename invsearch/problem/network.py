@@ -17,7 +17,7 @@ from invsearch.space.architecture import Architecture, Value
 from invsearch.user_code.failure import describe_failure
 
 if TYPE_CHECKING:
-    from invsearch.models import NetworkSpec, TaskSpec
+    from invsearch.models import NetworkSpec, SearchedSpec
     from invsearch.runs import RunFolder
 
 __all__ = ["BASELINES", "NetworkProblem"]
@@ -68,7 +68,7 @@ class NetworkProblem(Problem):
         """The network that an architecture of the space stands for, a task's backbone included."""
         return models.network_spec(self._model, architecture)
 
-    def searched(self, architecture: Mapping[str, Any]) -> NetworkSpec | TaskSpec:
+    def searched(self, architecture: Mapping[str, Any]) -> SearchedSpec:
         """What costs are of: the network, or the detector or segmenter around it."""
         return models.searched_spec(self._model, architecture)
 

@@ -7,7 +7,7 @@ import logging
 import random
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class SearchStudy:
         self._check_space(path)
         self._asked: dict[int, optuna.Trial] = {}
         self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
-        self._seen: set[Architecture] = set()
+        self._seen: set[Hashable] = set()  # what each architecture is, by its problem
         self._orphans: list[Proposal] = []
         self._next_number = 0
         self.interrupted_batch: int | None = None
@@ -284,7 +284,7 @@ class SearchStudy:
     def _read_trial(self, asked: FrozenTrial) -> None:
         attributes = asked.user_attrs
         proposal = proposal_from(asked.number, attributes)
-        self._seen.add(proposal.architecture)
+        self._seen.add(self._problem.identity(proposal.architecture))
         self._next_number = max(self._next_number, proposal.number + 1)
         if self._drivers.runs(asked):
             return
@@ -314,7 +314,7 @@ class SearchStudy:
             asked = self._study.ask()
             self._asked[asked.number] = asked
             architecture = self._problem.space.suggest(asked)
-        reason = "evaluated before" if architecture in self._seen else None
+        reason = "evaluated before" if self._is_seen(architecture) else None
         reason = reason or self._problem.space.problem(architecture)
         if reason is None and "origin" not in asked.user_attrs and self._fails(architecture):
             reason = "likely to fail"
@@ -336,7 +336,7 @@ class SearchStudy:
             handle=asked.number,
             metrics=metrics,
         )
-        self._seen.add(architecture)
+        self._seen.add(self._problem.identity(architecture))
         self._next_number += 1
         asked.set_user_attr("architecture", architecture.to_json())
         asked.set_user_attr("seed", proposal.seed)
@@ -348,6 +348,9 @@ class SearchStudy:
             return self._ended(proposal, failed_trial(proposal, unknown))
         infeasible = infeasible_trial(proposal, self._problem)
         return proposal if infeasible is None else self._ended(proposal, infeasible)
+
+    def _is_seen(self, architecture: Architecture) -> bool:
+        return self._problem.identity(architecture) in self._seen
 
     def _fails(self, architecture: Architecture) -> bool:
         """Whether to pass an architecture over, as others like it failed."""
@@ -379,7 +382,7 @@ class SearchStudy:
             candidates = (space.sample(rng) for _ in range(_SPACE_TRIES))
         last = []
         for architecture in candidates:
-            if architecture in self._seen:
+            if self._is_seen(architecture):
                 continue
             try:
                 known = self._problem.known(architecture)

@@ -78,5 +78,5 @@ def keep(
     config = config_of(origin, spec, data.resolution, metrics=finished.metrics, training=training)
     config["classes"] = list(data.classes)
     config["normalisation"] = data.normalisation and data.normalisation.to_json()
-    save_network(target, config, finished.weights)
+    save_network(target, config, finished.weights, spec)
     return SavedNetwork.open(target).metrics

@@ -11,12 +11,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from invsearch import cost
+from invsearch.cost.module_count import module_count
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec, TaskSpec, build_searched, spec_from_json
+from invsearch.models import ModuleSpec, SearchedSpec, TaskSpec, build_searched, spec_from_json
 from invsearch.models.checkpoint import read_checkpoint
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import write_checked
+from invsearch.space.referred import beside_module
+from invsearch.space.sources import SOURCES
 from invsearch.takeaway.operators import require_operators
 
 __all__ = ["CONFIG", "WEIGHTS", "SavedNetwork", "config_of", "costs", "load_network"]
@@ -41,8 +44,11 @@ class SavedNetwork:
     file: Path | None = None
 
     @property
-    def spec(self) -> NetworkSpec | TaskSpec:
-        return spec_from_json(self.config["network"])
+    def spec(self) -> SearchedSpec:
+        spec = spec_from_json(self.config["network"])
+        if isinstance(spec, ModuleSpec):  # its module is kept beside it
+            return spec.at(self.path.resolve() / SOURCES, Path.cwd())
+        return spec
 
     @property
     def training(self) -> Mapping[str, Any]:
@@ -135,7 +141,7 @@ def load_network(folder: str | Path) -> nn.Module:
 
 def config_of(
     origin: Mapping[str, Any],
-    spec: NetworkSpec | TaskSpec,
+    spec: SearchedSpec,
     resolution: int | tuple[int, int],
     *,
     metrics: Mapping[str, Metric],
@@ -165,10 +171,12 @@ def config_of(
     }
 
 
-def costs(spec: NetworkSpec | TaskSpec, resolution: int | tuple[int, int]) -> dict[str, Metric]:
+def costs(spec: SearchedSpec, resolution: int | tuple[int, int]) -> dict[str, Metric]:
     """Parameters and multiply-adds of a network, for images of a side or of (height, width)."""
     size = _sides(resolution)
-    if isinstance(spec, TaskSpec):
+    if isinstance(spec, ModuleSpec):
+        counts = module_count(spec, size)
+    elif isinstance(spec, TaskSpec):
         counts = cost.task_count(spec, resolution=size, convention="fvcore")
     else:
         counts = cost.count(spec, resolution=size, convention="fvcore")
@@ -184,10 +192,15 @@ def _sides(resolution: int | tuple[int, int]) -> tuple[int, int]:
     return (resolution, resolution) if isinstance(resolution, int) else resolution
 
 
-def save_network(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Write the weights, then the config: a folder with a config is whole."""
+def save_network(
+    folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], spec: SearchedSpec
+) -> None:
+    """Write the weights, a builder's module, then the config: a folder with a config is whole."""
     from safetensors.torch import save
 
+    if isinstance(spec, ModuleSpec) and spec.module_name:
+        for found in beside_module(spec.module_name):
+            write_bytes(folder / SOURCES / found.file, found.origin.read_bytes())
     write_bytes(folder / WEIGHTS, save(dict(weights), {"format": "pt"}))
     write_bytes(folder / CONFIG, (dump_json(config, indent=2) + "\n").encode())
 

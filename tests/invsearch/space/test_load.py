@@ -89,7 +89,7 @@ def test_a_file_that_may_not_be_read() -> None:
 
 
 SHIPPED = [
-    "cifar10-operators", "detection", "latency", "mobilenet", "nas-bench-macro", "operators",
+    "cifar10-operators", "convnext", "detection", "latency", "mobilenet", "nas-bench-macro", "operators",
     "paper", "quick", "rednet", "segmentation",
 ]  # fmt: skip
 
