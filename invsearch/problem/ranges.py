@@ -21,6 +21,8 @@ Costs = Callable[[Architecture], Mapping[str, float]]
 """The known costs of an architecture; empty where they cannot be known."""
 
 ENUMERABLE = 20_000  # architectures that are all counted, at 10,000 to 26,000 a second
+Method = Literal["exact", "sampled", "drawn"]
+
 _SAMPLES = 1_000  # of a larger space; the ends are climbed to from the best of them
 _DEAR = 64  # architectures at a tenth of a second each: a person waits for as long
 _CLIMBS = 3  # draws of what a change of one value leaves open
@@ -36,7 +38,7 @@ class CostRange:
         low: The smallest value that was found.
         high: The largest.
         method: ``exact`` (every architecture was counted), or ``sampled`` (some, and from the ends
-            one change at a time as far as it goes).
+            one change at a time as far as it goes), or ``drawn`` (some).
         cheapest: An architecture with the smallest value.
         dearest: An architecture with the largest.
     """
@@ -44,7 +46,7 @@ class CostRange:
     name: str
     low: float
     high: float
-    method: Literal["exact", "sampled"]
+    method: Method
     cheapest: Architecture
     dearest: Architecture
 
@@ -122,7 +124,8 @@ def cost_ranges(
             still = exact or dear
             ends.append(start if still else _climb(space, costs, name, sign, start, rng))
         low, high = (costs(end)[name] for end in ends)
-        yield CostRange(name, low, high, "exact" if exact else "sampled", *ends)
+        method: Method = "exact" if exact else "drawn" if dear else "sampled"
+        yield CostRange(name, low, high, method, *ends)
 
 
 def _climb(

@@ -64,7 +64,7 @@ def test_a_mistake_is_one_line_with_its_position(text: str, expected: str) -> No
     ("path", "expected"),
     [
         ("nowhere/quick.yaml", "no file 'nowhere/quick.yaml' and no shipped space of that name"),
-        ("rednt", "(did you mean 'rednet'?); shipped: cifar10-operators, convnext, detection, latency"),
+        ("rednt", "(did you mean 'rednet'?); shipped: cifar10-operators, convnext, detection"),
         ("", "there is no file ''"),
         (".", ". is a directory, not a space file"),
     ],
