@@ -26,6 +26,7 @@ from invsearch.search.limits import Limits
 from invsearch.search.live import LiveView
 from invsearch.search.server import pointer, serving
 from invsearch.search.session import Session
+from invsearch.search.stopping import Stopping
 from invsearch.search.strategies import Strategy
 from invsearch.space import SpaceFile
 
@@ -151,7 +152,8 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
 def _limits(space_file: SpaceFile, options: RunOptions) -> Limits:
     search = space_file.search
     timeout_s = options.timeout_s or search.timeout
-    return Limits(timeout_s, search.trial_timeout, search.max_failures_in_row)
+    stopping = Stopping(search.stop, space_file.objectives) if search.stop else None
+    return Limits(timeout_s, search.trial_timeout, search.max_failures_in_row, stopping)
 
 
 def _conclude(session: Session, console: Console) -> None:

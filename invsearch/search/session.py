@@ -92,6 +92,7 @@ class Session:
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
         self._mend_log()
+        self.watch.recall(self._study.finished)
         with self._study.asking():
             self._study.enqueue_baselines(problem.baselines())
         self._study.commit()

@@ -33,6 +33,7 @@ __all__ = [
     "Replace",
     "Search",
     "Sections",
+    "Stop",
     "Timing",
 ]
 
@@ -383,6 +384,28 @@ class Latency(Timing):
     targets: dict[Annotated[str, AfterValidator(_target_name)], OnTarget] = {}
 
 
+class Plateau(_Section):
+    """When a search finds no more."""
+
+    trials: Annotated[Whole, Field(ge=1)] = Field(description="The last ones that are looked at.")
+    gain: Real = Field(
+        default=0.01, gt=0, lt=1, description="Least share of the hypervolume that they add."
+    )
+
+
+class Stop(_Section):
+    """What ends a search before its trials are spent; what is under way then ends by itself."""
+
+    hours: Real | None = Field(default=None, gt=0, description="Of evaluations, over all resumes.")
+    plateau: Plateau | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Stop:
+        if self.hours is None and self.plateau is None:
+            raise ValueError("needs hours, plateau or both")
+        return self
+
+
 class Search(_Section):
     """How the space is searched."""
 
@@ -412,6 +435,7 @@ class Search(_Section):
     trial_timeout: Real | None = Field(
         default=None, gt=0, description="Seconds of each trial, which fails when they are over."
     )
+    stop: Stop | None = None
     max_failures_in_row: Whole | None = Field(
         default=None, ge=1, description="Ends the search after so many."
     )
