@@ -27,6 +27,7 @@ PARTS = (
     "study.json",
     "trials.jsonl",
     "replicates.jsonl",
+    "queue.jsonl",
     "tests.jsonl",
     "front.csv",
     "latency_table.json",

@@ -48,7 +48,7 @@ def proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
         number=attributes["number"],
         architecture=Architecture(tuple(attributes["architecture"].items())),
         seed=attributes["seed"],
-        origin=origin if origin == "baseline" else "retry",
+        origin=origin if origin in ("baseline", "user") else "retry",
         handle=handle,
     )
 

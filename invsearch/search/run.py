@@ -24,6 +24,7 @@ from invsearch.search.executors import Executor, Workers
 from invsearch.search.final import judge_front
 from invsearch.search.limits import Limits
 from invsearch.search.live import LiveView
+from invsearch.search.points import Brought, brought
 from invsearch.search.server import pointer, serving
 from invsearch.search.session import Session
 from invsearch.search.stopping import Stopping
@@ -51,6 +52,7 @@ class RunOptions:
         timeout_s: Seconds of the whole search; None for the space file's.
         command: The command line, kept with the run.
         storage: A PostgreSQL server's URL, for a study that several drivers share.
+        imports: Tables of points and runs that the search begins with.
     """
 
     out: Path | None = None
@@ -62,6 +64,7 @@ class RunOptions:
     timeout_s: float | None = None
     command: Sequence[str] = ()
     storage: str | None = None
+    imports: Sequence[str] = ()
 
 
 _MENDED = "the same command with --resume goes on when that is mended"
@@ -94,10 +97,11 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     problem.check()
     check_feasible(problem)
     _check_folder(folder, options, console)
+    found = brought(problem, options.imports)
     for notice in space_file.notices:
         console.print(notice, soft_wrap=True)
     try:
-        _search(problem, folder, options, console)
+        _search(problem, folder, options, found, console)
     except DiskError as error:  # of a checkpoint, here or on a node
         raise DiskError(f"{error}; {_MENDED}") from error
     except OSError as error:
@@ -105,7 +109,9 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     return folder
 
 
-def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: Console) -> None:
+def _search(
+    problem: Problem, folder: RunFolder, options: RunOptions, found: Brought, console: Console
+) -> None:
     space_file = problem.file
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
@@ -135,6 +141,11 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
             server=server,
         )
         _announce(session, console)
+        for described in found.environments:
+            folder.add_environment(described)
+        session.bring(found)
+        for line in found.told:
+            _say(console, line)
         if space_file.search.rungs and space_file.evaluator and not problem.reports:
             _say(console, "search.rungs has no effect: the evaluator takes no context to report by")
         try:

@@ -18,6 +18,7 @@ from invsearch.runs.trial import Trial
 from invsearch.search.final import clear, prune
 from invsearch.search.halving import Halving
 from invsearch.search.limits import Limit, Limits, Watch
+from invsearch.search.points import Brought, Queue
 from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
 from invsearch.search.server import StudyServer
@@ -88,6 +89,7 @@ class Session:
         self._buffered = free and server is None
         self._unlogged: list[Trial] = []
         self._counted = 0
+        self._queue = Queue(folder.path, problem.space)
         self._study = SearchStudy(folder.study_path, problem, server=server)
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
@@ -223,6 +225,16 @@ class Session:
             self._replication.give_up(proposal)
         self.on_change(self)
 
+    def bring(self, found: Brought) -> None:
+        """Take in what a user brings, before anything is asked: results, and points to evaluate."""
+        with self._study.asking():
+            for trial in found.results:
+                adopted = self._study.adopt(trial)
+                if adopted is not None:
+                    self._log(adopted)
+            self._study.enqueue_points(found.points)
+        self._write()
+
     def close(self) -> None:
         """Write what is left; call it when the executor has returned."""
         with self._study.asking():
@@ -277,6 +289,7 @@ class Session:
             self._fill_alone(size)
 
     def _fill_alone(self, size: int) -> None:
+        self._study.enqueue_points(self._queue.news())
         left = self.trials_wanted - self.counted - len(self._out) - self._study.elsewhere
         size = min(size, left)
         start = self._study.next_number

@@ -9,6 +9,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,45 @@ class SearchStudy:
                     architecture.to_json(), user_attrs={"baseline": name, "origin": "baseline"}
                 )
 
+    def enqueue_points(self, points: Mapping[str, Architecture]) -> None:
+        """Queue a user's points, each at most once in the life of the run by its name."""
+        if not points:
+            return
+        known = {t.user_attrs.get("point") for t in self._study.get_trials(deepcopy=False)}
+        for name, architecture in points.items():
+            if name not in known and not self._is_seen(architecture):
+                self._study.enqueue_trial(
+                    architecture.to_json(), user_attrs={"point": name, "origin": "user"}
+                )
+
+    def adopt(self, trial: Trial) -> Trial | None:
+        """Take in a finished trial of elsewhere as one of this study; None if it is there already.
+
+        It gets the next number, and what it was evaluated from stays its own: seed, times,
+        environment.
+        """
+        if self._is_seen(trial.architecture):
+            return None
+        values = trial.architecture.to_json()
+        with _quiet():
+            self._study.sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is left to draw
+            there = self._storage.create_new_trial(self._study._study_id)
+            self._storage.set_trial_system_attr(there, "fixed_params", values)
+            asked = optuna.Trial(self._study, there)
+            self._problem.space.suggest(asked)
+        adopted = replace(trial, number=self._next_number)
+        self._asked[asked.number] = asked
+        self._seen.add(self._problem.identity(trial.architecture))
+        self._next_number += 1
+        asked.set_user_attr("origin", "imported")
+        asked.set_user_attr("architecture", values)
+        asked.set_user_attr("seed", trial.seed)
+        asked.set_user_attr("number", adopted.number)
+        self._own(asked)
+        self.record(asked.number, adopted)
+        self.tell(asked.number, adopted)
+        return adopted
+
     def ask(self, batch: int | None = None) -> Proposal | Trial | None:
         """Propose the next architecture.
 
@@ -240,7 +280,7 @@ class SearchStudy:
         if changed:
             raise InputError(
                 f"{path.parent} is the run of another space (it differs in {', '.join(changed)}): "
-                "choose another folder with --out"
+                f"choose another folder with --out, and --import {path.parent} to keep what fits it"
                 if self._server is None
                 else f"the study {self._server.study!r} on the server is of another space (it "
                 f"differs in {', '.join(changed)}): give the space file another name:"
