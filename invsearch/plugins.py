@@ -25,6 +25,7 @@ __all__ = [
     "EXECUTORS",
     "PROVIDERS",
     "RUNTIMES",
+    "SEARCH_CALLBACKS",
     "STRATEGIES",
     "PluginError",
     "Table",
@@ -231,6 +232,16 @@ CALLBACKS = Table(
         "tensorboard": "invsearch.train.callbacks.tensorboard:TensorBoard",
         "mlflow": "invsearch.train.callbacks.mlflow:MLflow",
         "wandb": "invsearch.train.callbacks.wandb:WeightsAndBiases",
+    },
+)
+
+SEARCH_CALLBACKS = Table(
+    "callback of searches",
+    "invsearch.search_callbacks",
+    {
+        "tensorboard": "invsearch.search.callbacks.tensorboard:TensorBoard",
+        "mlflow": "invsearch.search.callbacks.mlflow:MLflow",
+        "wandb": "invsearch.search.callbacks.wandb:WeightsAndBiases",
     },
 )
 

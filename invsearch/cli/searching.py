@@ -19,7 +19,7 @@ from invsearch.cli.app import (
     error_console,
 )
 from invsearch.errors import InputError, StoppedError, without_password
-from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
+from invsearch.plugins import DATASETS, EXECUTORS, SEARCH_CALLBACKS, STRATEGIES
 from invsearch.terminal import as_argument, ended_by, make_console, working
 from invsearch.terminal.stdout import print_json
 
@@ -54,6 +54,13 @@ def run(
     timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Of the whole search; default: the space file's."),
+    ] = None,
+    callbacks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--callback",
+            help=f"Who follows it: {SEARCH_CALLBACKS}, or package.module:Class. Repeatable.",
+        ),
     ] = None,
     imports: Annotated[
         list[str] | None,
@@ -93,6 +100,7 @@ def run(
         command=["invsearch", *map(without_password, sys.argv[1:])],
         storage=storage,
         imports=imports or (),
+        callbacks=callbacks or (),
     )
     console = error_console()
     try:

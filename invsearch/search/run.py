@@ -20,6 +20,7 @@ from invsearch.runs.keep import keep_sources
 from invsearch.runs.load import RESULTS
 from invsearch.runs.mark import check_place
 from invsearch.search.agreement import check_agreement
+from invsearch.search.callbacks import Followers, followers_of
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.final import judge_front
 from invsearch.search.limits import Limits
@@ -52,6 +53,7 @@ class RunOptions:
         timeout_s: Seconds of the whole search; None for the space file's.
         command: The command line, kept with the run.
         storage: A PostgreSQL server's URL, for a study that several drivers share.
+        callbacks: Who follows the search, besides those that the space file names.
         imports: Tables of points and runs that the search begins with.
     """
 
@@ -64,6 +66,7 @@ class RunOptions:
     timeout_s: float | None = None
     command: Sequence[str] = ()
     storage: str | None = None
+    callbacks: Sequence[str] = ()
     imports: Sequence[str] = ()
 
 
@@ -98,10 +101,15 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     check_feasible(problem)
     _check_folder(folder, options, console)
     found = brought(problem, options.imports)
+    followers = followers_of(
+        [*space_file.search.callbacks, *options.callbacks],
+        space_file.search_paths,
+        lambda line: _say(console, line),
+    )
     for notice in space_file.notices:
         console.print(notice, soft_wrap=True)
     try:
-        _search(problem, folder, options, found, console)
+        _search(problem, folder, options, Beside(found, followers), console)
     except DiskError as error:  # of a checkpoint, here or on a node
         raise DiskError(f"{error}; {_MENDED}") from error
     except OSError as error:
@@ -109,9 +117,23 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     return folder
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a search is given beside its problem.
+
+    Attributes:
+        brought: Points and results of the user's own.
+        followers: The callbacks.
+    """
+
+    brought: Brought
+    followers: Followers
+
+
 def _search(
-    problem: Problem, folder: RunFolder, options: RunOptions, found: Brought, console: Console
+    problem: Problem, folder: RunFolder, options: RunOptions, beside: Beside, console: Console
 ) -> None:
+    found, followers = beside.brought, beside.followers
     space_file = problem.file
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
@@ -129,6 +151,11 @@ def _search(
             capacity = parallel if isinstance(parallel, int) else DETERMINISTIC_BATCH
         else:
             capacity = workers.capacity
+
+        def changed(session: Session) -> None:
+            view.update(session)
+            followers.update(session)
+
         session = Session(
             problem,
             folder,
@@ -137,10 +164,12 @@ def _search(
             capacity=capacity,
             deterministic=deterministic,
             limits=_limits(space_file, options),
-            on_change=view.update,
+            on_change=changed,
             server=server,
         )
         _announce(session, console)
+        followers.start(session)
+        stack.callback(followers.close)
         for described in found.environments:
             folder.add_environment(described)
         session.bring(found)
@@ -152,6 +181,7 @@ def _search(
             with view:
                 workers.run(session)
             session.close()
+            followers.update(session)
             if judge_front(problem, folder, environment):
                 session.derive_front()
         except KeyboardInterrupt:

@@ -55,9 +55,9 @@ class SearchStudy:
 
     The Optuna trial carries everything of ours as user attributes: ``number``, ``seed`` and
     ``architecture`` when it is asked (and ``batch``, if it is asked in one), ``rung:N`` when it is
-    judged, ``record`` (the line of trials.jsonl) when it ends. A trial that a kill left running
-    keeps its number and its seed and is evaluated again; one whose asking was cut short is asked
-    anew, as it was: a resumed run ends as an uninterrupted one would.
+    judged, ``record`` (the line of trials.jsonl) and ``sources`` (of its metrics) when it ends. A
+    trial that a kill left running keeps its number and its seed and is evaluated again; one whose
+    asking was cut short is asked anew, as it was: a resumed run ends as an uninterrupted one would.
 
     Args:
         path: The journal file; the caller holds the lock on its folder.
@@ -85,6 +85,7 @@ class SearchStudy:
                 self._storage = self._journal = JournaledStorage(path)
         self._study = self._open()
         self._check_space(path)
+        self._name_metrics()
         self._asked: dict[int, optuna.Trial] = {}
         self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
         self._seen: set[Hashable] = set()  # what each architecture is, by its problem
@@ -248,6 +249,8 @@ class SearchStudy:
             for name, excess in trial.constraints.items():
                 if name not in there:  # a kill can cut telling short
                     asked.set_constraint(name, excess)
+            sources = {name: metric.source for name, metric in trial.metrics.items()}
+            asked.set_user_attr("sources", sources)
             for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
                 asked.set_user_attr(name, value)
             self._end(asked._trial_id, _STATES[trial.state], values)
@@ -263,10 +266,20 @@ class SearchStudy:
         with _quiet():
             return optuna.create_study(
                 storage=self._storage,
-                study_name=self._server.study if self._server else "invsearch",
+                study_name=self._server.study if self._server else self._own_name(),
                 directions=list(self._problem.objectives.values()),
                 load_if_exists=True,
             )
+
+    def _own_name(self) -> str:
+        """The study's name in its journal: the space's, as it was when the run began."""
+        return next(iter(optuna.get_all_study_names(self._storage)), self._problem.file.name)
+
+    def _name_metrics(self) -> None:
+        """Let Optuna's own tools, such as its dashboard, call the objectives by their names."""
+        if self._study.metric_names is None:
+            with _quiet():
+                self._study.set_metric_names(list(self._problem.objectives))
 
     def _check_space(self, path: Path) -> None:
         """Refuse to mix two searches in one study; how much and where it runs may change."""

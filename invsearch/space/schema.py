@@ -18,7 +18,7 @@ from pydantic import (
 
 from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
-from invsearch.plugins import AUGMENTATIONS, RUNTIMES, STRATEGIES, Table
+from invsearch.plugins import AUGMENTATIONS, RUNTIMES, SEARCH_CALLBACKS, STRATEGIES, Table
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -436,6 +436,11 @@ class Search(_Section):
         default=None, gt=0, description="Seconds of each trial, which fails when they are over."
     )
     stop: Stop | None = None
+    callbacks: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        strict=False,
+        description=f"Who follows it: {SEARCH_CALLBACKS}, or package.module:Class.",
+    )
     max_failures_in_row: Whole | None = Field(
         default=None, ge=1, description="Ends the search after so many."
     )
