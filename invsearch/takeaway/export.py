@@ -139,7 +139,7 @@ def _saved(picked: Pick | Subject, weights: str | Path | None) -> SavedNetwork |
     if weights is None:
         return None
     saved = SavedNetwork.open(weights)
-    if saved.config["architecture"] != picked.trial.architecture.to_json():
+    if saved.origin["architecture"] != picked.trial.architecture.to_json():
         raise InputError(
             f"--weights {weights} is trial {saved.config['trial']} of {saved.config['run']}, "
             f"another architecture than {picked.name}"

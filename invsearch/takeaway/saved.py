@@ -20,12 +20,14 @@ from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import write_checked
 from invsearch.space.referred import beside_module
 from invsearch.space.sources import SOURCES
+from invsearch.takeaway.card import CARD, model_card
 from invsearch.takeaway.operators import require_operators
 
 __all__ = ["CONFIG", "WEIGHTS", "SavedNetwork", "config_of", "costs", "load_network"]
 __all__ += ["save_network", "write_bytes"]
 
-FORMAT, SCHEMA = "invsearch-network", 1  # of config.json
+FORMAT, SCHEMA = "invsearch-network", 2  # of config.json
+_PARAMETERS = "parameters"  # of the architecture; in schema 1 they were called architecture
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
@@ -64,8 +66,9 @@ class SavedNetwork:
     @property
     def origin(self) -> dict[str, Any]:
         """Where the network comes from, as ``config.json`` has it."""
-        known = ("run", "trial", "architecture", "operators")
-        return {name: self.config[name] for name in known if name in self.config}
+        known = ("run", "trial", "operators")
+        there = {name: self.config[name] for name in known if name in self.config}
+        return {**there, "architecture": self.config[_PARAMETERS]}
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -92,9 +95,11 @@ class SavedNetwork:
             raise InputError(f"{file} cannot be read: {error}") from None
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise InputError(f"{file} was not written by `invsearch train`")
-        if config.get("schema") != SCHEMA:
+        if config.get("schema") == 1:
+            config = {**config, _PARAMETERS: config.get("architecture")}
+        elif config.get("schema") != SCHEMA:
             raise InputError(
-                f"{file} has schema {config.get('schema')!r}; this version reads {SCHEMA}"
+                f"{file} has schema {config.get('schema')!r}; this version reads 1 and {SCHEMA}"
             )
         return cls(path, config, file)
 
@@ -162,7 +167,7 @@ def config_of(
         "schema": SCHEMA,
         "run": origin["run"],
         "trial": origin["trial"],
-        "architecture": origin["architecture"],
+        _PARAMETERS: origin["architecture"],
         "network": spec.to_json(),
         "input_shape": [1, spec.in_channels, *_sides(resolution)],
         "operators": list(origin["operators"]),
@@ -195,12 +200,14 @@ def _sides(resolution: int | tuple[int, int]) -> tuple[int, int]:
 def save_network(
     folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], spec: SearchedSpec
 ) -> None:
-    """Write the weights, a builder's module, then the config: a folder with a config is whole."""
+    """Write weights, a builder's module, the card, then the config: with that a folder is whole."""
     from safetensors.torch import save
 
     if isinstance(spec, ModuleSpec) and spec.module_name:
         for found in beside_module(spec.module_name):
             write_bytes(folder / SOURCES / found.file, found.origin.read_bytes())
+    metrics = {name: Metric.from_json(name, data) for name, data in config["metrics"].items()}
+    write_bytes(folder / CARD, model_card(config, spec, metrics).encode())
     write_bytes(folder / WEIGHTS, save(dict(weights), {"format": "pt"}))
     write_bytes(folder / CONFIG, (dump_json(config, indent=2) + "\n").encode())
 
