@@ -96,7 +96,7 @@ def test_interrupted_training_goes_on_to_the_same_result(small: Path) -> None:
     same = [(small / name / "model.safetensors").read_bytes() for name in ("cut", "whole")]
     assert same[0] == same[1]
     assert sorted(path.name for path in (small / "cut").iterdir()) == [
-        "config.json", "curves.csv", "model.safetensors",
+        "README.md", "config.json", "curves.csv", "model.safetensors",
     ]  # fmt: skip
 
 
