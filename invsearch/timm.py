@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from invsearch.models import (
 from invsearch.models.families.rednet import FAMILY
 from invsearch.models.official import is_official
 from invsearch.models.timm_config import ENTRY, pretrained_cfg
+from invsearch.space.sources import SOURCES
 
 _timm = import_timm()
 
@@ -110,7 +112,7 @@ def _entry(
     feature_cfg: dict[str, Any] = {}
     if isinstance(spec, NetworkSpec):
         feature_cfg = {"out_indices": tuple(range(len(spec.stages))), "feature_cls": "getter"}
-    return build_model_with_cfg(  # type: ignore[no-any-return]
+    made: nn.Module = build_model_with_cfg(
         build,
         name,
         pretrained,
@@ -118,6 +120,7 @@ def _entry(
         pretrained_filter_fn=_filtered,
         **settings,
     )
+    return made
 
 
 def _filtered(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -134,6 +137,9 @@ def invsearch_network(pretrained: bool = False, **settings: Any) -> nn.Module:
         InputError: If it is missing or cannot be built.
     """
     spec = spec_from_json(settings.pop("network"))
+    known = settings.get("pretrained_cfg")
+    if isinstance(spec, ModuleSpec) and isinstance(known, Mapping) and known.get("file"):
+        spec = spec.at(Path(known["file"]) / SOURCES)  # of local-dir: its module is kept there
     assert isinstance(spec, NetworkSpec | ModuleSpec), "a segmenter has no architecture in timm"
     return _entry(ENTRY, spec, pretrained, settings)
 

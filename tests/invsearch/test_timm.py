@@ -14,7 +14,7 @@ import pytest
 import torch
 from toy import invsearch, passed
 
-from invsearch.models import rednet
+from invsearch.models import build_searched, rednet
 from invsearch.runs.files import dump_json
 from invsearch.takeaway.saved import SavedNetwork, load_network
 
@@ -105,7 +105,7 @@ def test_a_network_of_timms_with_other_operators_goes_home_and_comes_back(
     timm: Any, tmp_path: Path
 ) -> None:
     from invsearch.metrics import Metric
-    from invsearch.models import ModuleSpec, build_searched
+    from invsearch.models import ModuleSpec
     from invsearch.models.replacement import Replacement
     from invsearch.models.timm_config import timm_entries
     from invsearch.takeaway.saved import config_of, save_network
@@ -125,6 +125,31 @@ def test_a_network_of_timms_with_other_operators_goes_home_and_comes_back(
     ):
         assert torch.equal(made(images), network(images))
     assert "/a/" not in (tmp_path / "README.md").read_text(), "a path tells of one machine"
+
+
+@needs_timm
+def test_a_builders_module_is_found_in_the_folder(timm: Any, tmp_path: Path) -> None:
+    from invsearch.models import ModuleSpec
+    from invsearch.models.timm_config import timm_entries
+    from invsearch.takeaway.saved import config_of, save_network
+
+    (tmp_path / "own_nets.py").write_text(
+        "from torch import nn\n"
+        "def build(parameters, num_classes=3, in_channels=1):\n"
+        "    layers = [nn.Conv2d(in_channels, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]\n"
+        "    return nn.Sequential(*layers, nn.Linear(4, num_classes))\n"
+    )
+    spec = ModuleSpec("own_nets:build", num_classes=3, in_channels=1).at(tmp_path)
+    network = build_searched(spec).eval()
+    origin = {"run": "r", "trial": 1, "architecture": {}, "operators": []}
+    config = config_of(origin, spec, 8, metrics={}, training={"dataset": "digits"})
+    config |= timm_entries(spec, config["input_shape"], None, (), 255.0)
+    save_network(tmp_path / "kept", config, network.state_dict(), spec)
+    (tmp_path / "own_nets.py").unlink()
+    del sys.modules["own_nets"]
+    made = timm.create_model(f"local-dir:{tmp_path / 'kept'}", pretrained=True).eval()
+    images = torch.randn(2, 1, 8, 8)
+    assert torch.equal(made(images), network(images))
 
 
 @needs_timm

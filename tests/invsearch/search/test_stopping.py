@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 from toy import invsearch, one_line, passed, trial_lines, write_space
 
+from invsearch.evaluation import Outcome
 from invsearch.metrics import Metric
+from invsearch.problem import problem_of
+from invsearch.runs import RunFolder
 from invsearch.runs.trial import Trial
+from invsearch.search.limits import Limits
+from invsearch.search.remaining import remaining, remaining_s
+from invsearch.search.session import Session
 from invsearch.search.stopping import Stopping, spent_s
+from invsearch.space import load_space_file
 from invsearch.space.architecture import Architecture
 from invsearch.space.schema import Plateau, Stop
 
@@ -90,6 +97,30 @@ def test_a_search_stops_at_its_plateau_and_says_so(tmp_path: Path) -> None:
     assert len(trial_lines(tmp_path / "r")) == done, "a resume stops where it stopped"
     passed(invsearch(tmp_path, *again, "--set", "search.stop=null"))
     assert len(trial_lines(tmp_path / "r")) == 18, "and goes on without it"
+
+
+def test_what_is_left_is_told_while_a_search_goes_on(tmp_path: Path) -> None:
+    stop = "{strategy: random, trials: 18, stop: {hours: 2, plateau: {trials: 2}}}"
+    path = write_space(tmp_path, search=stop)
+    problem = problem_of(load_space_file(path))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(problem.file.text, environment={"id": "x"}, command=[])
+    assert problem.file.search.stop is not None
+    limits = Limits(stopping=Stopping(problem.file.search.stop, problem.objectives))
+    session = Session(problem, folder, environment="x", trials=18, capacity=1, limits=limits)
+    assert remaining(session) == "about 120 min left (search.stop.hours)"
+    for _ in range(3):
+        proposal = session.ask()
+        assert proposal is not None
+        metrics = {name: Metric(name, 5.0 + proposal.number, "evaluated") for name in OBJECTIVES}
+        session.finish(proposal, Outcome(metrics))
+    found = remaining_s(session)
+    assert found is not None
+    assert found[1] == "trials", "fifteen trials at this speed are done in less than two hours"
+    assert remaining(session).endswith("gained 0.0% lately")
+    assert session.ask() is None
+    assert "plateau" in str(session.watch.ended)
+    session.close()
 
 
 @pytest.mark.parametrize(
