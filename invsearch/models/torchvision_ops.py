@@ -45,7 +45,8 @@ def complete_torchvision() -> None:
     """
     if _library or importlib.util.find_spec("torchvision") is None or has_torchvision_ops():
         return
-    _forget()
+    if "torchvision" in sys.modules:  # somebody else made it whole
+        return
     library = torch.library.Library("torchvision", "FRAGMENT")
     _library.append(library)
     for schema in _MISSING:
