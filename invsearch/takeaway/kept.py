@@ -83,5 +83,5 @@ def keep(
     config["normalisation"] = data.normalisation and data.normalisation.to_json()
     scale, shape = config["normalisation"], config["input_shape"]
     config |= timm_entries(spec, shape, scale, data.classes, data.white)
-    save_network(target, config, finished.weights, spec)
+    save_network(target, config, finished.weights)
     return SavedNetwork.open(target).metrics

@@ -197,12 +197,11 @@ def _sides(resolution: int | tuple[int, int]) -> tuple[int, int]:
     return (resolution, resolution) if isinstance(resolution, int) else resolution
 
 
-def save_network(
-    folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], spec: SearchedSpec
-) -> None:
+def save_network(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
     """Write weights, a builder's module, the card, then the config: with that a folder is whole."""
     from safetensors.torch import save
 
+    spec = spec_from_json(config["network"])
     if isinstance(spec, ModuleSpec) and spec.module_name:
         for found in beside_module(spec.module_name):
             write_bytes(folder / SOURCES / found.file, found.origin.read_bytes())

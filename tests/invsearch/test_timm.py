@@ -117,7 +117,7 @@ def test_a_network_of_timms_with_other_operators_goes_home_and_comes_back(
     metrics = {"top1": Metric("top1", 50.0, "trained")}
     config = config_of(origin, spec, 32, metrics=metrics, training={"dataset": "/a/photos"})
     config |= timm_entries(spec, config["input_shape"], None, ["a", "b", "c", "d"], 255.0)
-    save_network(tmp_path, config, network.state_dict(), spec)
+    save_network(tmp_path, config, network.state_dict())
     images = torch.randn(2, 3, 32, 32)
     for made in (
         timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval(),
@@ -144,7 +144,7 @@ def test_a_builders_module_is_found_in_the_folder(timm: Any, tmp_path: Path) -> 
     origin = {"run": "r", "trial": 1, "architecture": {}, "operators": []}
     config = config_of(origin, spec, 8, metrics={}, training={"dataset": "digits"})
     config |= timm_entries(spec, config["input_shape"], None, (), 255.0)
-    save_network(tmp_path / "kept", config, network.state_dict(), spec)
+    save_network(tmp_path / "kept", config, network.state_dict())
     (tmp_path / "own_nets.py").unlink()
     del sys.modules["own_nets"]
     made = timm.create_model(f"local-dir:{tmp_path / 'kept'}", pretrained=True).eval()
