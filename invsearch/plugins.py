@@ -27,6 +27,7 @@ __all__ = [
     "PROVIDERS",
     "PROXIES",
     "RUNTIMES",
+    "SEARCH_CALLBACKS",
     "STRATEGIES",
     "PluginError",
     "Table",
@@ -261,6 +262,16 @@ PROXIES = Table(
             "invsearch.accuracy.proxies.jacobian_covariance:JACOBIAN_COVARIANCE"
         ),
         "naswot": "invsearch.accuracy.proxies.naswot:NASWOT",
+    },
+)
+
+SEARCH_CALLBACKS = Table(
+    "callback of searches",
+    "invsearch.search_callbacks",
+    {
+        "tensorboard": "invsearch.search.callbacks.tensorboard:TensorBoard",
+        "mlflow": "invsearch.search.callbacks.mlflow:MLflow",
+        "wandb": "invsearch.search.callbacks.wandb:WeightsAndBiases",
     },
 )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invsearch.evaluation import Evaluation
-    from invsearch.models import NetworkSpec, TaskSpec
+    from invsearch.models import NetworkSpec, SearchedSpec
     from invsearch.runs import RunFolder
     from invsearch.space import Accuracy, Latency, Space
     from invsearch.space.architecture import Architecture
@@ -58,7 +58,7 @@ class Setting:
     wanted: tuple[str, ...]
     space: Space
     spec: Callable[[Mapping[str, object]], NetworkSpec]
-    searched: Callable[[Mapping[str, object]], NetworkSpec | TaskSpec]
+    searched: Callable[[Mapping[str, object]], SearchedSpec]
     resolution: int
     latency: Latency | None = None
     accuracy: Accuracy | None = None
@@ -69,7 +69,7 @@ class Setting:
         """Whether the networks are detectors or segmenters."""
         return "task" in (*self.space.names, *self.space.constants)
 
-    def sampled_specs(self) -> list[NetworkSpec | TaskSpec]:
+    def sampled_specs(self) -> list[SearchedSpec]:
         """What some architectures describe, always the same ones."""
         rng = random.Random(0)
         return [self.searched(self.space.sample(rng)) for _ in range(_SAMPLED)]

@@ -14,6 +14,7 @@ FLOORS = (
     "__main__",
     "cli",
     "testing",
+    "timm",
     "takeaway",
     "report",
     "bench",

@@ -7,9 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from invsearch.cost.module_count import check_module
 from invsearch.cost.verify import verify_operators
+from invsearch.errors import InputError
 from invsearch.evaluation import WEIGHTS, Evaluation, Progress
 from invsearch.metrics import Metric, Source
+from invsearch.models import ModuleSpec
 from invsearch.provider import Provider, Setting, When
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Trained", "TrainedEvaluation"]
 
 CHECKPOINT = "checkpoint.pt"
+_CHECKED = 4  # somebody else's networks that are run once, a tenth of a second each
 
 _BATCH = 64  # images that proxies see: 0.1 s a proxy, and what their papers use
 
@@ -68,7 +72,12 @@ class Trained(Provider):
         sampled = self.setting.sampled_specs()
         for spec in sampled:
             check_learnable(spec)  # before an hour of decoding
-        verify_operators([trained_spec(spec, self._section, self._data) for spec in sampled])
+        trained = [trained_spec(spec, self._section, self._data) for spec in sampled]
+        verify_operators(trained)
+        side = self._data.resolution
+        for spec in list(dict.fromkeys(trained))[:_CHECKED]:
+            if isinstance(spec, ModuleSpec):
+                check_module(spec, (side, side))
         augmentation_of(recipe_of(self._section, device), self._data)
         if "supernet" in self._section.hints:
             self.supernet(Path())  # refused here, not after an hour
@@ -90,9 +99,13 @@ class Trained(Provider):
         from invsearch.train.proxy import trained_spec
 
         searched = self.setting.searched(architecture)
+        if isinstance(searched, ModuleSpec):  # the checks of a space file say so first
+            raise InputError("sources of accuracy know networks of families alone")
 
         def trained() -> NetworkSpec | TaskSpec:
-            return trained_spec(searched, self._section, self._data)
+            spec = trained_spec(searched, self._section, self._data)
+            assert not isinstance(spec, ModuleSpec), "a family's network is trained as one of it"
+            return spec
 
         return Subject(searched, trained, self.setting.resolution, self._batch)
 

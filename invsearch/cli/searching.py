@@ -9,13 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from invsearch.cli.app import PIPED_WIDTH, JsonOption, SetOption, SpaceArgument, app, error_console
+from invsearch.cli.app import (
+    PIPED_WIDTH,
+    JsonOption,
+    RunArgument,
+    SetOption,
+    SpaceArgument,
+    app,
+    error_console,
+)
 from invsearch.errors import InputError, StoppedError, without_password
-from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES
+from invsearch.plugins import DATASETS, EXECUTORS, SEARCH_CALLBACKS, STRATEGIES
 from invsearch.terminal import as_argument, ended_by, make_console, working
 from invsearch.terminal.stdout import print_json
 
-__all__ = ["explain", "run", "simulate"]
+__all__ = ["enqueue", "explain", "run", "simulate"]
 
 
 @app.command(
@@ -47,6 +55,22 @@ def run(
         float | None,
         typer.Option(metavar="SECONDS", help="Of the whole search; default: the space file's."),
     ] = None,
+    callbacks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--callback",
+            help=f"Who follows it: {SEARCH_CALLBACKS}, or package.module:Class. Repeatable.",
+        ),
+    ] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="CSV|RUN",
+            help="Points of your own, evaluated first; or a run, whose results are kept where they "
+            "fit this space. Repeatable.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     storage: Annotated[
         str | None,
@@ -75,6 +99,8 @@ def run(
         timeout_s=timeout,
         command=["invsearch", *map(without_password, sys.argv[1:])],
         storage=storage,
+        imports=imports or (),
+        callbacks=callbacks or (),
     )
     console = error_console()
     try:
@@ -118,6 +144,38 @@ def _print_outcome(folder: Any, as_json: bool) -> None:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"the search is finished and cannot be shown here: {reason}", file=sys.stderr)
+
+
+@app.command()
+def enqueue(
+    run: RunArgument,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; repeatable."),
+    ] = None,
+    like: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="TRIAL", help="A trial whose values the others take."),
+    ] = None,
+) -> None:
+    """Put a point of your own into a run: it is evaluated next, now or when the run goes on."""
+    from invsearch.runs import RunFolder
+    from invsearch.runs.load import find_run
+    from invsearch.search.points import enqueue as enqueue_point
+    from invsearch.search.points import values_of
+    from invsearch.space import load_space_file
+
+    folder = RunFolder(find_run(run))
+    space = load_space_file(folder.space_path).space
+    model = (
+        {trial.number: trial.architecture for trial in folder.trials()} if like is not None else {}
+    )
+    if like is not None and like not in model:
+        raise InputError(f"{folder.path} has no trial {like}")
+    values = values_of(space, settings or [], {} if like is None else model[like].to_json())
+    point = enqueue_point(folder, space, values)
+    words = " ".join(f"{name}={value}" for name, value in point.items())
+    print(f"queued: {words}; a search that is over takes it up with --resume and more --trials")
 
 
 @app.command()

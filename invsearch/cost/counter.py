@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -26,10 +27,12 @@ class Counter:
 
     Attributes:
         total: Multiply-adds so far.
+        parts: The same by the name of the innermost part that they ran in.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self.total = 0
+        self.parts: defaultdict[str, int] = defaultdict(int)
         self._module = module
         self._rules = rules()
         self._path: list[str] = []
@@ -99,13 +102,13 @@ class Counter:
         name = in_place_of(call.name)
         element = self.element(call, name)
         if element is not None:
-            self.total += element
+            self._add(element)
         elif name in self._rules:
-            self.total += self._rules[name](call.inputs, call.outputs)
+            self._add(self._rules[name](call.inputs, call.outputs))
         elif (packet := getattr(call.operation, "_overloadpacket", None)) in flop_registry:
             formula = flop_registry[packet]
-            self.total += formula(*call.arguments, **call.keywords, out_val=call.output) // 2
-        elif not is_free(name):
+            self._add(formula(*call.arguments, **call.keywords, out_val=call.output) // 2)
+        elif not is_free(name) and not _moves_alone(call):
             self._unknown[call.name, self._where()] = None
 
     def _see_function(self, name: str, arguments: Any, keywords: Any, output: Any) -> None:
@@ -113,7 +116,23 @@ class Counter:
             return
         if name in _REFUSED:
             self._unknown[_REFUSED[name], self._where()] = None
-        self.total += self.function(name, arguments, keywords, output)
+        self._add(self.function(name, arguments, keywords, output))
+
+    def _add(self, macs: int) -> None:
+        self.total += macs
+        if macs:
+            self.parts[self._where()] += macs
+
+
+def _moves_alone(call: Call) -> bool:
+    """Whether it lays a tensor out anew in place, as torch's own pooling does to its result.
+
+    A gathering of windows, which must not be free, shows elements several times.
+    """
+    if call.name != "aten::as_strided_":
+        return False
+    tensor = call.output
+    return bool(tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes())
 
 
 class _Functions(TorchFunctionMode):

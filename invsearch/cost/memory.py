@@ -20,13 +20,12 @@ from invsearch.cost.observe import (
     unwrapped,
 )
 from invsearch.cost.refusal import refuse_unwatchable
-from invsearch.cost.task_count import build_task
-from invsearch.models import NetworkSpec, TaskSpec, build
+from invsearch.models.searched import SearchedSpec, searched_shapes
 
 __all__ = ["peak_memory"]
 
 
-def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int]) -> int:
+def peak_memory(network: SearchedSpec | nn.Module, shape: Sequence[int]) -> int:
     """Count the bytes of activations alive at once during one inference.
 
     The network runs in eval mode, without gradients, on torch's meta device: nothing is computed,
@@ -47,9 +46,8 @@ def peak_memory(network: NetworkSpec | TaskSpec | nn.Module, shape: Sequence[int
         InputError: If an operator of the spec cannot have its width.
         CheckError: If a part of the module is scripted or lazy.
     """
-    if isinstance(network, NetworkSpec | TaskSpec):
-        with torch.device("meta"):
-            network = build(network) if isinstance(network, NetworkSpec) else build_task(network)
+    if not isinstance(network, nn.Module):
+        network = searched_shapes(network)
     network = unwrapped(network)
     refuse_unwatchable(network)
     state, image = meta_state(network), image_for(network, shape, "meta")

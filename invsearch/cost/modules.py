@@ -15,7 +15,7 @@ from invsearch.cost.elements import NORMS, norm_weight
 from invsearch.cost.observe import Call, elements
 from invsearch.cost.products import numel
 
-__all__ = ["module_macs"]
+__all__ = ["PaperCounter", "module_macs"]
 
 _LAYERS: tuple[type[nn.Module], ...] = (
     _ConvNd,
@@ -79,13 +79,15 @@ def module_macs(
             return False
         return counts is None or counts(name, part)
 
-    return _PaperCounter(module, counted).run(shape)
+    return PaperCounter(module, counted).run(shape)
 
 
-class _PaperCounter(Counter):
+class PaperCounter(Counter):
     """Counts in the convention ``paper``."""
 
-    def __init__(self, module: nn.Module, counted: Callable[[str, nn.Module], bool]) -> None:
+    def __init__(
+        self, module: nn.Module, counted: Callable[[str, nn.Module], bool] = lambda name, part: True
+    ) -> None:
         super().__init__(module)
         self._counted = {name: counted(name, part) for name, part in module.named_modules()}
         self._uncounted_depth = 0  # inside how many submodules that are left out

@@ -10,9 +10,11 @@ import torch
 
 from invsearch.cost.closed_form import Convention, Counts, count
 from invsearch.cost.meta_trace import meta_macs
+from invsearch.cost.module_count import module_count
 from invsearch.cost.modules import module_macs
+from invsearch.models.module import ModuleSpec
 from invsearch.models.network import BlockSpec, NetworkSpec, StageSpec, StemSpec
-from invsearch.models.searched import build_task
+from invsearch.models.searched import SearchedSpec, build_task
 from invsearch.models.task import DETECTORS, TaskSpec
 
 __all__ = [
@@ -79,7 +81,7 @@ def task_count(
     return Counts(own.params - frozen + rest.params, own.macs + rest.macs, convention)
 
 
-def searched_shape(spec: NetworkSpec | TaskSpec, resolution: int) -> tuple[int, int, int, int]:
+def searched_shape(spec: SearchedSpec, resolution: int) -> tuple[int, int, int, int]:
     """Shape of the image that a searched network's costs are for.
 
     A classifier's is square with this resolution; a detector's or segmenter's is the paper's.
@@ -90,9 +92,11 @@ def searched_shape(spec: NetworkSpec | TaskSpec, resolution: int) -> tuple[int, 
 
 
 def searched_count(
-    spec: NetworkSpec | TaskSpec, *, resolution: int = 224, convention: Convention = "fvcore"
+    spec: SearchedSpec, *, resolution: int = 224, convention: Convention = "fvcore"
 ) -> Counts:
-    """:func:`count` or :func:`task_count`, at the size that :func:`searched_shape` says."""
+    """:func:`count` or one of its kin, at the size that :func:`searched_shape` says."""
+    if isinstance(spec, ModuleSpec):
+        return module_count(spec, (resolution, resolution), convention)
     if isinstance(spec, TaskSpec):
         return task_count(spec, convention=convention)
     return count(spec, resolution=resolution, convention=convention)

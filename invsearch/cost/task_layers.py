@@ -13,33 +13,24 @@ from torch import Tensor, nn
 
 from invsearch.cost.closed_form import FLOAT_BYTES, LayerCost, layers
 from invsearch.cost.meta_trace import meta_macs
+from invsearch.cost.module_layers import kind_of, module_layers
 from invsearch.cost.modules import module_macs
 from invsearch.cost.observe import Call, Observer, on_meta
 from invsearch.cost.task_count import build_task, searched_shape, task_count
-from invsearch.models.network import NetworkSpec
+from invsearch.models.module import ModuleSpec
+from invsearch.models.searched import SearchedSpec
 from invsearch.models.task import TaskSpec
 
 __all__ = ["searched_layers", "task_layers"]
-
-_KINDS = {
-    "Conv2d": "convolution",
-    "ConvTranspose2d": "transposed_convolution",
-    "Involution2d": "involution",
-    "SelfAttention2d": "self_attention",
-    "Linear": "linear",
-    "BatchNorm2d": "batch_norm",
-    "AdaptiveAvgPool2d": "average_pool",
-    "Upsample": "interpolation",
-    "ReLU": "relu",
-    "Dropout2d": "dropout",
-}
 
 Shape = tuple[int, ...]
 _Calls = dict[str, list[tuple[Shape, Shape]]]
 
 
-def searched_layers(spec: NetworkSpec | TaskSpec, resolution: int = 224) -> list[LayerCost]:
-    """:func:`invsearch.cost.layers` or :func:`task_layers` of a searched network."""
+def searched_layers(spec: SearchedSpec, resolution: int = 224) -> list[LayerCost]:
+    """:func:`invsearch.cost.layers` or one of its kin, of a searched network."""
+    if isinstance(spec, ModuleSpec):
+        return module_layers(spec, (resolution, resolution))
     return task_layers(spec) if isinstance(spec, TaskSpec) else layers(spec, resolution)
 
 
@@ -92,7 +83,7 @@ def _rest(spec: TaskSpec, size: tuple[int, int], interpolated: list[int]) -> Ite
         weights = sum(p.numel() for p in part.parameters())
         yield LayerCost(
             name,
-            _kind(part),
+            kind_of(part),
             sum(p.numel() for p in part.parameters() if p.requires_grad),
             sum(meta_macs(part, shape) for shape, _ in own),
             sum(module_macs(part, shape) for shape, _ in own),
@@ -135,12 +126,6 @@ def _units(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module
             yield from _units(part, f"{path}.")
         else:
             yield path, part
-
-
-def _kind(part: nn.Module) -> str:
-    """What a layer is, in the words of the registry; else its class."""
-    name = type(part).__name__
-    return _KINDS.get(name, name)
 
 
 def _output(calls: list[tuple[Shape, Shape]]) -> tuple[int, int, int]:

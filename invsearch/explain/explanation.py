@@ -135,7 +135,7 @@ def explain(space_file: SpaceFile, *, seed: int = 0) -> Explanation:
         parameters=tuple(_lines(space)),
         constants=space.constants,
         samples=tuple((architecture, dict(costs(architecture))) for architecture in drawn),
-        ranges=tuple(cost_ranges(space, costs, rng, _ENUMERABLE)),
+        ranges=tuple(cost_ranges(space, costs, rng, _ENUMERABLE, dear=problem.dear)),
         unreachable=tuple(_unreachable(space, rng)),
         counted_for=_counted_for(space_file),
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from invsearch.cost import LayerCost
     from invsearch.latency import LayerLatencies
-    from invsearch.models import NetworkSpec, TaskSpec
+    from invsearch.models import SearchedSpec
 
 __all__ = ["LayersExplanation", "explain_layers"]
 
@@ -83,12 +83,12 @@ def explain_layers(
     """
     if space_file.model is None:
         raise InputError("--layers needs a space of networks: this one has an evaluator")
-    from invsearch import cost, models
+    from invsearch import cost
+    from invsearch.problem.kinds import network_problem_of
 
     chosen = architecture or next(space_file.space.enumerate())
-    constants = {**space_file.model.constants(), **space_file.space.constants}
     resolution = space_file.model.resolution
-    spec = models.searched_spec(constants, chosen)
+    spec = network_problem_of(space_file).searched(chosen)
     latency = _measured(space_file, spec, resolution) if measure else None
     layers = cost.searched_layers(spec, resolution)
     height, width = cost.searched_shape(spec, resolution)[2:]
@@ -96,13 +96,16 @@ def explain_layers(
     return LayersExplanation(chosen, size, tuple(layers), latency)
 
 
-def _measured(
-    space_file: SpaceFile, spec: NetworkSpec | TaskSpec, resolution: int
-) -> LayerLatencies:
+def _measured(space_file: SpaceFile, spec: SearchedSpec, resolution: int) -> LayerLatencies:
     from invsearch import cost
     from invsearch.latency import layer_latency
-    from invsearch.models import TaskSpec
+    from invsearch.models import ModuleSpec, TaskSpec
 
+    if isinstance(spec, ModuleSpec):
+        raise InputError(
+            "--measure times the layers of our own families: leave it out, and --layers counts "
+            "those of any network"
+        )
     if isinstance(spec, TaskSpec):
         raise InputError(
             f"--measure times networks that classify, and this one is a {spec.task}: "

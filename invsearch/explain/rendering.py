@@ -110,7 +110,11 @@ def _ranges(explanation: Explanation) -> Table:
     for name in ("from", "to"):
         table.add_column(name, justify="right")
     table.add_column("how")
-    words = {"exact": "all counted", "sampled": "samples, then climbed to both ends"}
+    words = {
+        "exact": "all counted",
+        "sampled": "samples, then climbed to both ends",
+        "drawn": "samples alone: counting takes long",
+    }
     for found in explanation.ranges:
         table.add_row(
             Text(found.name), compact(found.low), compact(found.high), words[found.method]

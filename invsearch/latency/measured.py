@@ -20,7 +20,8 @@ from invsearch.latency.lane import undisturbed
 from invsearch.latency.parts import Part
 from invsearch.latency.target import Target
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec
+from invsearch.models import ModuleSpec, NetworkSpec
+from invsearch.models.replacement import KEEP
 from ops.timing.fresh_process import ask_fresh_process
 
 __all__ = ["ask", "device_lock", "latency", "metric", "origins", "part_latencies"]
@@ -62,7 +63,7 @@ def latency(
 
 
 def ask(
-    spec: NetworkSpec,
+    spec: NetworkSpec | ModuleSpec,
     shape: Sequence[int],
     target: Target,
     timeout_s: float = 600.0,
@@ -94,6 +95,7 @@ def ask(
     """
     request = {
         "spec": spec.to_json(),
+        "paths": list(spec.search_paths) if isinstance(spec, ModuleSpec) else [],
         "shape": list(shape),
         "target": target.to_json(),
         "operators": origins(spec) if operators is None else operators,
@@ -189,8 +191,13 @@ def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, A
     return reply
 
 
-def origins(spec: NetworkSpec) -> list[dict[str, str]]:
-    """Where a network's operators come from that `ops` itself does not register."""
+def origins(spec: NetworkSpec | ModuleSpec) -> list[dict[str, str]]:
+    """Where a network's operators come from that `ops` itself does not register.
+
+    A builder's module brings those that it uses itself.
+    """
+    if isinstance(spec, ModuleSpec):
+        return _origins({rule.operator for rule in spec.replace} - {KEEP})
     return _origins({block.operator for stage in spec.stages for block in stage.blocks})
 
 

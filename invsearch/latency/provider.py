@@ -17,6 +17,7 @@ from invsearch.latency.space_parts import distinct_parts
 from invsearch.latency.table import LatencyTable
 from invsearch.latency.tabled import TabledLatency
 from invsearch.metrics import MEASURED_ON_TARGETS, Metric, Source
+from invsearch.models import TaskSpec
 from invsearch.provider import Provider, Setting, When
 from invsearch.runs.files import dump_json, write_atomic
 
@@ -138,7 +139,8 @@ class Measured(_Timed):
     def _measured(
         self, place: Place, architecture: Architecture, earlier: Mapping[str, Metric]
     ) -> dict[str, Metric]:
-        spec = self.setting.spec(architecture)
+        spec = self.setting.searched(architecture)
+        assert not isinstance(spec, TaskSpec)  # the space file's checks refuse to time them
         batch, *size = place.images(self.setting.resolution)
         shape = (batch, spec.in_channels, *size)
         energy, resource = "energy_mj" in place.wanted, place.resource

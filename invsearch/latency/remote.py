@@ -8,7 +8,7 @@ from typing import Any
 from invsearch.errors import InputError, TrialError
 from invsearch.latency.measured import ask, origins
 from invsearch.latency.target import Target
-from invsearch.models import NetworkSpec
+from invsearch.models import ModuleSpec, NetworkSpec
 
 __all__ = ["ask_on_node"]
 
@@ -19,7 +19,7 @@ the trials of a search leave their workers' CPUs reserved while they are idle.""
 
 def ask_on_node(
     resource: str,
-    spec: NetworkSpec,
+    spec: NetworkSpec | ModuleSpec,
     shape: Sequence[int],
     target: Target,
     *,
@@ -64,7 +64,7 @@ def ask_on_node(
 
 
 def _measure(
-    spec: NetworkSpec,
+    spec: NetworkSpec | ModuleSpec,
     shape: Sequence[int],
     target: Target,
     energy: bool,

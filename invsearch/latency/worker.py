@@ -48,7 +48,7 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     from invsearch.latency.placing import placed
     from invsearch.latency.runtimes import Runtime
     from invsearch.latency.target import Target
-    from invsearch.models import NetworkSpec, build
+    from invsearch.models import ModuleSpec, Network, build_searched, spec_from_json
     from invsearch.plugins import RUNTIMES
     from ops.timing.measure import random_input
 
@@ -58,7 +58,10 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     if problem is not None:
         raise SystemExit(problem)
     peak = PeakMemory(torch.device(target.device))
-    network, how = placed(build(NetworkSpec.from_json(request["spec"])), target)
+    spec = spec_from_json(request["spec"])
+    if isinstance(spec, ModuleSpec):
+        spec = spec.at(*request["paths"])
+    network, how = placed(build_searched(spec), target)
     x = random_input(shape, torch.device(target.device), how.dtype, how.memory_format)
     peak.begin()
     with torch.inference_mode():
@@ -78,6 +81,7 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     reply["detail"] |= {"began": began, "ended": _now()}
     reply["energy"] = result.conditions["energy"]
     if request["layers"]:
+        assert isinstance(network, Network)
         timed = time_layers(network, shape, target.device)
         reply["layers"] = {name: _figures(result, target) for name, result in timed}
     return reply

@@ -12,25 +12,29 @@ from invsearch.models.build import (
 from invsearch.models.detectors import build_detector
 from invsearch.models.families import FAMILIES, Family
 from invsearch.models.families.resnet import PRESETS
+from invsearch.models.module import ModuleSpec
 from invsearch.models.network import BlockSpec, NetworkSpec, Part, Place, StageSpec, StemSpec
 from invsearch.models.official import from_official
 from invsearch.models.portable import portable
 from invsearch.models.problem import problem
 from invsearch.models.proxy import proxy_spec, proxy_task
 from invsearch.models.resolve import network_spec
-from invsearch.models.searched import build_searched, spec_from_json
+from invsearch.models.searched import SearchedSpec, build_searched, spec_from_json
 from invsearch.models.segmenters import build_segmenter
 from invsearch.models.task import TaskSpec, detector_spec, searched_spec, segmenter_spec
+from invsearch.models.timm_models import import_timm
 
 __all__ = [
     "FAMILIES",
     "PRESETS",
     "BlockSpec",
     "Family",
+    "ModuleSpec",
     "Network",
     "NetworkSpec",
     "Part",
     "Place",
+    "SearchedSpec",
     "StageSpec",
     "StemSpec",
     "TaskSpec",
@@ -41,6 +45,7 @@ __all__ = [
     "detector_spec",
     "family_spec",
     "from_official",
+    "import_timm",
     "network_spec",
     "portable",
     "problem",

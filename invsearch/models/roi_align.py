@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from invsearch.models.torchvision_ops import has_torchvision_ops
 
 __all__ = ["pyramid_levels", "roi_align"]
 
@@ -119,7 +120,7 @@ class _Sampler:
 
 def _has_torchvision(boxes: Tensor) -> bool:
     real = boxes.device.type != "meta" and not torch._C._is_tracing()
-    return real and importlib.util.find_spec("torchvision") is not None
+    return real and has_torchvision_ops()
 
 
 def _by_torchvision(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invsearch.errors import InputError
 from invsearch.problem.function import FunctionProblem
 from invsearch.problem.problem import Problem
 from invsearch.space import SpaceFile
 
-__all__ = ["problem_of"]
+if TYPE_CHECKING:
+    from invsearch.problem.network import NetworkProblem
+
+__all__ = ["network_problem_of", "problem_of"]
 
 
 def problem_of(space_file: SpaceFile) -> Problem:
@@ -16,6 +21,13 @@ def problem_of(space_file: SpaceFile) -> Problem:
         return FunctionProblem(space_file)
     if space_file.model is None:
         raise InputError(f"{space_file.path}: needs 'model' or 'evaluator'")
-    from invsearch.problem.network import NetworkProblem  # brings torch
+    return network_problem_of(space_file)
 
-    return NetworkProblem(space_file)
+
+def network_problem_of(space_file: SpaceFile) -> NetworkProblem:
+    """The problem of a space file that states a space of networks."""
+    from invsearch.problem.module import ModuleProblem  # brings torch
+    from invsearch.problem.network import NetworkProblem
+
+    own = space_file.model is not None and space_file.model.own
+    return ModuleProblem(space_file) if own else NetworkProblem(space_file)

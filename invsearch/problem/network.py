@@ -20,7 +20,7 @@ from invsearch.user_code.failure import describe_failure
 if TYPE_CHECKING:
     from invsearch.accuracy.proxies import Subject
     from invsearch.accuracy.trained import Trained
-    from invsearch.models import NetworkSpec, TaskSpec
+    from invsearch.models import NetworkSpec, SearchedSpec
     from invsearch.runs import RunFolder, Trial
 
 __all__ = ["BASELINES", "NetworkProblem"]
@@ -73,7 +73,7 @@ class NetworkProblem(Problem):
         """The network that an architecture of the space stands for, a task's backbone included."""
         return models.network_spec(self._model, architecture)
 
-    def searched(self, architecture: Mapping[str, Any]) -> NetworkSpec | TaskSpec:
+    def searched(self, architecture: Mapping[str, Any]) -> SearchedSpec:
         """What costs are of: the network, or the detector or segmenter around it."""
         return models.searched_spec(self._model, architecture)
 

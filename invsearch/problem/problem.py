@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +104,18 @@ class Problem(ABC):
     def known_names(self) -> tuple[str, ...]:
         """Which metrics :meth:`known` gives."""
         return tuple(self.known(self.space.sample(random.Random(0))))
+
+    @property
+    def dear(self) -> bool:
+        """Whether what is known of an architecture takes a tenth of a second, not a tenth of a ms.
+
+        A dry run then looks at fewer of them.
+        """
+        return False
+
+    def identity(self, architecture: Architecture) -> Hashable:
+        """What two architectures share that are one and the same: only one of them is evaluated."""
+        return architecture
 
     def explained(self, architecture: Architecture) -> dict[str, Metric]:
         """What a dry run shows of an architecture: what is known of it."""

@@ -21,7 +21,10 @@ Costs = Callable[[Architecture], Mapping[str, float]]
 """The known costs of an architecture; empty where they cannot be known."""
 
 ENUMERABLE = 20_000  # architectures that are all counted, at 10,000 to 26,000 a second
+Method = Literal["exact", "sampled", "drawn"]
+
 _SAMPLES = 1_000  # of a larger space; the ends are climbed to from the best of them
+_DEAR = 64  # architectures at a tenth of a second each: a person waits for as long
 _CLIMBS = 3  # draws of what a change of one value leaves open
 _MAX_VALUES = 100  # of a parameter that are each tried in a climb
 
@@ -35,7 +38,7 @@ class CostRange:
         low: The smallest value that was found.
         high: The largest.
         method: ``exact`` (every architecture was counted), or ``sampled`` (some, and from the ends
-            one change at a time as far as it goes).
+            one change at a time as far as it goes), or ``drawn`` (some).
         cheapest: An architecture with the smallest value.
         dearest: An architecture with the largest.
     """
@@ -43,7 +46,7 @@ class CostRange:
     name: str
     low: float
     high: float
-    method: Literal["exact", "sampled"]
+    method: Method
     cheapest: Architecture
     dearest: Architecture
 
@@ -93,20 +96,36 @@ def check_feasible(problem: Problem) -> None:
 
 
 def cost_ranges(
-    space: Space, costs: Costs, rng: random.Random, enumerable: int = ENUMERABLE
+    space: Space,
+    costs: Costs,
+    rng: random.Random,
+    enumerable: int = ENUMERABLE,
+    *,
+    dear: bool = False,
 ) -> Iterator[CostRange]:
-    """Find between what each cost lies: exactly in a small space, else by climbing to both ends."""
-    exact = space.size_is_exact and space.size() <= enumerable
-    drawn = space.enumerate() if exact else (space.sample(rng) for _ in range(_SAMPLES))
+    """Find between what each cost lies: exactly in a small space, else by climbing to both ends.
+
+    Args:
+        space: The space.
+        costs: Of an architecture.
+        rng: What is drawn is drawn from.
+        enumerable: How many architectures are all counted.
+        dear: Whether a cost takes long to know: then fewer are drawn, and nothing is climbed.
+    """
+    exact = space.size_is_exact and space.size() <= (_DEAR if dear else enumerable)
+    draws = _DEAR if dear else _SAMPLES
+    drawn = space.enumerate() if exact else (space.sample(rng) for _ in range(draws))
     counted = ((architecture, costs(architecture)) for architecture in drawn)
     known = {architecture: found for architecture, found in counted if found}
     for name in next(iter(known.values()), {}):
         ends = []
         for sign in (1, -1):
             start = min(known, key=lambda a: sign * known[a][name])
-            ends.append(start if exact else _climb(space, costs, name, sign, start, rng))
+            still = exact or dear
+            ends.append(start if still else _climb(space, costs, name, sign, start, rng))
         low, high = (costs(end)[name] for end in ends)
-        yield CostRange(name, low, high, "exact" if exact else "sampled", *ends)
+        method: Method = "exact" if exact else "drawn" if dear else "sampled"
+        yield CostRange(name, low, high, method, *ends)
 
 
 def _climb(

@@ -41,7 +41,10 @@ def keep_sources(run: Path, space_file: SpaceFile) -> None:
 
 
 def _modules(space_file: SpaceFile) -> Iterator[Referred]:
-    functions = [one for one in (space_file.evaluator, space_file.costs) if one]
+    builder = space_file.model.builder if space_file.model else None
+    callbacks = [one for one in space_file.search.callbacks if ":" in one]
+    functions = [one for one in (space_file.evaluator, space_file.costs, builder) if one]
+    functions += callbacks
     names = [function.partition(":")[0] for function in functions]
     names += [name for name in space_file.operators if not name.endswith(".py")]
     for name in dict.fromkeys(names):

@@ -27,6 +27,7 @@ PARTS = (
     "study.json",
     "trials.jsonl",
     "replicates.jsonl",
+    "queue.jsonl",
     "tests.jsonl",
     "promotions.jsonl",
     "curves.jsonl",
@@ -40,7 +41,9 @@ PARTS = (
 )
 """What a run writes into its folder."""
 
-_HEAD = 500  # bytes of a journal: its first line, which names the study, has 130
+_HEAD = 4096  # bytes of a journal: its first line, which names the study, has 130 and that name
+_OUR_SPACE = b'"user_attr":{"space":{"objectives":'
+"""In the second line of a journal of ours; in versions before, the study was named for us too."""
 
 
 def is_marked(path: Path) -> bool:
@@ -56,7 +59,8 @@ def is_marked(path: Path) -> bool:
         return True
     try:
         with (path / JOURNAL).open("rb") as file:
-            return b'"study_name":"invsearch"' in file.read(_HEAD).replace(b" ", b"")
+            head = file.read(_HEAD).replace(b" ", b"")
+            return b'"study_name":"invsearch"' in head or _OUR_SPACE in head
     except OSError:
         return False
 

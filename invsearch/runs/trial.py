@@ -13,7 +13,7 @@ __all__ = ["SCHEMA", "Origin", "State", "Trial"]
 
 SCHEMA = 1  # of the JSON; rises with every change that readers must know of
 State = Literal["complete", "stopped", "failed", "infeasible"]
-Origin = Literal["baseline", "sampler", "retry"]
+Origin = Literal["baseline", "sampler", "retry", "user", "imported"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Trial:
         architecture: The point of the space.
         metrics: Every metric that was obtained, by name.
         constraints: By metric, how far the bound is exceeded (<= 0 is feasible).
-        origin: Who asked for it.
+        origin: Who asked for it: a ``user``'s own point, or one ``imported`` with its results.
         seed: Seed of its evaluation.
         started: When its evaluation began, ISO 8601 in UTC.
         finished: When it ended.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from invsearch.runs.trial import Trial
+from invsearch.search.stopping import Stopping
 
 __all__ = ["Limit", "Limits", "Watch"]
 
@@ -38,11 +40,13 @@ class Limits:
         timeout_s: Seconds of the whole search, from its first proposal on; each resume has as many.
         trial_timeout_s: Seconds of each trial.
         failures_in_row: After how many trials that failed in a row the search ends.
+        stopping: What watches for ``search.stop``.
     """
 
     timeout_s: float | None = None
     trial_timeout_s: float | None = None
     failures_in_row: int | None = None
+    stopping: Stopping | None = None
 
 
 class Watch:
@@ -74,18 +78,33 @@ class Watch:
     @property
     def out_of_time(self) -> bool:
         """Whether the time of the whole search is up."""
+        self._consider_stop()
         if self._end is None or time.monotonic() < self._end:
             return False
         self.ended = f"time limit: search.timeout = {self._limits.timeout_s:g} s is over"
         return True
 
+    @property
+    def stopping(self) -> Stopping | None:
+        """What watches for ``search.stop``."""
+        return self._limits.stopping
+
+    def recall(self, trials: Iterable[Trial]) -> None:
+        """Take in the trials of a run that goes on."""
+        if self._limits.stopping is not None:
+            self._limits.stopping.recall(trials)
+
     def begin(self) -> None:
         """Start the clock, if it does not run."""
+        if self._limits.stopping is not None:
+            self._limits.stopping.begin()
         if self._end is None and self._limits.timeout_s is not None:
             self._end = time.monotonic() + self._limits.timeout_s
 
     def see(self, trial: Trial) -> None:
         """Take in how a trial ended."""
+        if self._limits.stopping is not None:
+            self._limits.stopping.see(trial)
         self._infeasible = 0 if trial.counts else self._infeasible + 1
         if self._infeasible >= _INFEASIBLE_IN_ROW:
             self.ended = (
@@ -97,3 +116,9 @@ class Watch:
         most = self._limits.failures_in_row
         if most is not None and self._failed >= most:
             self.ended = f"{self._failed} trials in a row failed (search.max_failures_in_row)"
+
+    def _consider_stop(self) -> None:
+        """End the search where ``search.stop`` says so; what is under way goes on to its end."""
+        stopping = self._limits.stopping
+        if stopping is not None and self.ended is None:
+            self.ended = stopping.reason

@@ -18,6 +18,7 @@ from invsearch.metrics import Direction, Metric
 from invsearch.runs import Beliefs, FrontMember, Trial, front
 from invsearch.runs.bounds import broken_bounds
 from invsearch.runs.columns import shown_name, tested
+from invsearch.search.remaining import remaining
 from invsearch.search.session import Session
 from invsearch.value import compact
 
@@ -199,6 +200,7 @@ def _status(session: Session) -> Text:
     fresh = len(session.trials) - session.resumed
     speed = f"{fresh / minutes:.1f} trials/min" if minutes > 0.05 and fresh else ""
     parts = [f"{session.counted}/{session.trials_wanted}", f"{len(session.running)} running", speed]
+    parts += [remaining(session)]
     parts += [f"{session.replicated} replicates"] if session.replicated else []
     parts += [f"{states[state]} {state}" for state in ("stopped", "failed", "infeasible")
               if states[state]]  # fmt: skip

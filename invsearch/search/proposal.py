@@ -54,7 +54,7 @@ def proposal_from(handle: int, attributes: Mapping[str, Any]) -> Proposal:
         number=attributes["number"],
         architecture=Architecture(tuple(attributes["architecture"].items())),
         seed=attributes["seed"],
-        origin=origin if origin == "baseline" or "promoted" in attributes else "retry",
+        origin=origin if origin in ("baseline", "user") or "promoted" in attributes else "retry",
         handle=handle,
         promoted=attributes.get("promoted"),
         turn=attributes.get("turn"),

@@ -20,12 +20,15 @@ from invsearch.runs.keep import keep_sources
 from invsearch.runs.load import RESULTS
 from invsearch.runs.mark import check_place
 from invsearch.search.agreement import check_agreement
+from invsearch.search.callbacks import Followers, followers_of
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.final import judge_front
 from invsearch.search.limits import Limits
 from invsearch.search.live import LiveView
+from invsearch.search.points import Brought, brought
 from invsearch.search.server import pointer, serving
 from invsearch.search.session import Session
+from invsearch.search.stopping import Stopping
 from invsearch.search.strategies import Strategy
 from invsearch.space import SpaceFile
 
@@ -50,6 +53,8 @@ class RunOptions:
         timeout_s: Seconds of the whole search; None for the space file's.
         command: The command line, kept with the run.
         storage: A PostgreSQL server's URL, for a study that several drivers share.
+        callbacks: Who follows the search, besides those that the space file names.
+        imports: Tables of points and runs that the search begins with.
     """
 
     out: Path | None = None
@@ -61,6 +66,8 @@ class RunOptions:
     timeout_s: float | None = None
     command: Sequence[str] = ()
     storage: str | None = None
+    callbacks: Sequence[str] = ()
+    imports: Sequence[str] = ()
 
 
 _MENDED = "the same command with --resume goes on when that is mended"
@@ -93,10 +100,16 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     problem.check()
     check_feasible(problem)
     _check_folder(folder, options, console)
+    found = brought(problem, options.imports)
+    followers = followers_of(
+        [*space_file.search.callbacks, *options.callbacks],
+        space_file.search_paths,
+        lambda line: _say(console, line),
+    )
     for notice in space_file.notices:
         console.print(notice, soft_wrap=True)
     try:
-        _search(problem, folder, options, console)
+        _search(problem, folder, options, Beside(found, followers), console)
     except DiskError as error:  # of a checkpoint, here or on a node
         raise DiskError(f"{error}; {_MENDED}") from error
     except OSError as error:
@@ -104,7 +117,23 @@ def run_search(space_file: SpaceFile, options: RunOptions, console: Console) -> 
     return folder
 
 
-def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: Console) -> None:
+@dataclass(frozen=True)
+class Beside:
+    """What a search is given beside its problem.
+
+    Attributes:
+        brought: Points and results of the user's own.
+        followers: The callbacks.
+    """
+
+    brought: Brought
+    followers: Followers
+
+
+def _search(
+    problem: Problem, folder: RunFolder, options: RunOptions, beside: Beside, console: Console
+) -> None:
+    found, followers = beside.brought, beside.followers
     space_file = problem.file
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
@@ -122,6 +151,11 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
             capacity = parallel if isinstance(parallel, int) else DETERMINISTIC_BATCH
         else:
             capacity = workers.capacity
+
+        def changed(session: Session) -> None:
+            view.update(session)
+            followers.update(session)
+
         session = Session(
             problem,
             folder,
@@ -130,16 +164,24 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
             capacity=capacity,
             deterministic=deterministic,
             limits=_limits(space_file, options),
-            on_change=view.update,
+            on_change=changed,
             server=server,
         )
         _announce(session, console)
+        followers.start(session)
+        stack.callback(followers.close)
+        for described in found.environments:
+            folder.add_environment(described)
+        session.bring(found)
+        for line in found.told:
+            _say(console, line)
         if space_file.search.rungs and space_file.evaluator and not problem.reports:
             _say(console, "search.rungs has no effect: the evaluator takes no context to report by")
         try:
             with view:
                 workers.run(session)
             session.close()
+            followers.update(session)
             if judge_front(problem, folder, environment):
                 session.derive_front()
             problem.compare(folder.trials(), lambda text: _say(console, text))
@@ -152,7 +194,8 @@ def _search(problem: Problem, folder: RunFolder, options: RunOptions, console: C
 def _limits(space_file: SpaceFile, options: RunOptions) -> Limits:
     search = space_file.search
     timeout_s = options.timeout_s or search.timeout
-    return Limits(timeout_s, search.trial_timeout, search.max_failures_in_row)
+    stopping = Stopping(search.stop, space_file.objectives) if search.stop else None
+    return Limits(timeout_s, search.trial_timeout, search.max_failures_in_row, stopping)
 
 
 def _conclude(session: Session, console: Console) -> None:

@@ -18,6 +18,7 @@ from invsearch.runs.trial import Trial
 from invsearch.search.final import clear, prune
 from invsearch.search.halving import Halving
 from invsearch.search.limits import Limit, Limits, Watch
+from invsearch.search.points import Brought, Queue
 from invsearch.search.promotion import Paused
 from invsearch.search.proposal import Proposal, curve_point, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
@@ -97,10 +98,12 @@ class Session:
         self.promotes = search.promote and bool(search.rungs) and server is None
         self.discard: Callable[[int], None] = lambda number: clear(folder.checkpoint_dir(number))
         self._unlogged_promotions: list[Trial] = []
+        self._queue = Queue(folder.path, problem.space)
         self._study = SearchStudy(folder.study_path, problem, server=server)
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
         self._mend_log()
+        self.watch.recall(self._study.finished)
         with self._study.asking():
             self._study.enqueue_baselines(problem.baselines())
         self._study.commit()
@@ -256,6 +259,16 @@ class Session:
             self._replication.give_up(proposal)
         self.on_change(self)
 
+    def bring(self, found: Brought) -> None:
+        """Take in what a user brings, before anything is asked: results, and points to evaluate."""
+        with self._study.asking():
+            for trial in found.results:
+                adopted = self._study.adopt(trial)
+                if adopted is not None:
+                    self._log(adopted)
+            self._study.enqueue_points(found.points)
+        self._write()
+
     def close(self) -> None:
         """Write what is left; call it when the executor has returned."""
         with self._study.asking():
@@ -331,6 +344,7 @@ class Session:
             self._fill_alone(size)
 
     def _fill_alone(self, size: int) -> None:
+        self._study.enqueue_points(self._queue.news())
         start = self._study.next_number
         if self._deterministic and self._study.orphans:
             start, size = self._interrupted_batch()

@@ -7,7 +7,7 @@ import logging
 import random
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -55,9 +55,9 @@ class SearchStudy:
 
     The Optuna trial carries everything of ours as user attributes: ``number``, ``seed`` and
     ``architecture`` when it is asked (and ``batch``, if it is asked in one), ``rung:N`` when it is
-    judged, ``record`` (the line of trials.jsonl) when it ends. A trial that a kill left running
-    keeps its number and its seed and is evaluated again; one whose asking was cut short is asked
-    anew, as it was: a resumed run ends as an uninterrupted one would.
+    judged, ``record`` (the line of trials.jsonl) and ``sources`` (of its metrics) when it ends. A
+    trial that a kill left running keeps its number and its seed and is evaluated again; one whose
+    asking was cut short is asked anew, as it was: a resumed run ends as an uninterrupted one would.
 
     A trial that stopped at a rung and goes on is a further Optuna trial of the same number, with
     what ``promoted`` it (the rung); what it comes to takes the place of what it was.
@@ -88,10 +88,11 @@ class SearchStudy:
                 self._storage = self._journal = JournaledStorage(path)
         self._study = self._open()
         self._check_space(path)
+        self._name_metrics()
         self._asked: dict[int, optuna.Trial] = {}
         self._handles: dict[int, int] = {}
         self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
-        self._seen: set[Architecture] = set()
+        self._seen: set[Hashable] = set()  # what each architecture is, by its problem
         self._orphans: list[Proposal] = []
         self._next_number = 0
         self.interrupted_batch: int | None = None
@@ -172,6 +173,45 @@ class SearchStudy:
                 self._study.enqueue_trial(
                     architecture.to_json(), user_attrs={"baseline": name, "origin": "baseline"}
                 )
+
+    def enqueue_points(self, points: Mapping[str, Architecture]) -> None:
+        """Queue a user's points, each at most once in the life of the run by its name."""
+        if not points:
+            return
+        known = {t.user_attrs.get("point") for t in self._study.get_trials(deepcopy=False)}
+        for name, architecture in points.items():
+            if name not in known and not self._is_seen(architecture):
+                self._study.enqueue_trial(
+                    architecture.to_json(), user_attrs={"point": name, "origin": "user"}
+                )
+
+    def adopt(self, trial: Trial) -> Trial | None:
+        """Take in a finished trial of elsewhere as one of this study; None if it is there already.
+
+        It gets the next number, and what it was evaluated from stays its own: seed, times,
+        environment.
+        """
+        if self._is_seen(trial.architecture):
+            return None
+        values = trial.architecture.to_json()
+        with _quiet():
+            self._study.sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is left to draw
+            there = self._storage.create_new_trial(self._study._study_id)
+            self._storage.set_trial_system_attr(there, "fixed_params", values)
+            asked = optuna.Trial(self._study, there)
+            self._problem.space.suggest(asked)
+        adopted = replace(trial, number=self._next_number)
+        self._asked[asked.number] = asked
+        self._seen.add(self._problem.identity(trial.architecture))
+        self._next_number += 1
+        asked.set_user_attr("origin", "imported")
+        asked.set_user_attr("architecture", values)
+        asked.set_user_attr("seed", trial.seed)
+        asked.set_user_attr("number", adopted.number)
+        self._own(asked)
+        self.record(asked.number, adopted)
+        self.tell(asked.number, adopted)
+        return adopted
 
     def ask(self, batch: int | None = None) -> Proposal | Trial | None:
         """Propose the next architecture.
@@ -298,6 +338,8 @@ class SearchStudy:
             for name, excess in trial.constraints.items():
                 if name not in there:  # a kill can cut telling short
                     asked.set_constraint(name, excess)
+            sources = {name: metric.source for name, metric in trial.metrics.items()}
+            asked.set_user_attr("sources", sources)
             for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
                 asked.set_user_attr(name, value)
             attributes = self._storage.get_trial(asked._trial_id).user_attrs
@@ -314,10 +356,20 @@ class SearchStudy:
         with _quiet():
             return optuna.create_study(
                 storage=self._storage,
-                study_name=self._server.study if self._server else "invsearch",
+                study_name=self._server.study if self._server else self._own_name(),
                 directions=list(self._problem.objectives.values()),
                 load_if_exists=True,
             )
+
+    def _own_name(self) -> str:
+        """The study's name in its journal: the space's, as it was when the run began."""
+        return next(iter(optuna.get_all_study_names(self._storage)), self._problem.file.name)
+
+    def _name_metrics(self) -> None:
+        """Let Optuna's own tools, such as its dashboard, call the objectives by their names."""
+        if self._study.metric_names is None:
+            with _quiet():
+                self._study.set_metric_names(list(self._problem.objectives))
 
     def _check_space(self, path: Path) -> None:
         """Refuse to mix two searches in one study; how much and where it runs may change."""
@@ -331,7 +383,7 @@ class SearchStudy:
         if changed:
             raise InputError(
                 f"{path.parent} is the run of another space (it differs in {', '.join(changed)}): "
-                "choose another folder with --out"
+                f"choose another folder with --out, and --import {path.parent} to keep what fits it"
                 if self._server is None
                 else f"the study {self._server.study!r} on the server is of another space (it "
                 f"differs in {', '.join(changed)}): give the space file another name:"
@@ -375,7 +427,7 @@ class SearchStudy:
     def _read_trial(self, asked: FrozenTrial) -> None:
         attributes = asked.user_attrs
         proposal = proposal_from(asked.number, attributes)
-        self._seen.add(proposal.architecture)
+        self._seen.add(self._problem.identity(proposal.architecture))
         self._next_number = max(self._next_number, proposal.number + 1)
         if self._drivers.runs(asked):
             return
@@ -410,7 +462,7 @@ class SearchStudy:
             asked = self._study.ask()
             self._asked[asked.number] = asked
             architecture = self._problem.space.suggest(asked)
-        reason = "evaluated before" if architecture in self._seen else None
+        reason = "evaluated before" if self._is_seen(architecture) else None
         reason = reason or self._problem.space.problem(architecture)
         if reason is None and "origin" not in asked.user_attrs and self._fails(architecture):
             reason = "likely to fail"
@@ -432,7 +484,7 @@ class SearchStudy:
             handle=asked.number,
             metrics=metrics,
         )
-        self._seen.add(architecture)
+        self._seen.add(self._problem.identity(architecture))
         self._handles[proposal.number] = asked._trial_id
         self._next_number += 1
         asked.set_user_attr("architecture", architecture.to_json())
@@ -445,6 +497,9 @@ class SearchStudy:
             return self._ended(proposal, failed_trial(proposal, unknown))
         infeasible = infeasible_trial(proposal, self._problem)
         return proposal if infeasible is None else self._ended(proposal, infeasible)
+
+    def _is_seen(self, architecture: Architecture) -> bool:
+        return self._problem.identity(architecture) in self._seen
 
     def _fails(self, architecture: Architecture) -> bool:
         """Whether to pass an architecture over, as others like it failed."""
@@ -476,7 +531,7 @@ class SearchStudy:
             candidates = (space.sample(rng) for _ in range(_SPACE_TRIES))
         last = []
         for architecture in candidates:
-            if architecture in self._seen:
+            if self._is_seen(architecture):
                 continue
             try:
                 known = self._problem.known(architecture)

@@ -6,7 +6,7 @@ from invsearch.errors import nearest
 from invsearch.metrics import KNOWN_METRICS, MEASURED_ON_TARGETS, base_metric, metric_info
 from invsearch.plugins import STRATEGIES
 from invsearch.provider import learn_metrics
-from invsearch.space.schema import Sections
+from invsearch.space.schema import Sections, Timing
 from invsearch.space.space import Space
 from invsearch.space.yaml_file import Document, Path
 
@@ -40,6 +40,7 @@ def check_sections(document: Document, sections: Sections) -> None:
             )
     _check_rungs(document, sections)
     _check_hints(document, sections)
+    _check_own_model(document, sections)
 
 
 def _check_hints(document: Document, sections: Sections) -> None:
@@ -57,6 +58,43 @@ def _check_hints(document: Document, sections: Sections) -> None:
         raise document.error(
             path, f"accuracy.{path[1]} has no effect: no objective is one of accuracy"
         )
+
+
+def _check_own_model(document: Document, sections: Sections) -> None:
+    """Refuse what only families of ours have, and keys of own models where there is none."""
+    model = sections.model
+    if model is None:
+        return
+    if not model.own:
+        for key in ("arguments", "replace", "canonical"):
+            if key in model.model_fields_set:
+                why = "has no effect: it goes with model.builder or model.timm"
+                raise document.error(("model", key), f"model.{key} {why}", key=True)
+        return
+    if sections.accuracy is not None and sections.accuracy.source == "published":
+        raise document.error(
+            ("accuracy", "source"),
+            f"accuracy.source 'published' knows the paper's networks alone, not model.{model.own}",
+        )
+    if sections.accuracy is not None and sections.accuracy.hints:
+        key = "sources" if sections.accuracy.sources else "source"
+        raise document.error(
+            ("accuracy", key),
+            f"accuracy.{key}: {sections.accuracy.hints[0]} knows networks of families alone, not "
+            f"model.{model.own}",
+        )
+    latency = sections.latency
+    places: dict[Path, Timing] = {} if latency is None else {("latency",): latency}
+    for name, target in latency.targets.items() if latency is not None else ():
+        places["latency", "targets", name] = target
+    for path, timing in places.items():
+        if timing.table:
+            raise document.error(
+                (*path, "table"),
+                f"{'.'.join(map(str, path))}.table predicts from the blocks of our families; the "
+                f"networks of model.{model.own} are measured whole: leave it out",
+                key=True,
+            )
 
 
 def _check_latency(document: Document, sections: Sections) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "impossible",
     "parameter_at",
     "params_space",
+    "read_parameters",
     "title",
     "unusable",
 ]
@@ -178,14 +179,23 @@ def params_space(document: Document, params: dict[str, Any]) -> Space:
     Raises:
         InputError: With the position of what is wrong.
     """
-    paths: dict[str, Path] = {name: ("params", name) for name in params}
-    found = {name: parameter_at(document, paths[name], params[name], name) for name in params}
+    return Space(read_parameters(document, "params", params))
+
+
+def read_parameters(document: Document, section: str, entries: dict[str, Any]) -> list[Parameter]:
+    """Read the entries of a section as parameters with their conditions.
+
+    Raises:
+        InputError: With the position of what is wrong.
+    """
+    paths: dict[str, Path] = {name: (section, name) for name in entries}
+    found = {name: parameter_at(document, paths[name], entries[name], name) for name in entries}
     made = [
-        replace(parameter, when=_conditions(document, paths[name], params[name], found))
+        replace(parameter, when=_conditions(document, paths[name], entries[name], found))
         for name, parameter in found.items()
     ]
     checked_order(document, paths, {p.name: {other for other, _ in p.when} for p in made})
-    return Space(made)
+    return made
 
 
 def _conditions(

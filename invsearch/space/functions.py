@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
 
-from invsearch.errors import InputError, NotHereError, nearest
-from invsearch.shadow import require_own_names
+from invsearch.errors import InputError, NotHereError
 from invsearch.user_code.failure import UserCodeError
-from invsearch.user_code.guard import Guard
+from invsearch.user_code.importing import import_function, import_module, imported
 
 __all__ = ["import_function", "import_operators", "locate_operators"]
-
-T = TypeVar("T")
-
-
-def import_function(reference: str, search_paths: Iterable[str | Path] = ()) -> Callable[..., Any]:
-    """Import the function that ``package.module:function`` names.
-
-    Args:
-        reference: The function.
-        search_paths: Folders to look in before those of ``sys.path``, at whose front they are put.
-
-    Raises:
-        InputError: In one line, if there is no such function or its module cannot be imported.
-    """
-    module_name, _, name = reference.partition(":")
-    module = _import_module(module_name, f"{reference!r} cannot be imported", search_paths)
-    if not hasattr(module, name):
-        public = [known for known in vars(module) if not known.startswith("_")]
-        hint = nearest(name, public)
-        raise NotHereError(f"{reference!r} cannot be imported: {module_name} has no {name!r}{hint}")
-    function = getattr(module, name)
-    if not callable(function):
-        kind = type(function).__name__
-        raise InputError(f"{reference!r} is no function but of type {kind}")
-    return function  # type: ignore[no-any-return]
 
 
 def locate_operators(references: Iterable[str], folder: Path) -> tuple[str, ...]:
@@ -64,7 +35,7 @@ def import_operators(references: Iterable[str], search_paths: Sequence[str | Pat
         if reference.endswith(".py"):
             _import_file(Path(reference), reason)
         else:
-            _import_module(reference, reason, search_paths)
+            import_module(reference, reason, search_paths)
 
 
 def _located(reference: str, folder: Path) -> str:
@@ -76,17 +47,6 @@ def _located(reference: str, folder: Path) -> str:
         if path.is_file():
             return str(path.resolve())
     raise NotHereError(f"there is no file {reference!r} in {folder} or in the current folder")
-
-
-def _import_module(name: str, reason: str, search_paths: Iterable[str | Path]) -> ModuleType:
-    first = [str(Path(path).resolve()) for path in search_paths]
-    require_own_names(first)
-    sys.path[:] = [*first, *(place for place in sys.path if place not in first)]
-    importlib.invalidate_caches()
-    try:
-        return _imported(lambda: importlib.import_module(name))
-    except UserCodeError as error:
-        raise NotHereError(f"{reason}: {error}") from error
 
 
 def _import_file(path: Path, reason: str) -> None:
@@ -103,27 +63,7 @@ def _import_file(path: Path, reason: str) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        _imported(lambda: loader.exec_module(module))
+        imported(lambda: loader.exec_module(module))
     except UserCodeError as error:
         del sys.modules[name]
         raise NotHereError(f"{reason}: {error}") from error
-
-
-def _imported(action: Callable[[], T]) -> T:
-    """Import somebody's module; what it adds to the module path and the environment is kept.
-
-    Functions import more, later, from where their module said at its import.
-    """
-    added: list[str] = []
-
-    def noted() -> T:
-        before = set(sys.path)
-        try:
-            return action()
-        finally:
-            added.extend(path for path in sys.path if path not in before)
-
-    try:
-        return Guard(environment=False).call(noted)
-    finally:
-        sys.path.extend(path for path in added if path not in sys.path)

@@ -11,6 +11,7 @@ __all__ = ["json_schema"]
 
 _SUFFIXED = {"type": "string", "pattern": r"^[-+]?(\d+(\.\d*)?|\.\d+)[kMG]$"}
 _SCALAR = {"type": ["string", "number", "boolean"]}
+_OWN = [{"required": [key]} for key in ("builder", "timm")]
 _SETTING = {"anyOf": [_SCALAR, {"$ref": "#/$defs/Entry"}]}
 
 
@@ -31,7 +32,7 @@ def json_schema() -> dict[str, Any]:
     defs["Model"]["properties"]["family"] = {"enum": list(FAMILIES)}
     network = ["family", *keys, *settings]
     properties = schema["properties"]
-    properties["space"] = _closed(dict.fromkeys(network, _SETTING))
+    space = _closed(dict.fromkeys(network, _SETTING))
     numbers = [len(family.stages) for family in FAMILIES.values()]
     stages = {
         "type": "array",
@@ -39,10 +40,15 @@ def json_schema() -> dict[str, Any]:
         "minItems": min(numbers),
         "maxItems": max(numbers),
     }
-    properties["space"]["properties"]["stage"] = _closed(
+    space["properties"]["stage"] = _closed(
         {key: {"anyOf": [_SETTING, stages]} for key in ["blocks", *settings]}
     )
-    properties["space"]["properties"]["block"] = _closed(dict.fromkeys(settings, _SETTING))
+    space["properties"]["block"] = _closed(dict.fromkeys(settings, _SETTING))
+    properties["space"] = {"type": "object", "minProperties": 1}
+    anything = {"additionalProperties": _SETTING}
+    schema["if"] = {"properties": {"model": {"anyOf": _OWN}}, "required": ["model"]}
+    schema["then"] = {"properties": {"space": anything}}
+    schema["else"] = {"properties": {"space": space}}
     properties["params"] = {
         "type": "object",
         "minProperties": 1,

@@ -125,9 +125,7 @@ class SpaceFile:
         data: dict[str, Any] = {
             "objectives": dict(self.objectives),
             "constraints": {name: bound.model_dump() for name, bound in self.constraints.items()},
-            "model": self.model.model_dump(mode="json", exclude={"operators"})
-            if self.model
-            else None,
+            "model": self.model.identity() if self.model else None,
             "space": self.space.to_json(),
             "evaluator": self.evaluator,
             "costs": self.costs,
@@ -379,6 +377,10 @@ def _search(sections: Sections, kept: KeptSources | None) -> Search:
 def _space(document: Document, sections: Sections) -> Space:
     if sections.model is None or sections.space is None:
         return params_space(document, sections.params or {})
+    if sections.model.own:
+        from invsearch.space.own_model import own_model_space
+
+        return own_model_space(document, sections.model, sections.space)
     from invsearch.space.network import network_space
 
     return network_space(document, sections.model, sections.space)

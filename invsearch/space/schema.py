@@ -18,7 +18,15 @@ from pydantic import (
 
 from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
-from invsearch.plugins import AUGMENTATIONS, DECODERS, PROXIES, RUNTIMES, STRATEGIES, Table
+from invsearch.plugins import (
+    AUGMENTATIONS,
+    DECODERS,
+    PROXIES,
+    RUNTIMES,
+    SEARCH_CALLBACKS,
+    STRATEGIES,
+    Table,
+)
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -30,8 +38,10 @@ __all__ = [
     "Model",
     "OnTarget",
     "Proxy",
+    "Replace",
     "Search",
     "Sections",
+    "Stop",
     "Supernet",
     "Timing",
 ]
@@ -166,15 +176,56 @@ class Bound(_Section):
         return self
 
 
+_OWN_MODEL = ("builder", "timm", "arguments", "replace", "canonical")
+"""Keys of ``model`` that say what somebody else's networks are."""
+
+
+class Replace(_Section):
+    """Which convolutions of an own model make room for an operator; further keys set that one.
+
+    A value such as ``$kernel`` is that of the parameter of this name.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    match: str = Field(
+        min_length=1, description="Pattern of the convolutions' names, such as '*.conv_dw'."
+    )
+    operator: str = Field(min_length=1, description="A registered operator, keep, or $NAME.")
+    stage: Annotated[Whole, Field(ge=1)] | None = Field(
+        default=None, description="Of a network whose feature_info tells its stages, as timm's."
+    )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it says of the operator."""
+        return dict(self.model_extra or {})
+
+
 class Model(_Section):
     """The networks that are searched; what may vary may also be held constant here.
 
-    Further keys are constants: ``operator`` and any hyperparameter of a registered operator.
+    Further keys are constants: ``operator`` and any hyperparameter of a registered operator. With
+    ``builder`` or ``timm`` the networks are somebody else's, and there are none.
     """
 
     model_config = ConfigDict(extra="allow")
 
     family: Scalar | None = None
+    builder: Reference | None = Field(
+        default=None, description="package.module:function, from the parameters to a torch module."
+    )
+    timm: Name | None = Field(default=None, description="A name that timm.create_model knows.")
+    arguments: dict[Name, Scalar] = Field(
+        default={}, description="What builder or timm is given beside what varies."
+    )
+    replace: tuple[Replace, ...] = Field(
+        default=(), strict=False, description="Convolutions in whose place operators are put."
+    )
+    canonical: Literal["parameters", "built"] = Field(
+        default="parameters",
+        description="built: parameters that build the same network are one architecture.",
+    )
     resolution: Whole = Field(
         default=224, ge=1, description="Side of the images that costs are for."
     )
@@ -188,7 +239,18 @@ class Model(_Section):
 
     def constants(self) -> dict[str, Any]:
         """What :func:`invsearch.models.network_spec` takes as its model."""
-        return {k: v for k, v in self if k not in ("resolution", "operators") and v is not None}
+        left_out = ("resolution", "operators", *_OWN_MODEL)
+        return {k: v for k, v in self if k not in left_out and v is not None}
+
+    @property
+    def own(self) -> str:
+        """What says whose the networks are, where they are somebody else's: a key of this."""
+        return "builder" if self.builder is not None else "timm" if self.timm is not None else ""
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the networks, as plain data; older runs have no keys of own models."""
+        left_out = {"operators"} if self.own else {"operators", *_OWN_MODEL}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 class Proxy(_Section):
@@ -393,6 +455,28 @@ class Latency(Timing):
     targets: dict[Annotated[str, AfterValidator(_target_name)], OnTarget] = {}
 
 
+class Plateau(_Section):
+    """When a search finds no more."""
+
+    trials: Annotated[Whole, Field(ge=1)] = Field(description="The last ones that are looked at.")
+    gain: Real = Field(
+        default=0.01, gt=0, lt=1, description="Least share of the hypervolume that they add."
+    )
+
+
+class Stop(_Section):
+    """What ends a search before its trials are spent; what is under way then ends by itself."""
+
+    hours: Real | None = Field(default=None, gt=0, description="Of evaluations, over all resumes.")
+    plateau: Plateau | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Stop:
+        if self.hours is None and self.plateau is None:
+            raise ValueError("needs hours, plateau or both")
+        return self
+
+
 class Search(_Section):
     """How the space is searched."""
 
@@ -424,6 +508,12 @@ class Search(_Section):
     timeout: Real | None = Field(default=None, gt=0, description="Seconds of the whole search.")
     trial_timeout: Real | None = Field(
         default=None, gt=0, description="Seconds of each trial, which fails when they are over."
+    )
+    stop: Stop | None = None
+    callbacks: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        strict=False,
+        description=f"Who follows it: {SEARCH_CALLBACKS}, or package.module:Class.",
     )
     max_failures_in_row: Whole | None = Field(
         default=None, ge=1, description="Ends the search after so many."

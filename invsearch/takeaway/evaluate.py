@@ -15,7 +15,7 @@ from invsearch.data import ImageData, Scale, load_dataset
 from invsearch.data.decoders import decoder_at_hand
 from invsearch.errors import InputError
 from invsearch.metrics import Fidelity, Metric
-from invsearch.models import NetworkSpec, TaskSpec, from_official
+from invsearch.models import SearchedSpec, from_official
 from invsearch.models.checkpoint import read_checkpoint
 from invsearch.models.official import is_official
 from invsearch.takeaway.device import check_device
@@ -98,7 +98,7 @@ class _Trained:
 
     where: str
     network: nn.Module
-    spec: NetworkSpec | TaskSpec
+    spec: SearchedSpec
     resolution: int
     dataset: str | None = None
     folder: str | None = None

@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 
 from invsearch import cost
 from invsearch.errors import CheckError, InputError, nearest
-from invsearch.models import TaskSpec, build
+from invsearch.models import TaskSpec, build_searched
 from invsearch.models.task import DETECTORS
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import check_output
@@ -137,7 +137,7 @@ def _untrained(picked: Pick | Subject) -> nn.Module:
         )
     if isinstance(picked, Subject):
         return seeded_build(picked.fresh, 0).eval()
-    return seeded_build(lambda: build(spec), picked.trial.seed).eval()
+    return seeded_build(lambda: build_searched(spec), picked.trial.seed).eval()
 
 
 def _saved(picked: Pick | Subject, weights: str | Path | None) -> SavedNetwork | None:
@@ -147,7 +147,7 @@ def _saved(picked: Pick | Subject, weights: str | Path | None) -> SavedNetwork |
     if weights is None:
         return None
     saved = SavedNetwork.open(weights)
-    if saved.config["architecture"] != picked.trial.architecture.to_json():
+    if saved.origin["architecture"] != picked.trial.architecture.to_json():
         raise InputError(
             f"--weights {weights} is trial {saved.config['trial']} of {saved.config['run']}, "
             f"another architecture than {picked.name}"

@@ -13,13 +13,14 @@ from torch import Tensor
 from invsearch.data import ImageData, load_dataset
 from invsearch.errors import TrialError
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec, TaskSpec
+from invsearch.models import SearchedSpec
 from invsearch.space import Accuracy
 from invsearch.takeaway.start import Start
 from invsearch.train import Recipe, recipe_of, trained_spec, trainer_of
 from invsearch.train.callbacks import Callback
 from invsearch.train.loop import Loop
 from invsearch.train.processes import ALONE, Processes
+from invsearch.train.proxy import trained_width
 from invsearch.user_code.failure import describe_failure
 
 __all__ = ["Finished", "Job"]
@@ -53,7 +54,7 @@ class Job:
         start: The weights that it starts from; None for fresh ones.
     """
 
-    searched: NetworkSpec | TaskSpec
+    searched: SearchedSpec
     accuracy: Accuracy
     seed: int
     resolution: int | None
@@ -64,7 +65,7 @@ class Job:
     @property
     def width(self) -> float:
         """Width of the trained network as a fraction of the searched one's."""
-        return 1.0 if self.full else self.accuracy.proxy.width
+        return trained_width(self.searched, self.accuracy, full=self.full)
 
     @property
     def recipe(self) -> Recipe:
@@ -82,7 +83,7 @@ class Job:
             decoder=self.accuracy.decoder,
         )
 
-    def spec(self) -> NetworkSpec | TaskSpec:
+    def spec(self) -> SearchedSpec:
         """The network that is trained: with the classes and channels of the data."""
         return trained_spec(self.searched, self.accuracy, self.data(), full=self.full)
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
+from invsearch.models.timm_config import timm_entries
 from invsearch.runs import describe
 from invsearch.runs.outputs import check_output
+from invsearch.space.sources import SOURCES
+from invsearch.takeaway.card import CARD
 from invsearch.takeaway.job import Finished, Job
 from invsearch.takeaway.saved import CONFIG, WEIGHTS, SavedNetwork, config_of, save_network
 from invsearch.train.callbacks.curves import CURVES
@@ -47,7 +50,7 @@ def already(target: Path, job: Job) -> SavedNetwork | None:
     if not (target / CONFIG).exists():
         inside = [path.name for path in target.iterdir()] if target.is_dir() else []
         # weights without a checkpoint are not what a kill leaves of a training
-        ours = (CHECKPOINT, WEIGHTS, *_BEGUN) if CHECKPOINT in inside else _BEGUN
+        ours = (CHECKPOINT, WEIGHTS, CARD, SOURCES, *_BEGUN) if CHECKPOINT in inside else _BEGUN
         foreign = [name for name in inside if name not in ours and name[0] != "."]
         if foreign:
             raise InputError(f"{target} holds other files: choose another folder with -o")
@@ -78,5 +81,7 @@ def keep(
     config = config_of(origin, spec, data.resolution, metrics=finished.metrics, training=training)
     config["classes"] = list(data.classes)
     config["normalisation"] = data.normalisation and data.normalisation.to_json()
+    scale, shape = config["normalisation"], config["input_shape"]
+    config |= timm_entries(spec, shape, scale, data.classes, data.white)
     save_network(target, config, finished.weights)
     return SavedNetwork.open(target).metrics

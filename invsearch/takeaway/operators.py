@@ -8,7 +8,8 @@ from pathlib import Path
 
 import ops
 from invsearch.errors import InputError
-from invsearch.models import NetworkSpec, TaskSpec
+from invsearch.models import ModuleSpec, SearchedSpec, TaskSpec
+from invsearch.models.replacement import KEEP
 from invsearch.runs import RunFolder
 from invsearch.space.functions import import_operators
 from invsearch.space.sources import KeptSources
@@ -38,9 +39,7 @@ def operator_overrides(folder: RunFolder) -> list[str]:
     return [f"model.operators={json.dumps(located)}"]
 
 
-def require_operators(
-    spec: NetworkSpec | TaskSpec, references: Sequence[str], folder: Path
-) -> None:
+def require_operators(spec: SearchedSpec, references: Sequence[str], folder: Path) -> None:
     """Register the operators of a saved network that are not registered yet.
 
     Args:
@@ -51,10 +50,7 @@ def require_operators(
     Raises:
         InputError: If an operator is not registered after that.
     """
-    around = [spec.neck, spec.head] if isinstance(spec, TaskSpec) else []
-    stages = (spec.backbone if isinstance(spec, TaskSpec) else spec).stages
-    blocks = [*around, *(block for stage in stages for block in stage.blocks)]
-    needed = {block.operator for block in blocks}
+    needed = _needed(spec)
     places = [folder.resolve(), Path.cwd()]
     for reference in references:
         if needed <= set(ops.names()):
@@ -68,6 +64,15 @@ def require_operators(
             f"{folder}: the network has the operator {missing[0]!r}, which is not registered: "
             f"install the package that registers it, or put its file into {folder}"
         )
+
+
+def _needed(spec: SearchedSpec) -> set[str]:
+    if isinstance(spec, ModuleSpec):
+        return {rule.operator for rule in spec.replace} - {KEEP}
+    around = [spec.neck, spec.head] if isinstance(spec, TaskSpec) else []
+    stages = (spec.backbone if isinstance(spec, TaskSpec) else spec).stages
+    blocks = [*around, *(block for stage in stages for block in stage.blocks)]
+    return {block.operator for block in blocks}
 
 
 def _places(folder: RunFolder) -> list[Path]:

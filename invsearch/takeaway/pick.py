@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from invsearch.errors import InputError, NotHereError
-from invsearch.models import NetworkSpec, TaskSpec
+from invsearch.models import SearchedSpec
 from invsearch.plugins import STRATEGIES
+from invsearch.problem.kinds import network_problem_of
 from invsearch.problem.network import NetworkProblem
 from invsearch.runs import RunFolder, Trial, outline
 from invsearch.runs.load import find_run
@@ -40,7 +41,7 @@ class Pick:
         return f"trial {self.trial.number} of {self.folder.path}"
 
     @property
-    def spec(self) -> NetworkSpec | TaskSpec:
+    def spec(self) -> SearchedSpec:
         """The full-size network, or the detector or segmenter around it."""
         return self.problem.searched(self.trial.architecture)
 
@@ -88,7 +89,8 @@ def pick(run: str | Path, number: int, settings: Sequence[str] = (), *, data: bo
     if found.search.get("strategy", "random") not in STRATEGIES:
         settings.append("search.strategy=random")  # a plug-in that is gone; nothing is searched
     try:
-        return Pick(folder, NetworkProblem(load_space_file(folder.space_path, settings)), trial)
+        file = load_space_file(folder.space_path, settings)
+        return Pick(folder, network_problem_of(file), trial)
     except InputError as error:
         if not any(isinstance(one, NotHereError) for one in (error, error.__cause__)):
             raise

@@ -9,7 +9,7 @@ from invsearch.errors import InputError
 from invsearch.latency.measured import ask, metric
 from invsearch.latency.target import Target
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec, TaskSpec
+from invsearch.models import ModuleSpec, NetworkSpec, TaskSpec
 from invsearch.runs import Replicate, describe
 from invsearch.runs.environment import environment_id
 from invsearch.space import Latency
@@ -124,7 +124,7 @@ def _measure(picked: Pick | Subject, settings: Latency) -> Metric:
     return metric(ask(spec, shape, Target.of(settings, undisturbed=False)))
 
 
-def _timed(picked: Pick | Subject) -> NetworkSpec:
+def _timed(picked: Pick | Subject) -> NetworkSpec | ModuleSpec:
     """The network, where it is one that is timed."""
     spec = picked.spec
     if isinstance(spec, TaskSpec):

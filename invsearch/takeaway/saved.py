@@ -11,18 +11,23 @@ from typing import Any
 from torch import Tensor, nn
 
 from invsearch import cost
+from invsearch.cost.module_count import module_count
 from invsearch.errors import InputError
 from invsearch.metrics import Metric
-from invsearch.models import NetworkSpec, TaskSpec, build_searched, spec_from_json
+from invsearch.models import ModuleSpec, SearchedSpec, TaskSpec, build_searched, spec_from_json
 from invsearch.models.checkpoint import read_checkpoint
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import write_checked
+from invsearch.space.referred import beside_module
+from invsearch.space.sources import SOURCES
+from invsearch.takeaway.card import CARD, model_card
 from invsearch.takeaway.operators import require_operators
 
 __all__ = ["CONFIG", "WEIGHTS", "SavedNetwork", "config_of", "costs", "load_network"]
 __all__ += ["save_network", "write_bytes"]
 
-FORMAT, SCHEMA = "invsearch-network", 1  # of config.json
+FORMAT, SCHEMA = "invsearch-network", 2  # of config.json
+_PARAMETERS = "parameters"  # of the architecture; in schema 1 they were called architecture
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
@@ -41,8 +46,11 @@ class SavedNetwork:
     file: Path | None = None
 
     @property
-    def spec(self) -> NetworkSpec | TaskSpec:
-        return spec_from_json(self.config["network"])
+    def spec(self) -> SearchedSpec:
+        spec = spec_from_json(self.config["network"])
+        if isinstance(spec, ModuleSpec):  # its module is kept beside it
+            return spec.at(self.path.resolve() / SOURCES, Path.cwd())
+        return spec
 
     @property
     def training(self) -> Mapping[str, Any]:
@@ -58,8 +66,9 @@ class SavedNetwork:
     @property
     def origin(self) -> dict[str, Any]:
         """Where the network comes from, as ``config.json`` has it."""
-        known = ("run", "trial", "architecture", "operators")
-        return {name: self.config[name] for name in known if name in self.config}
+        known = ("run", "trial", "operators")
+        there = {name: self.config[name] for name in known if name in self.config}
+        return {**there, "architecture": self.config[_PARAMETERS]}
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -86,9 +95,11 @@ class SavedNetwork:
             raise InputError(f"{file} cannot be read: {error}") from None
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise InputError(f"{file} was not written by `invsearch train`")
-        if config.get("schema") != SCHEMA:
+        if config.get("schema") == 1:
+            config = {**config, _PARAMETERS: config.get("architecture")}
+        elif config.get("schema") != SCHEMA:
             raise InputError(
-                f"{file} has schema {config.get('schema')!r}; this version reads {SCHEMA}"
+                f"{file} has schema {config.get('schema')!r}; this version reads 1 and {SCHEMA}"
             )
         return cls(path, config, file)
 
@@ -135,7 +146,7 @@ def load_network(folder: str | Path) -> nn.Module:
 
 def config_of(
     origin: Mapping[str, Any],
-    spec: NetworkSpec | TaskSpec,
+    spec: SearchedSpec,
     resolution: int | tuple[int, int],
     *,
     metrics: Mapping[str, Metric],
@@ -156,7 +167,7 @@ def config_of(
         "schema": SCHEMA,
         "run": origin["run"],
         "trial": origin["trial"],
-        "architecture": origin["architecture"],
+        _PARAMETERS: origin["architecture"],
         "network": spec.to_json(),
         "input_shape": [1, spec.in_channels, *_sides(resolution)],
         "operators": list(origin["operators"]),
@@ -165,10 +176,12 @@ def config_of(
     }
 
 
-def costs(spec: NetworkSpec | TaskSpec, resolution: int | tuple[int, int]) -> dict[str, Metric]:
+def costs(spec: SearchedSpec, resolution: int | tuple[int, int]) -> dict[str, Metric]:
     """Parameters and multiply-adds of a network, for images of a side or of (height, width)."""
     size = _sides(resolution)
-    if isinstance(spec, TaskSpec):
+    if isinstance(spec, ModuleSpec):
+        counts = module_count(spec, size)
+    elif isinstance(spec, TaskSpec):
         counts = cost.task_count(spec, resolution=size, convention="fvcore")
     else:
         counts = cost.count(spec, resolution=size, convention="fvcore")
@@ -185,9 +198,15 @@ def _sides(resolution: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def save_network(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Write the weights, then the config: a folder with a config is whole."""
+    """Write weights, a builder's module, the card, then the config: with that a folder is whole."""
     from safetensors.torch import save
 
+    spec = spec_from_json(config["network"])
+    if isinstance(spec, ModuleSpec) and spec.module_name:
+        for found in beside_module(spec.module_name):
+            write_bytes(folder / SOURCES / found.file, found.origin.read_bytes())
+    metrics = {name: Metric.from_json(name, data) for name, data in config["metrics"].items()}
+    write_bytes(folder / CARD, model_card(config, spec, metrics).encode())
     write_bytes(folder / WEIGHTS, save(dict(weights), {"format": "pt"}))
     write_bytes(folder / CONFIG, (dump_json(config, indent=2) + "\n").encode())
 

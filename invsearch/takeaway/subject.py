@@ -11,7 +11,15 @@ from typing import Any
 from torch import nn
 
 from invsearch.errors import InputError, nearest
-from invsearch.models import FAMILIES, NetworkSpec, TaskSpec, build_searched, family_spec
+from invsearch.models import (
+    FAMILIES,
+    ModuleSpec,
+    NetworkSpec,
+    SearchedSpec,
+    TaskSpec,
+    build_searched,
+    family_spec,
+)
 from invsearch.runs import RunFolder
 from invsearch.runs.load import find_run
 from invsearch.takeaway.saved import CONFIG, SavedNetwork
@@ -35,7 +43,7 @@ class Subject:
     """
 
     name: str
-    spec: NetworkSpec | TaskSpec
+    spec: SearchedSpec
     resolution: int
     origin: Mapping[str, Any] = field(compare=False)
     saved: SavedNetwork | None = None
@@ -44,11 +52,15 @@ class Subject:
         """What it is, where it classifies.
 
         Raises:
-            InputError: If it is a segmenter.
+            InputError: If it is a segmenter, or somebody else's.
         """
         if isinstance(self.spec, TaskSpec):
             raise InputError(
                 f"{self.name} has the task {self.spec.task}: this is for networks that classify"
+            )
+        if isinstance(self.spec, ModuleSpec):
+            raise InputError(
+                f"{self.name} is built by {self.spec.builder!r}: this is for families of ours"
             )
         return self.spec
 

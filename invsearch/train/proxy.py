@@ -5,14 +5,22 @@ A searched network is too large to train by the dozen: its proxy is narrower, on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from torch import nn
 
 from invsearch.errors import InputError
-from invsearch.models import TaskSpec, build_searched, proxy_spec, proxy_task
+from invsearch.models import (
+    ModuleSpec,
+    SearchedSpec,
+    TaskSpec,
+    build_searched,
+    proxy_spec,
+    proxy_task,
+)
+from invsearch.models.module import taken_keywords
 from invsearch.models.task import DETECTORS
 from invsearch.train.device import resolve_precision
 from invsearch.train.processes import ALONE, Processes
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
     from invsearch.models import NetworkSpec
     from invsearch.space import Accuracy
 
-__all__ = ["check_learnable", "recipe_of", "trained_spec", "trainer_of"]
+__all__ = ["check_learnable", "recipe_of", "trained_spec", "trained_width", "trainer_of"]
 
 
 def recipe_of(accuracy: Accuracy, device: str) -> Recipe:
@@ -34,7 +42,7 @@ def recipe_of(accuracy: Accuracy, device: str) -> Recipe:
     return Recipe.from_mapping({**dict(accuracy), "precision": precision})
 
 
-def check_learnable(searched: NetworkSpec | TaskSpec, data: ImageData | None = None) -> None:
+def check_learnable(searched: SearchedSpec, data: ImageData | None = None) -> None:
     """Check that a network can be trained, and on this data set.
 
     Args:
@@ -69,11 +77,11 @@ def trained_spec(
 ) -> NetworkSpec: ...
 @overload
 def trained_spec(
-    searched: NetworkSpec | TaskSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
-) -> NetworkSpec | TaskSpec: ...
+    searched: SearchedSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
+) -> SearchedSpec: ...
 def trained_spec(
-    searched: NetworkSpec | TaskSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
-) -> NetworkSpec | TaskSpec:
+    searched: SearchedSpec, accuracy: Accuracy, data: ImageData, *, full: bool = False
+) -> SearchedSpec:
     """The network that is trained: with the classes and channels of the data.
 
     Args:
@@ -93,6 +101,11 @@ def trained_spec(
         "pool": proxy.pool,
     }
     ends: dict[str, Any] = {"num_classes": data.num_classes, "in_channels": data.channels}
+    if isinstance(searched, ModuleSpec):
+        if full:
+            return replace(searched, scale=(), **ends)
+        _check_scale(searched, proxy.model_fields_set & scale.keys())
+        return searched.proxy(scale, **ends)
     if isinstance(searched, TaskSpec):
         if not full:
             return proxy_task(searched, **scale, **ends)
@@ -104,8 +117,23 @@ def trained_spec(
     return replace(searched, **ends) if full else proxy_spec(searched, **scale, **ends)
 
 
+def _check_scale(searched: ModuleSpec, stated: Collection[str]) -> None:
+    """Refuse a setting of the proxy that the builder does not take."""
+    for name in sorted(set(stated) - taken_keywords(searched)):
+        raise InputError(
+            f"accuracy.proxy.{name} has no effect: the builder {searched.builder!r} takes no {name}"
+        )
+
+
+def trained_width(searched: SearchedSpec, accuracy: Accuracy, *, full: bool = False) -> float:
+    """Width of the network that is trained, as a fraction of the searched one's."""
+    if full or (isinstance(searched, ModuleSpec) and "width" not in taken_keywords(searched)):
+        return 1.0
+    return accuracy.proxy.width
+
+
 def trainer_of(
-    searched: NetworkSpec | TaskSpec,
+    searched: SearchedSpec,
     accuracy: Accuracy,
     data: ImageData,
     seed: int,
@@ -131,6 +159,6 @@ def trainer_of(
     network = seeded_build(lambda: build_searched(spec), seed)
     if prepare is not None:
         prepare(network)
-    width = 1.0 if full else accuracy.proxy.width
+    width = trained_width(searched, accuracy, full=full)
     recipe = recipe_of(accuracy, device)
     return Trainer(network, data, recipe, seed, device, width=width, processes=processes)

@@ -20,6 +20,7 @@ from invsearch.space.yaml_file import Document, Path, show
 
 __all__ = ["Layout", "Slot", "read_layout"]
 
+_NO_SETTINGS = frozenset({*Model.model_fields} - {"family"})  # of a network, in ``model``
 _MAX_BLOCKS = 100  # of a stage; the deepest preset has 36
 _MAX_WIDTH = 16  # 1024 channels in a ResNet's first stage: beyond what any machine here trains
 _MAX_VALUES = 1_000  # of one parameter: each is checked and shown
@@ -151,12 +152,7 @@ def read_layout(document: Document, model: Model, space: dict[str, Any]) -> Layo
     """
     reader = _SectionsReader(document, _families(document, model, space))
     for key, value in model:
-        if value is not None and key not in (
-            "resolution",
-            "num_classes",
-            "in_channels",
-            "operators",
-        ):
+        if value is not None and key not in _NO_SETTINGS:
             reader.check_key(("model", key), [*network_keys(), "operator", *reader.hyperparameters])
             reader.constant(key, ("model", key), value)
     reader.network(space)

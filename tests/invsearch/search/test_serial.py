@@ -191,7 +191,7 @@ def test_what_a_stopped_trial_reached_reaches_the_sampler(tmp_path: Path) -> Non
     passed(invsearch(tmp_path, "run", "quick", "--executor", "serial", *small, *rungs))
     journal = str(tmp_path / "results" / "quick" / "study.journal")
     storage = JournalStorage(JournalFileBackend(journal))
-    trials = optuna.load_study(study_name="invsearch", storage=storage).trials
+    trials = optuna.load_study(study_name=None, storage=storage).trials
     stopped = [t for t in trials if t.state.name == "PRUNED"]
     complete = [t for t in trials if t.state.name == "COMPLETE"]
     assert stopped

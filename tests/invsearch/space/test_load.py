@@ -64,7 +64,7 @@ def test_a_mistake_is_one_line_with_its_position(text: str, expected: str) -> No
     ("path", "expected"),
     [
         ("nowhere/quick.yaml", "no file 'nowhere/quick.yaml' and no shipped space of that name"),
-        ("rednt", "(did you mean 'rednet'?); shipped: cifar10-operators, detection, latency, mob"),
+        ("rednt", "(did you mean 'rednet'?); shipped: cifar10-operators, convnext, detection"),
         ("", "there is no file ''"),
         (".", ". is a directory, not a space file"),
     ],
@@ -89,8 +89,8 @@ def test_a_file_that_may_not_be_read() -> None:
 
 
 SHIPPED = [
-    "cifar10-operators", "detection", "latency", "mobilenet", "nas-bench-macro", "operators",
-    "paper", "quick", "rednet", "rednet-cifar10", "rednet-imagenet", "segmentation",
+    "cifar10-operators", "convnext", "detection", "latency", "mobilenet", "nas-bench-macro",
+    "operators", "paper", "quick", "rednet", "rednet-cifar10", "rednet-imagenet", "segmentation",
 ]  # fmt: skip
 
 

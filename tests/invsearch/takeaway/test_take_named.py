@@ -82,7 +82,7 @@ def kept(trained: Path, tmp_path: Path) -> Path:
 def test_the_kept_network_is_whole(kept: Path) -> None:
     saved = SavedNetwork.open(kept / "kept")
     assert saved.spec == resnet(26, num_classes=10, in_channels=1).spec
-    assert saved.config["architecture"] == {"family": "resnet", "depth": 26}
+    assert saved.origin["architecture"] == {"family": "resnet", "depth": 26}
     assert saved.training["recipe"]["ema"] == 0.5
     assert not (kept / "kept" / "checkpoint.pt").exists()
     found = evaluate(kept / "kept").metrics

@@ -63,7 +63,7 @@ def test_kept_network_is_the_one_the_trial_was_judged_by(small: Path) -> None:
         assert saved.metrics[name].to_json() == trial["metrics"][name]
         assert evaluated[name].value == pytest.approx(saved.metrics[name].value, rel=1e-6)
         assert (evaluated[name].low, evaluated[name].source) != (None, None)
-    assert saved.config["architecture"] == trial["architecture"]
+    assert saved.origin["architecture"] == trial["architecture"]
     assert saved.config["classes"] == list("0123456789")
     scale = saved.config["normalisation"]
     assert 4 < scale["mean"][0] < 6, "digits have 17 levels, and are mostly dark"
@@ -96,7 +96,7 @@ def test_interrupted_training_goes_on_to_the_same_result(small: Path) -> None:
     same = [(small / name / "model.safetensors").read_bytes() for name in ("cut", "whole")]
     assert same[0] == same[1]
     assert sorted(path.name for path in (small / "cut").iterdir()) == [
-        "config.json", "curves.csv", "model.safetensors",
+        "README.md", "config.json", "curves.csv", "model.safetensors",
     ]  # fmt: skip
 
 
