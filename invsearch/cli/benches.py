@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from invsearch.cli.app import JsonOption, app, error_console
+from invsearch.errors import InputError
 from invsearch.plugins import STRATEGIES
 from invsearch.terminal import make_console
 from invsearch.terminal.stdout import print_json
+
+if TYPE_CHECKING:
+    from invsearch.bench import Settings
 
 __all__ = ["bench", "bench_search"]
 
@@ -22,7 +26,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[OP...]",
-            help="Operators, reach, study, training, or a case's first parts (OP/s1).",
+            help="Operators, reach, study, training, runtimes, or a case's first parts (OP/s1).",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -40,14 +44,15 @@ def bench(
     from invsearch.bench import Settings, compare_documents, load_document, run
     from invsearch.bench.table import changes_table, session_tables
 
-    earlier = load_document(against) if against else None
     settings = Settings(threads, device, "cold" if cold else "warm")
+    settings = settings.quickly() if quick else settings
     console = error_console()
-    session = run(
-        names or [],
-        settings.quickly() if quick else settings,
-        lambda line: console.print(line, style="dim"),
-    )
+    if "runtimes" in (names or []):
+        refuse_with("bench runtimes", {"--against": against}, "compare the rows yourself")
+        _bench_runtimes(names or [], settings, as_json=as_json)
+        return
+    earlier = load_document(against) if against else None
+    session = run(names or [], settings, lambda line: console.print(line, style="dim"))
     document = session.as_dict()
     changes = compare_documents(earlier, document) if earlier else []
     if as_json:
@@ -57,6 +62,22 @@ def bench(
     make_console().print(session_tables(session))
     if earlier:
         make_console().print(changes_table(changes))
+
+
+def _bench_runtimes(names: list[str], settings: Settings, *, as_json: bool) -> None:
+    """RedNet-50 beside ResNet-50 in torch, ONNX Runtime and OpenVINO."""
+    import json
+
+    from invsearch.bench.runtimes import document, runtimes_table
+
+    if len(names) > 1 or settings.device != "cpu":
+        raise InputError("bench runtimes is measured alone, and on the CPU")
+    console = error_console()
+    found = document(settings, lambda line: console.print(line, style="dim"))
+    if as_json:
+        print_json(json.dumps(found))
+    else:
+        make_console().print(runtimes_table(found))
 
 
 @app.command("bench-search")

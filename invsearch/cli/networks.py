@@ -162,7 +162,7 @@ def export(
         Path | None, typer.Option(metavar="FOLDER", help="What `invsearch train -o` wrote.")
     ] = None,
     native: Annotated[
-        bool, typer.Option("--native", help="Keep involution as an operator of ops; for torch.")
+        bool, typer.Option("--native", help="Keep involution as an operator of ops; not for spec.")
     ] = False,
 ) -> None:
     """Write one architecture to a file: a torch program, ONNX, or its spec as JSON."""

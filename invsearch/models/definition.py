@@ -1,17 +1,12 @@
 """Involution in torch's own operators alone, in a form that other runtimes run fast.
 
 The windows of the paper's ``unfold`` are K * K copies of x, which ONNX Runtime gathers one element
-at a time. Here x is copied K times, once for each shift along a row. Each copy is multiplied by a
-plane of the kernel and added up, whole rows at a time, which both ONNX Runtime and OpenVINO do at
-the speed of a copy (OpenVINO makes one loop of a row of offsets; a sum over an axis of stacked
-copies takes it four times as long). Along the columns the sums are shifted, not what is summed:
-what the channels of a group share is moved instead of each of them.
+at a time. Here the K shifts along a row are stacked once, and a row of offsets is multiplied and
+summed at a time: K copies, of contiguous slices.
 """
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -45,16 +40,17 @@ def aggregate(
     Returns:
         (B, C, H_out, W_out).
     """
-    groups, output = kernel.shape[1], (kernel.shape[4], kernel.shape[5])
+    groups, height = kernel.shape[1], kernel.shape[4]
     grouped = x.unflatten(1, (groups, -1)).flatten(0, 1)
-    columns = _shifted_across(grouped, kernel_size, output[1], stride, padding, dilation)
-    planes, rows = kernel.flatten(0, 1), range(kernel_size)
-    add_row = _row_of_whole_rows if stride[0] == 1 else _row_of_slices
-    parts = [
-        add_row(columns, planes[:, row], (kernel_size - 1) * dilation[0], row * dilation[0], stride)
-        for row in rows
-    ]
-    whole: Tensor = _sum(parts).unflatten(0, (-1, groups)).flatten(1, 2)
+    across = _shifted_across(grouped, kernel_size, kernel.shape[5], stride, padding, dilation)
+    kernel = kernel.flatten(0, 1)
+    y: Tensor | None = None
+    for row in range(kernel_size):
+        down = _slice(row * dilation[0], height, stride[0])
+        part = (across[..., down, :] * kernel[:, row].unsqueeze(1)).sum(2)
+        y = part if y is None else y + part
+    assert y is not None
+    whole: Tensor = y.unflatten(0, (-1, groups)).flatten(1, 2)
     return whole
 
 
@@ -67,8 +63,7 @@ def windows(
     dilation: Pair,
 ) -> Tensor:
     """(B, C, H, W) -> (B, C, K, K, H_out, W_out), offsets by row and column."""
-    columns = _shifted_across(x, kernel_size, output[1], stride, padding, dilation)
-    across = torch.stack(columns, 2)
+    across = _shifted_across(x, kernel_size, output[1], stride, padding, dilation)
     rows = [
         across[..., _slice(row * dilation[0], output[0], stride[0]), :]
         for row in range(kernel_size)
@@ -108,42 +103,13 @@ def definitions() -> Mapping[Any, Callable[..., Tensor]]:
     return {family.aggregate.default: aggregated, family.grad_kernel.default: grad_kernel_of}
 
 
-def _row_of_whole_rows(
-    columns: Sequence[Tensor], planes: Tensor, reach: int, first: int, stride: Pair
-) -> Tensor:
-    """One row of a window's offsets: products of whole padded images, the sum's rows shifted.
-
-    Args:
-        columns: x (B * G, C / G, H_out + reach, W_out), shifted along a row by each offset.
-        planes: Kernel entries of the row (B * G, K, H_out, W_out).
-        reach: Rows that a window spans beyond its first.
-        first: The row's place in it.
-        stride: Of the window.
-    """
-    padded = F.pad(planes, (0, 0, first, reach - first))
-    total = _sum([x * padded[:, v].unsqueeze(1) for v, x in enumerate(columns)])
-    return total[..., _slice(first, planes.shape[2], 1), :]
-
-
-def _row_of_slices(
-    columns: Sequence[Tensor], planes: Tensor, reach: int, first: int, stride: Pair
-) -> Tensor:
-    """The same for any stride: what is multiplied is sliced."""
-    down = _slice(first, planes.shape[2], stride[0])
-    return _sum([x[..., down, :] * planes[:, v].unsqueeze(1) for v, x in enumerate(columns)])
-
-
-def _sum(parts: Sequence[Tensor]) -> Tensor:
-    return functools.reduce(operator.add, parts)
-
-
 def _shifted_across(
     x: Tensor, kernel_size: int, width: int, stride: Pair, padding: Pair, dilation: Pair
-) -> list[Tensor]:
-    """x shifted along a row by each of K offsets: (B, C, H + 2 padding, W_out)."""
+) -> Tensor:
+    """(B, C, H, W) -> (B, C, K, H + 2 padding, W_out), all shifts along a row."""
     padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     shifts = (_slice(column * dilation[1], width, stride[1]) for column in range(kernel_size))
-    return [padded[..., shift] for shift in shifts]
+    return torch.stack([padded[..., shift] for shift in shifts], 2)
 
 
 def _slice(start: int, length: int, stride: int) -> slice:

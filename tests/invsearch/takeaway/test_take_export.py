@@ -17,7 +17,7 @@ from toy import invsearch, one_line, passed
 import ops
 from invsearch.models import NetworkSpec, build, rednet
 from invsearch.takeaway import load_network
-from invsearch.takeaway.portable import foreign_operators, trace
+from invsearch.models.trace import foreign_operators, trace
 
 DOCS = Path(__file__).parents[3] / "docs" / "take-home.md"
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
