@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,23 @@ _RETRIES = 64  # parts that cannot be followed, each found by one more trace
 
 class _UnknownTensorError(Exception):
     """A forward made a tensor out of nothing: perhaps another at every call."""
+
+
+class _Proxy(fx.Proxy):
+    """Stands for a value, and records what writes into it: fx takes ``x += y`` for ``x = x + y``."""
+
+
+def _record_writing(name: str) -> None:
+    function = getattr(operator, name)
+
+    def write(self: fx.Proxy, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    setattr(_Proxy, f"__{name}__", write)
+
+
+for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor"):
+    _record_writing(_name)
 
 
 class _Tracer(fx.Tracer):
@@ -50,6 +68,9 @@ class _Tracer(fx.Tracer):
         except Exception:
             self.failed = self.failed or m  # the innermost
             raise
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
 
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Tensor) and not isinstance(a, nn.Parameter):
