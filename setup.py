@@ -85,9 +85,7 @@ setup(
     ext_modules=[
         Extension(
             "ops.involution.backends.native._native",
-            sources=[
-                f"{NATIVE}/{name}.cpp" for name in ("dispatch", "onnxruntime", "variant")
-            ],
+            sources=[f"{NATIVE}/{name}.cpp" for name in ("dispatch", "onnxruntime", "variant")],
             depends=sorted(str(path) for path in Path(NATIVE).glob("*.h")),
             optional=True,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invsearch.cli.app import JsonOption, app, error_console
+from invsearch.cli.app import JsonOption, app, error_console, refuse_with
 from invsearch.errors import InputError
 from invsearch.plugins import STRATEGIES
 from invsearch.terminal import make_console

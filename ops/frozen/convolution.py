@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ops.eager import profiled, recorded
+from ops.eager import recorded
 from ops.probe import probe
 
 __all__ = ["FrozenConvolution"]
@@ -149,8 +149,8 @@ class FrozenConvolution(nn.Module):
             )
             return y
         rest = ("add", None, word if self.activation else None, list(numbers), None)
-        y = entries.convolution.binary(x, shortcut, weight, self.bias, *window, *rest)
-        return y
+        added: Tensor = entries.convolution.binary(x, shortcut, weight, self.bias, *window, *rest)
+        return added
 
     def _weights(self, shape: tuple[int, ...] | None, pack: Callable[[], Tensor]) -> Tensor:
         """Packed weights; packed again for images of another size, or once they were changed."""

@@ -39,7 +39,8 @@ def is_norm(module: nn.Module | None) -> bool:
 
 def scale_and_offset(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a batch norm multiplies by and adds, (C,), in float64."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     mean, variance = norm.running_mean.double(), norm.running_var.double()
     scale = (variance + norm.eps).rsqrt()
     if norm.weight is not None:

@@ -42,7 +42,7 @@ def freeze(network: nn.Module) -> Frozen:
     training = next((name for name, part in network.named_modules() if part.training), None)
     if training is not None:
         which = f"its part {training!r}" if training else "it"
-        raise ValueError(f"ops.freeze takes a network in eval mode, and {which} is not: call eval()")
+        raise ValueError(f"ops.freeze takes a network in eval mode: {which} is not, call eval()")
     if isinstance(network, Frozen):
         return copy.deepcopy(network)
     return _frozen(copy.deepcopy(network))

@@ -22,7 +22,7 @@ class _UnknownTensorError(Exception):
 
 
 class _Proxy(fx.Proxy):
-    """Stands for a value, and records what writes into it: fx takes ``x += y`` for ``x = x + y``."""
+    """Stands for a value, and records what writes into it: fx takes ``x += y`` for ``x + y``."""
 
 
 def _record_writing(name: str) -> None:
@@ -34,7 +34,9 @@ def _record_writing(name: str) -> None:
     setattr(_Proxy, f"__{name}__", write)
 
 
-for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor"):
+_WRITING = "iadd isub imul itruediv ifloordiv imod ipow iand ior ixor imatmul ilshift irshift"
+
+for _name in _WRITING.split():
     _record_writing(_name)
 
 

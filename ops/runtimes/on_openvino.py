@@ -13,7 +13,9 @@ from ops.involution.geometry import Geometry
 
 __all__ = ["openvino_model"]
 
-_STEPS = [f"{name}_{axis}" for name in ("stride", "padding", "dilation") for axis in ("rows", "columns")]
+_STEPS = [
+    f"{name}_{axis}" for name in ("stride", "padding", "dilation") for axis in ("rows", "columns")
+]
 
 
 def openvino_model(
@@ -116,7 +118,9 @@ def _operation(name: str, kernel: str, weight: int) -> Any:
 
 
 def _out(attributes: dict[str, Any], axis: str, size: int, window: int) -> int:
-    step, padding, apart = (attributes[f"{name}_{axis}"] for name in ("stride", "padding", "dilation"))
+    step, padding, apart = (
+        attributes[f"{name}_{axis}"] for name in ("stride", "padding", "dilation")
+    )
     return int((size + 2 * padding - apart * (window - 1) - 1) // step + 1)
 
 
@@ -131,7 +135,11 @@ def _run(kernel: str, attributes: dict[str, Any], weight: int, y: Any, inputs: l
     steps = {"x": _strides(x), "y": _strides(tuple(y.shape))}
     pointers = [one.data.ctypes.data for one in (*inputs, y)]
     if kernel == "aggregate":
-        native.call(kernel, native.plan(geometry, torch.float32, **steps, kernel=_strides(window)), *pointers)
+        native.call(
+            kernel,
+            native.plan(geometry, torch.float32, **steps, kernel=_strides(window)),
+            *pointers,
+        )
         return
     hidden = int(inputs[1].shape[0])
     plan = native.plan(geometry, torch.float32, **steps, hidden=hidden)

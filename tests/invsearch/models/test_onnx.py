@@ -65,7 +65,9 @@ def windows() -> nn.Module:
     """Layers of all steps of the window."""
     torch.manual_seed(0)
     settings = itertools.product((3, 5), (1, 2), (1, 2))
-    layers = [ops.Involution2d(8, k, stride=s, dilation=d, group_channels=4) for k, s, d in settings]
+    layers = [
+        ops.Involution2d(8, k, stride=s, dilation=d, group_channels=4) for k, s, d in settings
+    ]
     return nn.Sequential(*layers).eval()
 
 
@@ -128,7 +130,9 @@ def test_inputs_that_do_not_fit_are_an_error_of_onnxruntime() -> None:
     from onnx import TensorProto, helper
 
     names = ("stride", "padding", "dilation")
-    steps = {f"{name}_{axis}": int(name != "padding") for name in names for axis in ("rows", "columns")}
+    steps = {
+        f"{name}_{axis}": int(name != "padding") for name in names for axis in ("rows", "columns")
+    }
     node = helper.make_node(
         "Aggregate", ["x", "h"], ["y"], domain="ops.involution", epsilon=0.0, **steps
     )

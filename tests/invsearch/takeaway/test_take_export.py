@@ -16,8 +16,8 @@ from toy import invsearch, one_line, passed
 
 import ops
 from invsearch.models import NetworkSpec, build, rednet
-from invsearch.takeaway import load_network
 from invsearch.models.trace import foreign_operators, trace
+from invsearch.takeaway import load_network
 
 DOCS = Path(__file__).parents[3] / "docs" / "take-home.md"
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))

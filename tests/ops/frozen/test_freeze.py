@@ -1,4 +1,4 @@
-"""`ops.freeze`: the same results from fewer calls, for whatever a module does; never a wrong one."""
+"""`ops.freeze`: the same results from fewer calls, whatever a module does; never a wrong one."""
 
 from __future__ import annotations
 
