@@ -57,7 +57,8 @@ class FrozenConvolution(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
-        self.stride, self.padding, self.dilation = like.stride, like.padding, like.dilation
+        self.padding = tuple(int(one) for one in like.padding)
+        self.stride, self.dilation = like.stride, like.dilation
         self.groups, self.activation = like.groups, activation
         pixel = tuple(weight.shape[2:]) == (1, 1) and self.padding == (0, 0)
         self._pointwise = pixel and self.groups == 1
@@ -107,12 +108,9 @@ class FrozenConvolution(nn.Module):
         )
 
     def _output_shape(self, x: Tensor) -> tuple[int, ...]:
-        sizes = zip(
-            x.shape[2:],
-            *(self.padding, self.dilation, self.weight.shape[2:], self.stride),
-            strict=True,
-        )
-        spatial = ((n + 2 * int(p) - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in sizes)
+        kernel = self.weight.shape[2:]
+        sizes = zip(x.shape[2:], self.padding, self.dilation, kernel, self.stride, strict=True)
+        spatial = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in sizes)
         return (x.shape[0], self.weight.shape[0], *spatial)
 
     def _product(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
@@ -125,6 +123,7 @@ class FrozenConvolution(nn.Module):
         rows = pixels.view(-1, x.shape[1])
         weight = self._weights(None, lambda: entries.pack_product(self.weight.flatten(1), None))
         function, word, numbers = _ACTIVATIONS[self.activation]
+        y: Tensor
         if shortcut is None:
             y = entries.product(rows, weight, self.bias, word, numbers, "")
         else:

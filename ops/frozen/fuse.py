@@ -18,10 +18,16 @@ from ops.involution import Involution2d
 
 __all__ = ["fuse"]
 
-_SUMS = {operator.add: False, operator.iadd: True, torch.add: False, "add": False, "add_": True}
+_SUMS: dict[object, bool] = {
+    operator.add: False,
+    operator.iadd: True,
+    torch.add: False,
+    "add": False,
+    "add_": True,
+}
 """What adds two tensors; whether into the first."""
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[object, str] = {
     **{nn.ReLU: "relu", F.relu: "relu", torch.relu: "relu", "relu": "relu", "relu_": "relu"},
     **{torch.relu_: "relu", nn.ReLU6: "relu6", F.relu6: "relu6"},
 }
@@ -105,7 +111,9 @@ def _longest(module: fx.GraphModule, start: fx.Node, *, start_is_norm: bool) -> 
 
 def _chains(module: fx.GraphModule, start: fx.Node, *, start_is_norm: bool) -> Iterator[_Chain]:
     """Chains from a layer on, each longer than the one before it."""
-    nodes, norm, total = (start,), start if start_is_norm else None, None
+    nodes: tuple[fx.Node, ...] = (start,)
+    norm: fx.Node | None = start if start_is_norm else None
+    total: fx.Node | None = None
     yield _Chain(nodes, norm, None, "")
     following = _only_user(nodes[-1])
     if not start_is_norm and following is not None and is_norm(_module(module, following)):
@@ -148,7 +156,7 @@ def _activation(module: fx.GraphModule, node: fx.Node) -> str:
         return ""
     extra = [*node.args[1:], *(v for k, v in node.kwargs.items() if k not in ("input", "inplace"))]
     known = all(isinstance(value, bool) for value in extra)
-    return _ACTIVATIONS.get(node.target, "") if known else ""  # type: ignore[call-overload,no-any-return]
+    return _ACTIVATIONS.get(node.target, "") if known else ""
 
 
 def _undisturbed(module: fx.GraphModule, nodes: Sequence[fx.Node]) -> bool:

@@ -29,7 +29,8 @@ def _record_writing(name: str) -> None:
     function = getattr(operator, name)
 
     def write(self: fx.Proxy, other: Any) -> fx.Proxy:
-        return self.tracer.create_proxy("call_function", function, (self, other), {})
+        written: fx.Proxy = self.tracer.create_proxy("call_function", function, (self, other), {})
+        return written
 
     setattr(_Proxy, f"__{name}__", write)
 

@@ -131,18 +131,14 @@ def _run(kernel: str, attributes: dict[str, Any], weight: int, y: Any, inputs: l
     x, window = tuple(inputs[0].shape), tuple(inputs[weight].shape)
     groups, size = (window[0], window[1]) if weight > 1 else (window[1], window[2])
     pairs = [(attributes[_STEPS[i]], attributes[_STEPS[i + 1]]) for i in (0, 2, 4)]
-    geometry = Geometry(x[0], x[1], groups, size, x[2:], tuple(y.shape)[2:], *pairs)
-    steps = {"x": _strides(x), "y": _strides(tuple(y.shape))}
+    out = (int(y.shape[2]), int(y.shape[3]))
+    geometry = Geometry(x[0], x[1], groups, size, (x[2], x[3]), out, *pairs)
+    around = (geometry, torch.float32, _strides(x), _strides(tuple(y.shape)))
     pointers = [one.data.ctypes.data for one in (*inputs, y)]
     if kernel == "aggregate":
-        native.call(
-            kernel,
-            native.plan(geometry, torch.float32, **steps, kernel=_strides(window)),
-            *pointers,
-        )
+        native.call(kernel, native.plan(*around, _strides(window)), *pointers)
         return
-    hidden = int(inputs[1].shape[0])
-    plan = native.plan(geometry, torch.float32, **steps, hidden=hidden)
+    plan = native.plan(*around, hidden=int(inputs[1].shape[0]))
     native.call(kernel, plan, *pointers, attributes["epsilon"])
 
 
