@@ -20,6 +20,7 @@ from invsearch.takeaway.remeasure import Remeasured
 from invsearch.takeaway.train import TrainedTrial
 from invsearch.terminal import make_console
 from invsearch.train.class_report import ClassReport
+from ops.runtimes import DOMAIN
 
 __all__ = [
     "metric_table", "print_evaluated", "print_exported", "print_measured", "print_tables",
@@ -147,6 +148,9 @@ def print_exported(done: Exported) -> None:
     shape = " x ".join(map(str, ["batch", *config["input_shape"][1:]]))
     size = done.path.stat().st_size
     _line(console, f"{done.path}: {done.format}, {state}, images {shape}, {size:,} bytes")
+    if DOMAIN in done.needs:
+        _line(console, "running it needs `ops.runtimes`, or its library of custom operators")
+        return
     foreign = [name for name in done.needs if not name.startswith("involution::")]
     if len(foreign) < len(done.needs):
         _line(console, "loading it needs `import ops` first")
