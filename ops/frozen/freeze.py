@@ -14,7 +14,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def freeze(network: nn.Module) -> Frozen:
-    """Copy a network for inference alone, as fast without a compiler as with one.
+    """Copy a network for inference alone, its layers put together without a compiler.
 
     Batch norms become part of the convolutions before them, in float64 and rounded once. On a CPU
     in float32 a convolution, its bias, ReLU and shortcut are one call of oneDNN with weights packed

@@ -1,6 +1,6 @@
 """Aggregation in ONNX's own operators, in the form that runtimes run fastest.
 
-Of seven forms that were measured at RedNet-50's shapes, each column of the window is one shifted
+Of eleven forms that were measured at RedNet-50's shapes, each column of the window is one shifted
 copy of x, padded above and below. A row of offsets is K products with planes of the kernel, which
 the channels of a group share, over the whole padded image, and their sum; only the sum's rows are
 shifted. So x is copied K times and not K * K times, and every step is a pass over contiguous
