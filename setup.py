@@ -49,7 +49,7 @@ class BuildNative(build_ext):
                 shutil.copy2(earlier, path)  # a second environment, or one made anew: 20 s saved
             return
         work = Path(self.build_temp)
-        jobs = [("dispatch.cpp", work / "dispatch", [], [])]
+        jobs = [(name, work / "dispatch", [], []) for name in ("dispatch.cpp", "onnxruntime.cpp")]
         for name, flags in variants().items():
             jobs.append(("variant.cpp", work / name, [("VARIANT", f"involution_{name}")], flags))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -85,7 +85,7 @@ setup(
     ext_modules=[
         Extension(
             "ops.involution.backends.native._native",
-            sources=[f"{NATIVE}/dispatch.cpp", f"{NATIVE}/variant.cpp"],
+            sources=[f"{NATIVE}/{name}.cpp" for name in ("dispatch", "onnxruntime", "variant")],
             depends=sorted(str(path) for path in Path(NATIVE).glob("*.h")),
             optional=True,
         )

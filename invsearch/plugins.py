@@ -280,8 +280,13 @@ RUNTIMES = Table(
     "invsearch.runtimes",
     {
         "torch": "invsearch.latency.runtimes:TORCH",
+        "frozen": "invsearch.latency.runtimes:FROZEN",
         "compiled": "invsearch.latency.runtimes:COMPILED",
         "cuda_graph": "invsearch.latency.runtimes:CUDA_GRAPH",
+        "onnxruntime": "invsearch.latency.onnx_runtimes:ONNXRUNTIME",
+        "onnxruntime_portable": "invsearch.latency.onnx_runtimes:ONNXRUNTIME_PORTABLE",
+        "openvino": "invsearch.latency.onnx_runtimes:OPENVINO",
+        "openvino_portable": "invsearch.latency.onnx_runtimes:OPENVINO_PORTABLE",
     },
 )
 

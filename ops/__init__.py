@@ -5,6 +5,7 @@ Importing this package registers `convolution`, `depthwise_convolution`, `involu
 """
 
 from ops import convolution, self_attention
+from ops.frozen import freeze
 from ops.hyperparameter import Hyperparameter
 from ops.involution import Involution2d, involution2d
 from ops.involution.backends import backends
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "convolution",
     "environment",
+    "freeze",
     "get",
     "involution2d",
     "measure",

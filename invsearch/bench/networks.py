@@ -18,6 +18,7 @@ from invsearch.models.blocks import Bottleneck
 
 __all__ = [
     "BRANCH",
+    "bench_network",
     "calibrated",
     "compiled_networks_case",
     "networks_case",
@@ -92,6 +93,11 @@ def _rednet() -> nn.Module:
 @functools.cache
 def _resnet() -> nn.Module:
     return calibrated(seeded(lambda: resnet(50)), _images(4, "cpu"))
+
+
+def bench_network(name: str) -> nn.Module:
+    """A calibrated network of one's own, in eval mode: ``rednet50`` or ``resnet50``."""
+    return copy.deepcopy({"rednet50": _rednet, "resnet50": _resnet}[name]())
 
 
 Enter = Callable[[contextlib.ExitStack], Run]

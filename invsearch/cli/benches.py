@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from invsearch.runs.load import RESULTS
 from invsearch.terminal import make_console
 from invsearch.terminal.stdout import print_json
 
+if TYPE_CHECKING:
+    from invsearch.bench import Settings
+
 __all__ = ["bench", "bench_search"]
 
 
@@ -24,7 +27,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[OP...]",
-            help="Operators, reach, study, training, or a case's first parts (OP/s1);"
+            help="Operators, reach, study, training, runtimes, or a case's first parts (OP/s1);"
             " or: sources SPACE.",
         ),
     ] = None,
@@ -69,14 +72,15 @@ def bench(
     from invsearch.bench import Settings, compare_documents, load_document, run
     from invsearch.bench.table import changes_table, session_tables
 
-    earlier = load_document(against) if against else None
     settings = Settings(threads, device, "cold" if cold else "warm")
+    settings = settings.quickly() if quick else settings
     console = error_console()
-    session = run(
-        names or [],
-        settings.quickly() if quick else settings,
-        lambda line: console.print(line, style="dim"),
-    )
+    if "runtimes" in (names or []):
+        refuse_with("bench runtimes", {"--against": against}, "compare the rows yourself")
+        _bench_runtimes(names or [], settings, as_json=as_json)
+        return
+    earlier = load_document(against) if against else None
+    session = run(names or [], settings, lambda line: console.print(line, style="dim"))
     document = session.as_dict()
     changes = compare_documents(earlier, document) if earlier else []
     if as_json:
@@ -114,6 +118,22 @@ def _sources(
         print_json(json.dumps(measured.as_dict(sys.argv[1:]), indent=1))
     else:
         make_console().print(sources.sources_table(measured))
+
+
+def _bench_runtimes(names: list[str], settings: Settings, *, as_json: bool) -> None:
+    """RedNet-50 beside ResNet-50 in torch, ONNX Runtime and OpenVINO."""
+    import json
+
+    from invsearch.bench.runtimes import document, runtimes_table
+
+    if len(names) > 1 or settings.device != "cpu":
+        raise InputError("bench runtimes is measured alone, and on the CPU")
+    console = error_console()
+    found = document(settings, lambda line: console.print(line, style="dim"))
+    if as_json:
+        print_json(json.dumps(found))
+    else:
+        make_console().print(runtimes_table(found))
 
 
 @app.command("bench-search")

@@ -162,7 +162,7 @@ def export(
         Path | None, typer.Option(metavar="FOLDER", help="What `invsearch train -o` wrote.")
     ] = None,
     native: Annotated[
-        bool, typer.Option("--native", help="Keep involution as an operator of ops; for torch.")
+        bool, typer.Option("--native", help="Keep involution as an operator of ops; not for spec.")
     ] = False,
     pixels: Annotated[
         bool, typer.Option("--pixels", help="Take pixels: their normalisation is in the file.")

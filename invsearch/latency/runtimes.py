@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["COMPILED", "CUDA_GRAPH", "TORCH", "Runtime"]
+__all__ = ["COMPILED", "CUDA_GRAPH", "FROZEN", "TORCH", "Runtime"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ def _as_it_is(network: nn.Module, x: Tensor) -> nn.Module:
     return network
 
 
+def _frozen(network: nn.Module, x: Tensor) -> nn.Module:
+    import ops
+
+    return ops.freeze(network)
+
+
 def _compiled(network: nn.Module, x: Tensor) -> nn.Module:
     """``torch.compile``; on a CPU weights are frozen into the program, as a deployment's are."""
     import torch
@@ -67,5 +73,6 @@ def _compiled(network: nn.Module, x: Tensor) -> nn.Module:
 
 
 TORCH = Runtime("torch", _as_it_is)
+FROZEN = Runtime("frozen", _frozen)
 COMPILED = Runtime("compiled", _compiled, parts=False)
 CUDA_GRAPH = Runtime("cuda_graph", _as_it_is, devices=("cuda",), cuda_graph=True)

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from invsearch import cost
 from invsearch.errors import CheckError, InputError, nearest
 from invsearch.models import TaskSpec, build_searched
+from invsearch.models.onnx import onnx_model
 from invsearch.models.task import DETECTORS
+from invsearch.models.trace import foreign_operators, trace
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import check_output
 from invsearch.takeaway.from_pixels import FromPixels
 from invsearch.takeaway.pick import Pick
-from invsearch.takeaway.portable import foreign_operators, trace
 from invsearch.takeaway.saved import CONFIG, SavedNetwork, config_of, write_bytes
 from invsearch.takeaway.subject import Subject
 from invsearch.train import seeded_build
+from ops.runtimes import DOMAIN, onnxruntime_session
 
 __all__ = ["FORMATS", "Exported", "export"]
 
@@ -69,7 +68,8 @@ def export(
         form: One of :data:`FORMATS`; None for what the file's ending says.
         weights: Folder that ``invsearch train -o`` wrote: a trial's network is exported with its
             weights. Without it the full-size network is, untrained.
-        native: For ``torch``: keep involution as an operator of `ops`, fast where that is there.
+        native: For ``torch`` and ``onnx``: keep involution as an operator of `ops`, fast where that
+            is there.
         pixels: Whether the file takes pixels, float32, and normalises them itself.
 
     Raises:
@@ -80,8 +80,8 @@ def export(
     if output.is_dir():
         raise InputError(f"-o {output} is a folder: name a file, such as {output}/network.pt2")
     check_output(output)
-    if native and form != "torch":
-        raise InputError(f"--native is for --format torch, not {form}")
+    if native and form == "spec":
+        raise InputError("--native is for --format torch and onnx, not spec")
     if pixels and form == "spec":
         raise InputError("--pixels is for a network that runs, not for --format spec")
     if form == "onnx":
@@ -95,11 +95,13 @@ def export(
         config = {**config, "input": "pixels"}
     network = saved.network() if saved else _untrained(picked)
     network = FromPixels.of(network, config).eval() if pixels else network
-    program = trace(network, config["input_shape"], native=native)
-    with _quiet():
-        data = (_onnx if form == "onnx" else _torch)(program, network, config)
+    if form == "onnx":
+        data, needs = _onnx(network, config, native=native), [DOMAIN] if native else []
+    else:
+        program = trace(network, config["input_shape"], native=native)
+        data, needs = _torch(program, network, config), foreign_operators(program)
     write_bytes(output, data)
-    return Exported(output, form, config, tuple(foreign_operators(program)))
+    return Exported(output, form, config, tuple(needs))
 
 
 def _format(output: Path, form: str | None) -> str:
@@ -163,28 +165,25 @@ def _torch(program: ExportedProgram, network: nn.Module, config: Mapping[str, An
     return buffer.getvalue()
 
 
-def _onnx(program: ExportedProgram, network: nn.Module, config: Mapping[str, Any]) -> bytes:
-    _check(program.module(), network, config["input_shape"])
-    try:
-        exported = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: "batch"},),
-        )
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckError(f"torch.onnx cannot export the network: {reason}") from error
-    assert exported is not None
-    proto = exported.model_proto
+def _onnx(network: nn.Module, config: Mapping[str, Any], *, native: bool) -> bytes:
+    proto = onnx_model(network, config["input_shape"], native=native)
     proto.metadata_props.add(key="invsearch", value=dump_json(config))
     data: bytes = proto.SerializeToString()
+    if importlib.util.find_spec("onnxruntime") is not None:
+        _check(_session(data), network, config["input_shape"])
     return data
 
 
-def _check(program: nn.Module, network: nn.Module, shape: list[int]) -> None:
+def _session(data: bytes) -> Callable[[Tensor], Tensor]:
+    session = onnxruntime_session(data)
+
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+    return run
+
+
+def _check(program: Callable[[Tensor], Tensor], network: nn.Module, shape: list[int]) -> None:
     """Compare a program with the network on three random images.
 
     Raises:
@@ -205,17 +204,3 @@ def _require_onnx() -> None:
         raise InputError(
             f"--format onnx needs the package {missing[0]}: pip install 'invsearch[onnx]'"
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what torch's exporters say to their own developers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

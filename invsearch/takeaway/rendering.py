@@ -20,6 +20,7 @@ from invsearch.takeaway.remeasure import Remeasured
 from invsearch.takeaway.train import TrainedTrial
 from invsearch.terminal import make_console
 from invsearch.train.class_report import ClassReport
+from ops.runtimes import DOMAIN
 
 __all__ = [
     "metric_table", "print_evaluated", "print_exported", "print_measured", "print_tables",
@@ -148,6 +149,9 @@ def print_exported(done: Exported) -> None:
     size = done.path.stat().st_size
     taken = "pixels" if config.get("input") == "pixels" else "images"
     _line(console, f"{done.path}: {done.format}, {state}, {taken} {shape}, {size:,} bytes")
+    if DOMAIN in done.needs:
+        _line(console, "running it needs `ops.runtimes`, or its library of custom operators")
+        return
     foreign = [name for name in done.needs if not name.startswith("involution::")]
     if len(foreign) < len(done.needs):
         _line(console, "loading it needs `import ops` first")

@@ -16,8 +16,8 @@ from toy import invsearch, one_line, passed
 
 import ops
 from invsearch.models import NetworkSpec, build, rednet
+from invsearch.models.trace import foreign_operators, trace
 from invsearch.takeaway import export, load_network, subject_of
-from invsearch.takeaway.portable import foreign_operators, trace
 from invsearch.takeaway.saved import config_of, save_network
 
 DOCS = Path(__file__).parents[3] / "docs" / "take-home.md"

@@ -17,7 +17,8 @@ from torch import Tensor
 from ops.involution.geometry import Geometry
 from ops.probe import probe
 
-__all__ = ["STORAGE", "Kernels", "Plan", "call", "kernels", "missing", "plan", "readable", "rows"]
+__all__ = ["STORAGE", "Kernels", "Plan", "call", "kernels", "missing", "path", "plan"]
+__all__ += ["readable", "rows"]
 
 # as in kernels/dispatch.cpp
 STORAGE = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 2}
@@ -145,6 +146,12 @@ def readable(image: Tensor) -> Tensor:
     if strides[1] == 1 or strides[3] == 1:
         return image
     return image.contiguous(memory_format=torch.channels_last)
+
+
+def path() -> Path | None:
+    """The library's file; None where it was not built."""
+    files = (Path(__file__).parent / f"_native{suffix}" for suffix in machinery.EXTENSION_SUFFIXES)
+    return next((file for file in files if file.exists()), None)
 
 
 def _found(folder: Path) -> tuple[Kernels | None, str | None]:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 import ops
 from invsearch.errors import CheckError
-from invsearch.models import portable
 from invsearch.models.definition import definitions
+from invsearch.models.portable import portable
 
 __all__ = ["foreign_operators", "trace"]
 
 
-def trace(network: nn.Module, shape: Sequence[int], *, native: bool = False) -> ExportedProgram:
+def trace(
+    network: nn.Module,
+    shape: Sequence[int],
+    *,
+    native: bool = False,
+    table: Mapping[Any, Callable[..., Tensor]] | None = None,
+) -> ExportedProgram:
     """Trace a network in eval mode, for any number of images at a time.
 
     Args:
@@ -26,6 +34,7 @@ def trace(network: nn.Module, shape: Sequence[int], *, native: bool = False) -> 
         shape: (B, C, H, W); B alone may differ later.
         native: Whether involution stays an operator of `ops`, which then is fast and must be there;
             otherwise it becomes what :mod:`invsearch.models.definition` says.
+        table: What to make of the operators of `ops` instead, by operator.
 
     Raises:
         CheckError: If torch cannot trace the network.
@@ -40,8 +49,10 @@ def trace(network: nn.Module, shape: Sequence[int], *, native: bool = False) -> 
             program = torch.export.export(
                 network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
             )
-            if not native:
-                program = program.run_decompositions(dict(definitions()))
+            if table is None and not native:
+                table = definitions()
+            if table is not None:
+                program = program.run_decompositions(dict(table))
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckError(f"torch.export cannot trace the network: {reason}") from error
@@ -58,7 +69,8 @@ def foreign_operators(program: ExportedProgram) -> list[str]:
 
 
 def _unfuse(network: nn.Module) -> None:
-    """Keep what is not of the portable classes, a subclass, to the operators with a definition."""
+    """Keep involutions to the operators with a definition, subclasses among them."""
     for module in network.modules():
         if isinstance(module, ops.Involution2d):
             module.backend = "unfold"
+            vars(module)["aggregate"] = functools.partial(ops.Involution2d.aggregate, module)
