@@ -46,13 +46,14 @@ class Posterior:
         self._line = x.linear @ x.linear.T
         self._plain = x.columns @ x.columns.T
         groups = int(x.groups.max()) + 1 if len(x.groups) else 0
-        self.prior = Hyperparameters.prior(groups).pack()
+        import os; self.groups, self.columns = groups, x.columns.shape[1]
+        self.prior = Hyperparameters.prior(groups, self.columns).pack()
         others = [_SIGNAL_SD, _LINEAR_SD, _ADDITIVE_SD, _NOISE_SD]
-        self.sd = np.concatenate([np.full(groups, _WEIGHT_SD), others])
+        self.sd = np.concatenate([np.full(groups, _WEIGHT_SD), np.full(self.columns, float(os.environ.get('LEVEL_SD', '0.7'))), others])
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
         """At packed hyperparameters."""
-        h = Hyperparameters.unpack(vector)
+        h = Hyperparameters.unpack(vector, self.columns)
         smooth = Kernel(h, self._x).smooth(self._x)
         k = smooth + CONSTANT
         k += np.exp(h.linear) * self._line
@@ -68,11 +69,12 @@ class Posterior:
     def _gradient(self, h: Hyperparameters, smooth: Array, slope: Array) -> Array:
         """From the derivative ``slope`` / 2 by the covariance to that by the hyperparameters."""
         f, groups = self._x.columns, len(h.weights)
-        gradient = np.empty(groups + 4)
+        gradient = np.empty(groups + self.columns + 4)
         weighted = slope * smooth
         column = np.einsum("ij,ij->j", f, weighted.sum(axis=1)[:, None] * f - weighted @ f)
-        by_weight = np.bincount(self._x.groups, weights=column, minlength=groups)
-        gradient[:-4] = -np.exp(h.weights) * by_weight
+        scaled = column * np.exp(h.weights[self._x.groups] + h.levels)
+        gradient[:groups] = -np.bincount(self._x.groups, weights=scaled, minlength=groups)
+        gradient[groups:-4] = -scaled
         gradient[-4] = 0.5 * weighted.sum()
         gradient[-3] = 0.5 * np.exp(h.linear) * np.vdot(slope, self._line)
         gradient[-2] = 0.5 * np.exp(h.additive) * np.vdot(slope, self._plain)
@@ -116,7 +118,7 @@ def fit(
         bounds=list(zip(prior - 5.0 * sd, prior + 5.0 * sd, strict=True)),
         options={"maxiter": iterations},
     )
-    return Hyperparameters.unpack(np.asarray(found.x))
+    return Hyperparameters.unpack(np.asarray(found.x), posterior.columns)
 
 
 class GaussianProcess:

@@ -61,25 +61,27 @@ class Hyperparameters:
     """Natural logarithms of the kernel's positive parameters, for targets of unit variance."""
 
     weights: Array
+    levels: Array
     signal: float
     linear: float
     additive: float
     noise: float
 
     @classmethod
-    def prior(cls, groups: int) -> Hyperparameters:
+    def prior(cls, groups: int, columns: int) -> Hyperparameters:
         """The prior's mode: two random points correlate by about exp(-1)."""
         return cls(
-            np.full(groups, np.log(1.5 / max(groups, 1))), 0.0, 0.0, np.log(0.1), np.log(1e-2)
+            np.full(groups, np.log(1.5 / max(groups, 1))), np.zeros(columns), 0.0, 0.0, np.log(0.1), np.log(1e-2)
         )
 
     @classmethod
-    def unpack(cls, vector: Array) -> Hyperparameters:
+    def unpack(cls, vector: Array, columns: int) -> Hyperparameters:
         signal, linear, additive, noise = (float(v) for v in vector[-4:])
-        return cls(vector[:-4], signal, linear, additive, noise)
+        g = len(vector) - 4 - columns
+        return cls(vector[:g], vector[g:-4], signal, linear, additive, noise)
 
     def pack(self) -> Array:
-        return np.concatenate([self.weights, [self.signal, self.linear, self.additive, self.noise]])
+        return np.concatenate([self.weights, self.levels, [self.signal, self.linear, self.additive, self.noise]])
 
 
 class Kernel:
@@ -92,7 +94,7 @@ class Kernel:
 
     def __init__(self, h: Hyperparameters, to: Features) -> None:
         self._h = h
-        self._scale = np.exp(0.5 * h.weights)[to.groups]
+        self._scale = np.exp(0.5 * (h.weights[to.groups] + h.levels))
         scaled, own = self._scaled(to)
         self._right = np.concatenate([scaled, np.ones((len(to), 1)), own], axis=1).T
         line = np.exp(h.linear) * to.linear

@@ -23,12 +23,14 @@ class Standing:
         strategy: The strategy.
         shares: By seed, the share of the true hypervolume after each trial.
         ask_ms: By seed, the mean CPU time of a proposal, telling and writing included.
+        nadir_shares: As ``shares``, up to the front's nadir and a tenth of its extent.
     """
 
     contest: str
     strategy: str
     shares: tuple[tuple[float, ...], ...]
     ask_ms: tuple[float, ...]
+    nadir_shares: tuple[tuple[float, ...], ...]
 
     @property
     def finals(self) -> list[float]:

@@ -71,6 +71,22 @@ class Acquisition:
         scores[rows] = self._score(self.boxes, at[rows], _part(known, rows))
         return scores
 
+    def wide(self, at, known, kind):
+        raw = {}
+        for m, s in self.surrogates.items():
+            tau = s.tau
+            if kind == 0:
+                mean, sd = self._processes[m].predict(at)
+                raw[m] = mean, np.sqrt(sd**2 + tau**2)
+            else:
+                x = s.process.x.columns
+                c = at.columns
+                d = (c * c).sum(1)[:, None] - 2 * c @ x.T + (x * x).sum(1)
+                y = s.estimates()
+                near = d <= d.min(1, keepdims=True) + 1e-6
+                raw[m] = np.where(near, y, np.inf).min(1), np.full(len(at), tau)
+        return _gain(self.boxes, known, raw, {m: ((1.0, 1.0),) for m in raw}) * self._weights(at, None)
+
     @cached_property
     def _processes(self) -> dict[int, GaussianProcess]:
         return {m: s.with_pending(self.pending) for m, s in self.surrogates.items()}
@@ -89,7 +105,7 @@ class Acquisition:
     ) -> Array:
         """Scores (n,); upper bounds from deviations given ``points`` trials, if that is given."""
         raw = {m: _predict(process, at, points) for m, process in self._processes.items()}
-        return _gain(region, known, raw) * self._weights(at, points)
+        return _gain(region, known, raw, {m: s.tails for m, s in self.surrogates.items()}) * self._weights(at, points)
 
     def _weights(self, at: Features, points: int | None) -> Array:
         """Probability that a point succeeds and meets the constraints: (n,)."""
@@ -109,9 +125,9 @@ def _kept(limit: Surrogate, at: Features, points: int | None) -> Array:
 
 
 def _gain(
-    boxes: UndominatedBoxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]]
+    boxes: UndominatedBoxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]], tails: Mapping
 ) -> Array:
-    predicted = {m: Marginal(mean, sd) for m, (mean, sd) in raw.items()}
+    predicted = {m: Marginal(mean, sd, tails[m]) for m, (mean, sd) in raw.items()}
     gain = expected_gain(boxes, known, predicted)
     if len(gain) and gain.max() <= 0:
         # every gain underflows: explore, far below any real gain

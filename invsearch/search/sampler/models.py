@@ -80,7 +80,7 @@ class Models:
     def _surrogate(self, m: int, values: Array, variances: Array) -> Surrogate:
         catalogue, history = self._catalogue, self._history
         kept = history.hyperparameters.get(str(m))
-        start = Hyperparameters.unpack(np.array(kept)) if kept else None
+        start = Hyperparameters.unpack(np.array(kept), self._evaluated.features.columns.shape[1]) if kept else None
         same = history.hyperparameters.get("count") == [float(self._count)]
         warm = _WARM if len(values) < _MANY else _WARM_MANY
         offset = log_offset(values, maximised=catalogue.signs[m] < 0)

@@ -169,10 +169,36 @@ class Proposer:
         chosen = start_point(free.features.columns, taken.features.columns, cost, k, rng)
         return Proposed(free.rows[chosen])
 
+    def _explores(self, history, number):
+        import os
+        every, stall = int(os.environ.get("EVERY", "0")), int(os.environ.get("STALL", "4"))
+        if not every:
+            return None
+        values = np.array([r.values for r in history.evaluated])
+        front = np.flatnonzero(non_dominated(values))
+        since = len(values) - 1 - int(front.max())
+        if since < stall or number % every:
+            return None
+        return (number // every) % int(os.environ.get("KINDS", "2"))
+
+    def _front(self, history):
+        records = [r for r in history.evaluated if r.feasible] or history.evaluated
+        values = np.array([r.values for r in records])
+        return self._catalogue.stack(records)[non_dominated(values)]
+
     def _modelled(self, history: History, free: Points, number: int, fixed: Params) -> Proposed:
         catalogue = self._catalogue
         models = Models(catalogue, history)
         acquisition = models.acquisition(free)
+        kind = self._explores(history, number)
+        if kind is not None:
+            parents = self._front(history)
+            near = catalogue.space.neighbours(parents, [self._seed, number, 5])
+            near = _unseen(unique_rows(near[catalogue.agree(near, fixed)]), history)
+            if len(near):
+                pts = catalogue.points(near)
+                scores = acquisition.wide(pts.features, catalogue.warped(pts), kind)
+                return Proposed(near[int(np.argmax(scores))], models.hyperparameters())
         best, scores = free, acquisition.scores(free.features, catalogue.warped(free))
         for step in range(_CLIMBS if catalogue.whole is None else 0):
             leaders = best.rows[np.argsort(-scores, kind="stable")[:_LEADERS]]
