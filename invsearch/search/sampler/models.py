@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invsearch.search.sampler.acquisition import Acquisition, undominated_region
+from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.sampler.catalogue import Catalogue, Points
 from invsearch.search.sampler.history import History, Record
 from invsearch.search.sampler.subset import modelled
@@ -106,7 +107,12 @@ class Models:
             reference[m] = max(seen.max(), costs.max()) + _MARGIN
         for m, model in self.surrogates.items():
             # beyond the worst seen where the ends of the front may not have been seen yet
+            import os
             reference[m] = model.worst + (_MARGIN if catalogue.known else _MARGIN_BLIND)
+            if not catalogue.known and "REF" in os.environ:
+                P = np.stack([incumbents[k] for k in range(len(reference))], axis=1)
+                f = P[non_dominated(P)][:, m]
+                reference[m] = min(reference[m], f.max() + float(os.environ["REF"]) * max(f.max() - f.min(), 1e-3))
         return reference
 
     def _limits(self) -> list[Surrogate]:
