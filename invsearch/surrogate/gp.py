@@ -46,10 +46,18 @@ class Posterior:
         self._line = x.linear @ x.linear.T
         self._plain = x.columns @ x.columns.T
         groups = int(x.groups.max()) + 1 if len(x.groups) else 0
-        import os; self.groups, self.columns = groups, x.columns.shape[1]
+        import os
+
+        self.groups, self.columns = groups, x.columns.shape[1]
         self.prior = Hyperparameters.prior(groups, self.columns).pack()
         others = [_SIGNAL_SD, _LINEAR_SD, _ADDITIVE_SD, _NOISE_SD]
-        self.sd = np.concatenate([np.full(groups, _WEIGHT_SD), np.full(self.columns, float(os.environ.get('LEVEL_SD', '0.7'))), others])
+        self.sd = np.concatenate(
+            [
+                np.full(groups, _WEIGHT_SD),
+                np.full(self.columns, float(os.environ.get("LEVEL_SD", "0.7"))),
+                others,
+            ]
+        )
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
         """At packed hyperparameters."""

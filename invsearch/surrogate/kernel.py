@@ -71,7 +71,12 @@ class Hyperparameters:
     def prior(cls, groups: int, columns: int) -> Hyperparameters:
         """The prior's mode: two random points correlate by about exp(-1)."""
         return cls(
-            np.full(groups, np.log(1.5 / max(groups, 1))), np.zeros(columns), 0.0, 0.0, np.log(0.1), np.log(1e-2)
+            np.full(groups, np.log(1.5 / max(groups, 1))),
+            np.zeros(columns),
+            0.0,
+            0.0,
+            np.log(0.1),
+            np.log(1e-2),
         )
 
     @classmethod
@@ -81,7 +86,9 @@ class Hyperparameters:
         return cls(vector[:g], vector[g:-4], signal, linear, additive, noise)
 
     def pack(self) -> Array:
-        return np.concatenate([self.weights, self.levels, [self.signal, self.linear, self.additive, self.noise]])
+        return np.concatenate(
+            [self.weights, self.levels, [self.signal, self.linear, self.additive, self.noise]]
+        )
 
 
 class Kernel:

@@ -117,6 +117,7 @@ class Surrogate:
     @property
     def tau(self):
         from scipy.linalg import solve_triangular
+
         L = self.process._lower
         z = solve_triangular(L, self._y, lower=True)
         e = z * np.diag(L)
@@ -125,11 +126,13 @@ class Surrogate:
     @property
     def tails(self):
         import os
+
         mode = os.environ.get("TAILS", "none")
         if mode == "none":
             return ((1.0, 1.0),)
         if not hasattr(self, "_tails"):
             from scipy.linalg import solve_triangular
+
             L = self.process._lower
             z = solve_triangular(L, self._y, lower=True)
             widths = np.array([float(v) for v in os.environ.get("WIDTHS", "1,3,10").split(",")])

@@ -25,6 +25,7 @@ from invsearch.space import load_space_file
 
 __all__ = ["compare_strategies"]
 
+
 def compare_strategies(
     contests: Sequence[Contest],
     strategies: Sequence[str],
@@ -75,7 +76,9 @@ def _problem(contest: Contest, strategy: str, seed: int) -> Problem:
         return problem_of(load_space_file(contest.space, overrides))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{contest.structure}.yaml"
-        path.write_text(yaml.safe_dump(get_structure(contest.structure).declared(), sort_keys=False))
+        path.write_text(
+            yaml.safe_dump(get_structure(contest.structure).declared(), sort_keys=False)
+        )
         return problem_of(load_space_file(str(path), overrides))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -115,7 +115,9 @@ class Structure:
             true = objective.values(x)
             found[objective.name] = float(true[0])
             if objective.noise is not None:
-                rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(values.items())).encode())])
+                rng = np.random.default_rng(
+                    [seed, zlib.crc32(repr(sorted(values.items())).encode())]
+                )
                 deviation = float(objective.noise(true)[0])
                 found[f"true_{objective.name}"] = float(true[0])
                 found[objective.name] *= float(np.exp(deviation * rng.standard_normal()))
@@ -176,5 +178,3 @@ class Structure:
                 fresh = np.where(rng.random(len(fresh)) < 0.7, np.clip(near, 0.0, 1.0), fresh)
             child[hit, j] = fresh
         return child
-
-

@@ -84,9 +84,7 @@ def _second(sign: float) -> Callable[..., tuple[Objective, ...]]:
 
     def more(rng: np.random.Generator, worth: Worth) -> tuple[Objective, ...]:
         own = additive(7, 4, rng)
-        return (
-            Objective("fault", lambda x: 3.0 + np.exp(-sign * 0.8 * worth(x) - 0.6 * own(x))),
-        )
+        return (Objective("fault", lambda x: 3.0 + np.exp(-sign * 0.8 * worth(x) - 0.6 * own(x))),)
 
     return more
 
@@ -105,9 +103,7 @@ def _deep() -> tuple[Parameter, ...]:
 
 
 def _mixed(rng: np.random.Generator) -> Worth:
-    return mixed(
-        [(slice(0, 4), interacting(4, 4, rng, order=2)), (slice(4, 8), smooth(4, rng))]
-    )
+    return mixed([(slice(0, 4), interacting(4, 4, rng, order=2)), (slice(4, 8), smooth(4, rng))])
 
 
 def _stages(rng: np.random.Generator) -> Worth:
@@ -165,9 +161,7 @@ STRUCTURES: tuple[Structure, ...] = (
     ),
     _structure("no_costs", _SEVEN, lambda rng: interacting(7, 4, rng, order=2), known=False),
     _structure("cell_no_costs", _CELL, paths, known=False),
-    _structure(
-        "opposed", _SEVEN, lambda rng: interacting(7, 4, rng, order=2), more=_second(-1.0)
-    ),
+    _structure("opposed", _SEVEN, lambda rng: interacting(7, 4, rng, order=2), more=_second(-1.0)),
     _structure(
         "alike_no_costs",
         _SEVEN,

@@ -85,7 +85,9 @@ class Acquisition:
                 y = s.estimates()
                 near = d <= d.min(1, keepdims=True) + 1e-6
                 raw[m] = np.where(near, y, np.inf).min(1), np.full(len(at), tau)
-        return _gain(self.boxes, known, raw, {m: ((1.0, 1.0),) for m in raw}) * self._weights(at, None)
+        return _gain(self.boxes, known, raw, dict.fromkeys(raw, ((1.0, 1.0),))) * self._weights(
+            at, None
+        )
 
     @cached_property
     def _processes(self) -> dict[int, GaussianProcess]:
@@ -105,7 +107,9 @@ class Acquisition:
     ) -> Array:
         """Scores (n,); upper bounds from deviations given ``points`` trials, if that is given."""
         raw = {m: _predict(process, at, points) for m, process in self._processes.items()}
-        return _gain(region, known, raw, {m: s.tails for m, s in self.surrogates.items()}) * self._weights(at, points)
+        return _gain(
+            region, known, raw, {m: s.tails for m, s in self.surrogates.items()}
+        ) * self._weights(at, points)
 
     def _weights(self, at: Features, points: int | None) -> Array:
         """Probability that a point succeeds and meets the constraints: (n,)."""
@@ -125,7 +129,10 @@ def _kept(limit: Surrogate, at: Features, points: int | None) -> Array:
 
 
 def _gain(
-    boxes: UndominatedBoxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]], tails: Mapping
+    boxes: UndominatedBoxes,
+    known: Mapping[int, Array],
+    raw: Mapping[int, tuple[Array, Array]],
+    tails: Mapping,
 ) -> Array:
     predicted = {m: Marginal(mean, sd, tails[m]) for m, (mean, sd) in raw.items()}
     gain = expected_gain(boxes, known, predicted)

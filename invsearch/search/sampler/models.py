@@ -81,7 +81,11 @@ class Models:
     def _surrogate(self, m: int, values: Array, variances: Array) -> Surrogate:
         catalogue, history = self._catalogue, self._history
         kept = history.hyperparameters.get(str(m))
-        start = Hyperparameters.unpack(np.array(kept), self._evaluated.features.columns.shape[1]) if kept else None
+        start = (
+            Hyperparameters.unpack(np.array(kept), self._evaluated.features.columns.shape[1])
+            if kept
+            else None
+        )
         same = history.hyperparameters.get("count") == [float(self._count)]
         warm = _WARM if len(values) < _MANY else _WARM_MANY
         offset = log_offset(values, maximised=catalogue.signs[m] < 0)
@@ -108,11 +112,18 @@ class Models:
         for m, model in self.surrogates.items():
             # beyond the worst seen where the ends of the front may not have been seen yet
             import os
+
             reference[m] = model.worst + (_MARGIN if catalogue.known else _MARGIN_BLIND)
-            if not catalogue.known and "REF" in os.environ:
+            if (
+                not catalogue.known
+                and "REF" in os.environ
+                and (not os.environ.get("ALT") or self._count % 2)
+            ):
                 P = np.stack([incumbents[k] for k in range(len(reference))], axis=1)
                 f = P[non_dominated(P)][:, m]
-                reference[m] = min(reference[m], f.max() + float(os.environ["REF"]) * max(f.max() - f.min(), 1e-3))
+                reference[m] = min(
+                    reference[m], f.max() + float(os.environ["REF"]) * max(f.max() - f.min(), 1e-3)
+                )
         return reference
 
     def _limits(self) -> list[Surrogate]:

@@ -131,7 +131,12 @@ class Proposer:
             parents = self._parents(history)
             pool = catalogue.space.pool(self._seed, number + 7919 * attempt, parents)
             import os
-            near = catalogue.space.neighbours(self._front(history), [self._seed, number, 6]) if "NEAR" in os.environ and history.evaluated else pool[:0]
+
+            near = (
+                catalogue.space.neighbours(self._front(history), [self._seed, number, 6])
+                if "NEAR" in os.environ and history.evaluated
+                else pool[:0]
+            )
             pool = unique_rows(np.concatenate([catalogue.reference[:2], near, pool]))  # the ends
             rows = _unseen(catalogue.fix(pool, fixed), history)
             if len(rows):
@@ -173,6 +178,7 @@ class Proposer:
 
     def _explores(self, history, number):
         import os
+
         every, stall = int(os.environ.get("EVERY", "0")), int(os.environ.get("STALL", "4"))
         if not every:
             return None
