@@ -22,6 +22,7 @@ __all__ = [
     "AUGMENTATIONS",
     "CALLBACKS",
     "DATASETS",
+    "DECODERS",
     "EXECUTORS",
     "PROVIDERS",
     "RUNTIMES",
@@ -209,6 +210,19 @@ DATASETS = Table(
         "imagenet": "invsearch.data.found:IMAGENET",
     },
 )
+
+DECODERS = Table(
+    "decoder",
+    "invsearch.decoders",
+    {
+        "auto": "invsearch.data.decoders.pillow:PILLOW",
+        "pillow": "invsearch.data.decoders.pillow:PILLOW",
+        "torchvision": "invsearch.data.decoders.torchvision:TORCHVISION",
+        "turbojpeg": "invsearch.data.decoders.turbojpeg:TURBOJPEG",
+    },
+)
+"""``auto`` is Pillow wherever others are installed too: decoders differ by rounding, and a training
+must be the same on another machine."""
 
 AUGMENTATIONS = Table(
     "augmentation",

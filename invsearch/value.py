@@ -104,10 +104,17 @@ def compact(value: float | None, digits: int = DIGITS, *, least: float = 1e3) ->
     """
     if value is None:
         return ""
+    size = abs(float(f"{value:.{digits}g}"))  # 999,999 in three digits is a million
     for scale, suffix in _SCALES[1:]:
-        if abs(value) >= max(scale, least):
-            return f"{value / scale:.{digits}g}{suffix}"
+        if max(scale, least) <= size < _EXACT:
+            return f"{_unpowered(value / scale, digits)}{suffix}"
     return significant(value, digits)
+
+
+def _unpowered(value: float, digits: int) -> str:
+    """So many significant digits, those before the point as they are: 1990, not 1.99e+03."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e" in text else text
 
 
 def significant(value: float | None, digits: int = DIGITS) -> str:

@@ -92,6 +92,7 @@ class Trained(Provider):
             data_fraction=section.data_fraction,
             pixels=self._device(0) != "cpu",  # a quarter of a GPU's memory, and of the way there
             stream=section.stream,
+            decoder=section.decoder,
         )
 
     def _trainer(self, architecture: Architecture, seed: int) -> Trainer:

@@ -164,6 +164,9 @@ def export(
     native: Annotated[
         bool, typer.Option("--native", help="Keep involution as an operator of ops; for torch.")
     ] = False,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Take pixels: their normalisation is in the file.")
+    ] = False,
 ) -> None:
     """Write one architecture to a file: a torch program, ONNX, or its spec as JSON."""
     from invsearch.takeaway import export as export_network
@@ -176,5 +179,7 @@ def export(
         refuse_with("a network of no run", {"--weights": weights}, "name its kept folder")
     found = subject_of(subject) if trial is None else pick(subject, trial)
     with working(error_console(), f"exporting {found.name}"):
-        done = export_network(found, output, form=form, weights=weights, native=native)
+        done = export_network(
+            found, output, form=form, weights=weights, native=native, pixels=pixels
+        )
     print_exported(done)

@@ -23,6 +23,7 @@ class Wanted:
         pixels: Whether to keep uint8 pixels with a ``scale``, if the images are such.
         stream: Whether to decode images when a batch is wanted, where they are encoded; None to do
             so where they would not fit into memory.
+        decoder: What decodes them, a row of :data:`invsearch.plugins.DECODERS`.
     """
 
     resolution: int | None = None
@@ -30,6 +31,7 @@ class Wanted:
     seed: int = 0
     pixels: bool = False
     stream: bool | None = None
+    decoder: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from invsearch.data.cut import Cut
 from invsearch.data.dataset import Wanted
+from invsearch.data.decoders import Jpeg, jpeg_decoder
+from invsearch.data.decoders.pillow import PILLOW
 from invsearch.data.images import ImageData, Scale, stratified_subset
 from invsearch.data.memory import machine_memory
 from invsearch.data.pictures import GREY
@@ -51,7 +54,8 @@ def image_data(splits: Splits, name: str, wanted: Wanted) -> ImageData:
         wanted: Without a resolution the images' own, all equal and square.
 
     Raises:
-        InputError: If an image cannot be used, or they would not fit into memory.
+        InputError: If an image cannot be used, they would not fit into memory, or the decoder is
+            not installed.
     """
     decoder = Decoder.like_first_of(splits, wanted)
     splits = splits.complete()
@@ -99,6 +103,8 @@ def _resident(
         make_test=make_test,
         classes=tuple(splits.classes),
         normalisation=scale,
+        decoder=decoder.jpeg.name,
+        blocks=train.blocks,
     )
 
 
@@ -136,6 +142,8 @@ def _streamed(
         make_test=lambda: stand_ins(test),
         classes=tuple(splits.classes),
         normalisation=scale,
+        decoder=decoder.jpeg.name,
+        blocks=train.blocks,
         encoded=encoded,
     )
 
@@ -155,6 +163,7 @@ class Decoder:
         side: Of the square images, in pixels.
         resizes: Whether images of another size are resized; else they are refused.
         classes: How many there are.
+        jpeg: What decodes JPEG.
     """
 
     where: str
@@ -162,6 +171,7 @@ class Decoder:
     side: int
     resizes: bool
     classes: int
+    jpeg: Jpeg = PILLOW
 
     @classmethod
     def like_first_of(cls, splits: Splits, wanted: Wanted) -> Decoder:
@@ -170,7 +180,8 @@ class Decoder:
         mode = "L" if first.mode in GREY else "RGB"
         first = splits.train.decoded(0, mode)  # whole: it may be cut off
         side, classes = wanted.resolution or first.width, len(splits.classes)
-        return cls(splits.where, mode, side, wanted.resolution is not None, classes)
+        jpeg = jpeg_decoder(wanted.decoder)
+        return cls(splits.where, mode, side, wanted.resolution is not None, classes, jpeg)
 
     @property
     def channels(self) -> int:
@@ -200,7 +211,9 @@ class Decoder:
         decoded = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         return decoded, torch.from_numpy(maps) if images.masks else images.labels
 
-    def into(self, images: Labelled, row: int, pixels: Bytes, mask: Bytes | None) -> None:
+    def into(
+        self, images: Labelled, row: int, pixels: Bytes, mask: Bytes | None, cut: Cut | None = None
+    ) -> None:
         """Decode one, into arrays.
 
         Args:
@@ -208,15 +221,19 @@ class Decoder:
             row: Which.
             pixels: uint8 (side, side, C), written to.
             mask: uint8 (side, side), written to; None where its mask is not wanted.
+            cut: The box of it that is wanted; None for all of its middle square.
 
         Raises:
             InputError: In one line that names it, if it cannot be used.
         """
-        picture = images.decoded(row, self.mode)
+        # a mask lies on its image pixel by pixel: then the whole image is wanted
+        shrink = None if cut is None or images.masks is not None else cut.shrink
+        jpeg = None if self.jpeg.decode is None else self.jpeg
+        picture = images.decoded(row, self.mode, jpeg, shrink)
         if images.masks is not None and mask is not None:
             found = images.masks.decoded(row, picture.size, self.classes)
-            mask[:] = np.asarray(self._fitted(found, images.masks.name(row), smooth=False))
-        fitted = self._fitted(picture, images.name(row), smooth=True)
+            mask[:] = np.asarray(self._fitted(found, images.masks.name(row), cut, smooth=False))
+        fitted = self._fitted(picture, images.name(row), cut, smooth=True)
         pixels[:] = np.asarray(fitted).reshape(pixels.shape)
 
     def bytes_of(self, count: int, *, pixels: bool) -> int:
@@ -246,18 +263,16 @@ class Decoder:
                 "data_fraction"
             )
 
-    def _fitted(self, picture: Image, name: str, *, smooth: bool) -> Image:
+    def _fitted(self, picture: Image, name: str, cut: Cut | None, *, smooth: bool) -> Image:
         from PIL import ImageOps
         from PIL.Image import Resampling
 
-        size = (self.side, self.side)
-        if picture.size == size:
-            return picture
-        if not self.resizes:
+        size, method = (self.side, self.side), Resampling.BILINEAR if smooth else Resampling.NEAREST
+        if picture.size != size and not self.resizes:
             raise InputError(
                 f"{name}: the image is {picture.width} x {picture.height}, not {self.side} x "
                 f"{self.side}; give a resolution"
             )
-        return ImageOps.fit(
-            picture, size, method=Resampling.BILINEAR if smooth else Resampling.NEAREST
-        )
+        if cut is not None:
+            return picture.crop(cut.within(*picture.size)).resize(size, method)
+        return picture if picture.size == size else ImageOps.fit(picture, size, method=method)

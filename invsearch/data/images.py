@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from invsearch.data.blocks import Blocks
     from invsearch.data.stream import Encoded
 
 __all__ = ["ImageData", "Part", "Scale", "TestSet", "standardise", "stratified_subset"]
@@ -81,6 +82,8 @@ class ImageData:
         make_test: Makes the test set; None where :func:`invsearch.data.load_dataset` is to keep a
             part of the validation set aside.
         classes: The classes' names, where they have some.
+        decoder: What decoded the images, or is to: those of another differ by rounding.
+        blocks: Which training images are read together, and so shuffled; None where each is alone.
     """
 
     train_images: Tensor
@@ -97,6 +100,8 @@ class ImageData:
     normalisation: Scale | None = None
     encoded: Encoded | None = None
     white: float = 255.0
+    decoder: str = "pillow"
+    blocks: Blocks | None = None
 
     @property
     def channels(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from invsearch.data.dataset import Dataset, Wanted
 from invsearch.data.decode import image_data
+from invsearch.data.decoders import jpeg_decoder
 from invsearch.data.formats import format_of
 from invsearch.data.found import opened, read_folder
 from invsearch.data.function import function_splits, is_function, named_function
@@ -63,6 +64,7 @@ def load_dataset(
     seed: int = 0,
     pixels: bool = False,
     stream: bool | None = None,
+    decoder: str = "auto",
 ) -> ImageData:
     """Load a data set into memory, normalised; the last one loaded is kept and shared.
 
@@ -82,20 +84,23 @@ def load_dataset(
             than half of the memory.
         stream: Whether images are decoded when a batch of them is wanted; None to do so where they
             would take more than half of the memory. What is in memory anyway, as digits are, stays.
+        decoder: What decodes them, a row of :data:`invsearch.plugins.DECODERS`.
 
     Returns:
         The images with as many channels as they have on disk.
 
     Raises:
-        InputError: If the data set is missing or damaged, or an argument is out of range.
+        InputError: If the data set is missing or damaged, an argument is out of range, or the
+            decoder is not installed.
     """
     if not 0 < data_fraction <= 1:
         raise InputError(f"data_fraction {data_fraction} is not in (0, 1]")
     if resolution is not None and resolution < 1:
         raise InputError(f"resolution {resolution} is not a positive number of pixels")
+    jpeg_decoder(decoder)  # also where a data set has no JPEG: a setting that is no use is told
     place = None if folder is None else str(_path(folder).resolve())
     resolved = resolve_dataset(name, folder)
-    return _load(resolved, place, Wanted(resolution, data_fraction, seed, pixels, stream))
+    return _load(resolved, place, Wanted(resolution, data_fraction, seed, pixels, stream, decoder))
 
 
 def open_splits(name: str, folder: str | Path | None = None) -> Splits:

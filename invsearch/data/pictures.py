@@ -1,23 +1,81 @@
-"""Pillow's pictures: brought to grey or colour in eight bits, and what is wrong with one said."""
+"""Pillow's pictures: opened, brought to grey or colour in eight bits, and their faults said."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from invsearch.data.decoders import Jpeg
 from invsearch.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["GREY", "in_mode", "named_damage"]
+__all__ = ["GREY", "Shrink", "Source", "in_mode", "named_damage", "opened_picture"]
+
+Source = str | bytes
+"""Where an encoded image is: the path of its file, or the file itself."""
+
+Shrink = Callable[[int, int], int]
+"""From an image's width and height, by what its sides may be divided: 1, 2, 4 or 8."""
 
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow before 11.3 opened PNG of 16 bits as I
 GREY = ("1", "L", "LA", *_DEEP)
 """Modes of pictures without colour."""
+
+
+_END = b"\xff\xd9"  # of a JPEG
+_TAIL = 64  # bytes behind it that some cameras leave
+
+
+def opened_picture(
+    source: Source, jpeg: Jpeg | None = None, shrink: Shrink = lambda width, height: 1
+) -> Image:
+    """Open an image and decode it, turned as its camera says.
+
+    Args:
+        source: Where it is.
+        jpeg: What decodes JPEG; None for Pillow.
+        shrink: By what its sides may be divided; only JPEG is, and by no more.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(source if isinstance(source, str) else io.BytesIO(source)) as file:
+        by = shrink(*file.size)
+        picture: Image.Image = file
+        if file.format == "JPEG":
+            own = None if jpeg is None else _by(jpeg, file, source, by)
+            if own is not None:
+                picture = own
+            elif by > 1:
+                file.draft(None, (file.width // by, file.height // by))
+        return ImageOps.exif_transpose(picture)  # a copy, turned or not
+
+
+def _by(jpeg: Jpeg, file: Image, source: Source, by: int) -> Image | None:
+    """What a decoder makes of a JPEG; None where it is left to Pillow.
+
+    That is one of four inks, and one that is cut off: decoders but Pillow make grey of the rest.
+    """
+    from PIL import Image
+
+    if jpeg.decode is None or file.mode not in ("L", "RGB"):
+        return None
+    data = Path(source).read_bytes() if isinstance(source, str) else source
+    if _END not in data[-_TAIL:]:
+        return None
+    try:
+        picture = Image.fromarray(jpeg.decode(data, file.mode, by))
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+    if "exif" in file.info:
+        picture.info["exif"] = file.info["exif"]
+    return picture
 
 
 def in_mode(picture: Image, mode: str) -> Image:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from invsearch.data.blocks import Blocks
+from invsearch.data.decoders import Jpeg
 from invsearch.data.images import ImageData, stratified_subset
 from invsearch.data.masks import Masks
-from invsearch.data.pictures import in_mode, named_damage
+from invsearch.data.pictures import Shrink, Source, in_mode, named_damage, opened_picture
 from invsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ _HALF = 0.5  # of a validation set, where that is all there is beside the traini
 _SPLIT_SEED = 0  # any, and never another: runs are compared on the same images
 
 
+def _whole(width: int, height: int) -> int:
+    return 1
+
+
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """Labelled images, none of them decoded yet.
@@ -42,34 +48,66 @@ class Labelled:
         name: Names a row, for messages: ``photos/train/cat/7.jpg``.
         masks: The class of every pixel, where that is what is learned; then every image has the
             label 0, and a part that is split off takes of all of them alike.
+        source: Where the encoded image of a row is, where it is encoded; what ``picture`` opens.
+        blocks: Which rows are read together; None where each is read alone.
     """
 
     labels: Tensor
     picture: Callable[[int], Image]
     name: Callable[[int], str]
     masks: Masks | None = None
+    source: Callable[[int], Source] | None = None
+    blocks: Blocks | None = None
+
+    @classmethod
+    def encoded(
+        cls,
+        labels: Tensor,
+        source: Callable[[int], Source],
+        name: Callable[[int], str],
+        masks: Masks | None = None,
+    ) -> Labelled:
+        """Images that are encoded, in files or in memory; turned as their camera says."""
+        return cls(labels, lambda row: opened_picture(source(row)), name, masks, source)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def at(self, rows: Tensor) -> Labelled:
         """Some of them."""
-        where = rows.tolist()
+        where, source = rows.tolist(), self.source
         return Labelled(
             self.labels[rows],
             lambda row: self.picture(where[row]),
             lambda row: self.name(where[row]),
             self.masks and self.masks.at(where),
+            None if source is None else lambda row: source(where[row]),
+            self.blocks and self.blocks.at(rows),
         )
 
-    def decoded(self, row: int, mode: str | None = None) -> Image:
+    def decoded(
+        self,
+        row: int,
+        mode: str | None = None,
+        jpeg: Jpeg | None = None,
+        shrink: Shrink | None = None,
+    ) -> Image:
         """Decode an image, and convert it to a mode of Pillow's.
+
+        Args:
+            row: Which.
+            mode: ``L`` or ``RGB``; None to leave it as it is.
+            jpeg: What decodes JPEG; None for Pillow.
+            shrink: By what its sides may be divided in decoding; None to keep them.
 
         Raises:
             InputError: In one line that names the image, if it is broken.
         """
         with named_damage(self.name(row)):
-            picture = self.picture(row)
+            if self.source is None or (jpeg is None and shrink is None):
+                picture = self.picture(row)
+            else:
+                picture = opened_picture(self.source(row), jpeg, shrink or _whole)
             return picture if mode is None else in_mode(picture, mode)
 
 

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from invsearch.data.cut import Cut
     from invsearch.data.decode import Decoder
     from invsearch.data.splits import Labelled
 
@@ -47,13 +49,20 @@ class Encoded:
     parts: Mapping[str, Labelled]
 
     def decoded(
-        self, part: str, batches: Iterable[Sequence[int]], *, pinned: bool = False
+        self,
+        part: str,
+        batches: Iterable[Sequence[int]],
+        cuts: Iterable[Sequence[Cut]] | None = None,
+        *,
+        pinned: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Decode batch after batch, in their order, the next ones while one is used.
 
         Args:
             part: ``train``, ``val`` or ``test``.
             batches: The rows of each.
+            cuts: Of each the boxes of its images that are wanted; asked for as batches are begun.
+                None for whole images.
             pinned: Whether to put them where a GPU fetches them by itself.
 
         Yields:
@@ -67,8 +76,8 @@ class Encoded:
         pool = ThreadPoolExecutor(decoding_threads(), "invsearch-decoder")
         queue: deque[_Batch] = deque()
         try:
-            for rows in batches:
-                queue.append(self._begun(images, rows, pool, pinned))
+            for rows, boxes in zip(batches, repeat(None) if cuts is None else cuts, strict=False):
+                queue.append(self._begun(images, rows, boxes, pool, pinned))
                 if len(queue) > _AHEAD:
                     yield queue.popleft().result()
             while queue:
@@ -77,7 +86,12 @@ class Encoded:
             pool.shutdown(cancel_futures=True)
 
     def _begun(
-        self, images: Labelled, rows: Sequence[int], pool: ThreadPoolExecutor, pinned: bool
+        self,
+        images: Labelled,
+        rows: Sequence[int],
+        cuts: Sequence[Cut] | None,
+        pool: ThreadPoolExecutor,
+        pinned: bool,
     ) -> _Batch:
         side, masked = self.decoder.side, images.masks is not None
         shape = (len(rows), side, side)
@@ -87,7 +101,8 @@ class Encoded:
         def decode(start: int) -> None:
             for place in range(start, min(start + _TOGETHER, len(rows))):
                 mask = None if masks is None else masks[place].numpy()
-                self.decoder.into(images, rows[place], pixels[place].numpy(), mask)
+                cut = None if cuts is None else cuts[place]
+                self.decoder.into(images, rows[place], pixels[place].numpy(), mask, cut)
 
         parts = [pool.submit(decode, start) for start in range(0, len(rows), _TOGETHER)]
         labels = masks

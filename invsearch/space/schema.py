@@ -18,7 +18,7 @@ from pydantic import (
 
 from invsearch.errors import nearest, without_password
 from invsearch.metrics import Direction
-from invsearch.plugins import AUGMENTATIONS, RUNTIMES, STRATEGIES, Table
+from invsearch.plugins import AUGMENTATIONS, DECODERS, RUNTIMES, STRATEGIES, Table
 from invsearch.space.yaml_file import show
 
 __all__ = [
@@ -218,6 +218,10 @@ class Accuracy(_Section):
     stream: bool | None = Field(
         default=None,
         description="Decode images batch by batch; null: where they would not fit into memory.",
+    )
+    decoder: Annotated[str, BeforeValidator(_row_of(DECODERS))] = Field(
+        default="auto",
+        description="auto (pillow), pillow; for JPEG torchvision, turbojpeg: other roundings.",
     )
     epochs: Whole = Field(default=6, ge=1)
     batch_size: Whole = Field(default=64, ge=2)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from invsearch.data import ImageData, Scale, load_dataset
+from invsearch.data.decoders import decoder_at_hand
 from invsearch.errors import InputError
 from invsearch.metrics import Fidelity, Metric
 from invsearch.models import NetworkSpec, TaskSpec, from_official
@@ -89,6 +90,7 @@ class _Trained:
         resolution: Side of its images.
         dataset: What it was trained on; None where nobody said.
         folder: Where that data set is.
+        decoder: What its images were decoded by.
         data_fraction: How much of it was trained on, which decides its normalisation.
         scale: What its images are normalised by; None for the data set's own statistics.
         fidelity: What was spent on it.
@@ -100,6 +102,7 @@ class _Trained:
     resolution: int
     dataset: str | None = None
     folder: str | None = None
+    decoder: str = "auto"
     data_fraction: float = 1.0
     scale: Scale | None = None
     fidelity: Fidelity | None = None
@@ -208,6 +211,7 @@ def _kept(saved: SavedNetwork) -> _Trained:
         resolution=training["resolution"],
         dataset=training["dataset"],
         folder=training.get("folder"),
+        decoder=decoder_at_hand(training.get("decoder", "auto")),
         data_fraction=training["data_fraction"],
         fidelity=spent[0] if spent else None,
     )
@@ -235,6 +239,7 @@ def _data(trained: _Trained, dataset: str | None, resolution: int | None) -> Ima
         folder=None if dataset else trained.folder,
         resolution=resolution or trained.resolution,
         data_fraction=1.0 if dataset else trained.data_fraction,
+        decoder=trained.decoder,
         pixels=True,
     )
     check_learnable(trained.spec, data)

@@ -22,6 +22,7 @@ from invsearch.models import TaskSpec, build
 from invsearch.models.task import DETECTORS
 from invsearch.runs.files import dump_json
 from invsearch.runs.outputs import check_output
+from invsearch.takeaway.from_pixels import FromPixels
 from invsearch.takeaway.pick import Pick
 from invsearch.takeaway.portable import foreign_operators, trace
 from invsearch.takeaway.saved import CONFIG, SavedNetwork, config_of, write_bytes
@@ -58,6 +59,7 @@ def export(
     form: str | None = None,
     weights: str | Path | None = None,
     native: bool = False,
+    pixels: bool = False,
 ) -> Exported:
     """Write the architecture of a trial, or another network, to a file.
 
@@ -68,6 +70,7 @@ def export(
         weights: Folder that ``invsearch train -o`` wrote: a trial's network is exported with its
             weights. Without it the full-size network is, untrained.
         native: For ``torch``: keep involution as an operator of `ops`, fast where that is there.
+        pixels: Whether the file takes pixels, float32, and normalises them itself.
 
     Raises:
         InputError: If the format, the file, the weights or a missing package stand in the way.
@@ -79,6 +82,8 @@ def export(
     check_output(output)
     if native and form != "torch":
         raise InputError(f"--native is for --format torch, not {form}")
+    if pixels and form == "spec":
+        raise InputError("--pixels is for a network that runs, not for --format spec")
     if form == "onnx":
         _require_onnx()
     saved = _saved(picked, weights)
@@ -86,7 +91,10 @@ def export(
     if form == "spec":
         write_bytes(output, (dump_json(config, indent=2) + "\n").encode())
         return Exported(output, form, config)
+    if pixels:
+        config = {**config, "input": "pixels"}
     network = saved.network() if saved else _untrained(picked)
+    network = FromPixels.of(network, config).eval() if pixels else network
     program = trace(network, config["input_shape"], native=native)
     with _quiet():
         data = (_onnx if form == "onnx" else _torch)(program, network, config)
@@ -183,6 +191,7 @@ def _check(program: nn.Module, network: nn.Module, shape: list[int]) -> None:
         CheckError: If they differ by more than rounding does.
     """
     images = torch.randn(3, *shape[1:], generator=torch.Generator().manual_seed(0))
+    images = network.pixels(images) if isinstance(network, FromPixels) else images
     with torch.no_grad():
         expected, found = network(images), program(images)
     difference = float((expected - found).abs().max())

@@ -79,6 +79,7 @@ class Job:
             data_fraction=self.accuracy.data_fraction,
             pixels=self.full,  # photos are many: a quarter of the memory, and the same numbers
             stream=self.accuracy.stream,
+            decoder=self.accuracy.decoder,
         )
 
     def spec(self) -> NetworkSpec | TaskSpec:
@@ -97,6 +98,8 @@ class Job:
         }
         if self.accuracy.folder is not None:
             data["folder"] = self.accuracy.folder
+        if self.accuracy.decoder not in ("auto", "pillow"):
+            data["decoder"] = self.accuracy.decoder
         if self.start is not None:
             data["from"] = self.start.describe()
         plain: dict[str, Any] = json.loads(json.dumps(data))

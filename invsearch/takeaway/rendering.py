@@ -146,7 +146,8 @@ def print_exported(done: Exported) -> None:
     state = "untrained" if config["training"] is None else "trained"
     shape = " x ".join(map(str, ["batch", *config["input_shape"][1:]]))
     size = done.path.stat().st_size
-    _line(console, f"{done.path}: {done.format}, {state}, images {shape}, {size:,} bytes")
+    taken = "pixels" if config.get("input") == "pixels" else "images"
+    _line(console, f"{done.path}: {done.format}, {state}, {taken} {shape}, {size:,} bytes")
     foreign = [name for name in done.needs if not name.startswith("involution::")]
     if len(foreign) < len(done.needs):
         _line(console, "loading it needs `import ops` first")

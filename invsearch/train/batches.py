@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from invsearch.data import ImageData, Part
-from invsearch.train.augment import augmentation_of
+from invsearch.data.blocks import epoch_order
+from invsearch.data.cut import Cut
+from invsearch.train.augment import Boxing, augmentation_of
+from invsearch.train.origin import Origin
 from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import process_seed
 
@@ -35,6 +38,8 @@ labels, int64 (B,), or probabilities of the classes, float32 (B, classes)."""
 
 _JUDGED = 256  # images of a batch that is judged: as many as fit beside a large network
 _JUDGED_PIXELS = 2**20  # of one where every pixel is: 100 MB of logits of 20 classes
+
+_DRAWN = 64  # batches whose boxes are drawn at once: a GPU is waited for once in so many
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,10 @@ class Batches(Protocol):
     def ready(self, images: Tensor) -> Tensor:
         """Images as the data set has them, (N, C, H, W), as the network takes them."""
 
+    @property
+    def origin(self) -> Origin:
+        """What decides the images beside recipe and seed."""
+
 
 def batches_of(
     data: ImageData, recipe: Recipe, device: torch.device, share: Share = Share()
@@ -117,25 +126,33 @@ class _OrderedBatches(ABC):
     def _taken(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
         """Training images as the data set has them, and their targets, of some rows at a time."""
 
+    def _trained(self, rows: Sequence[Tensor], generator: torch.Generator) -> Iterator[Batch]:
+        for images, targets in self._taken(rows):
+            images, targets = self._augmented(self.ready(images), targets, generator)
+            yield channels_last(images), targets
+
+    @property
+    def origin(self) -> Origin:
+        order: Literal["rows", "blocks"] = "rows" if self._data.blocks is None else "blocks"
+        return Origin(self._data.decoder, order=order)
+
     @property
     def steps_per_epoch(self) -> int:
         return len(self._data.train_labels) // self._size
 
     def epoch(self, seed: int, skip: int = 0) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._data.train_labels), generator=generator)
+        order = epoch_order(len(self._data.train_labels), self._data.blocks, generator)
         generator = self._drawing(generator, seed)
         mine = self._share.of(self._size)
         rows = [some[mine] for some in order.split(self._size)[: self.steps_per_epoch]]
         for some in rows[:skip]:
             self._augmented(*self._blank(len(some)), generator)
-        for images, targets in self._taken(rows[skip:]):
-            images, targets = self._augmented(self.ready(images), targets, generator)
-            yield channels_last(images), targets
+        yield from self._trained(rows[skip:], generator)
 
     def plain(self, seed: int, size: int, most: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self._data.train_labels), generator=generator)
+        order = epoch_order(len(self._data.train_labels), self._data.blocks, generator)
         size = min(size, len(order))
         whole = min(len(order), most) // size
         for images, _ in self._taken(order.split(size)[:whole]):
@@ -199,14 +216,58 @@ class StreamedBatches(_OrderedBatches):
     """Of a data set whose images are decoded when they are wanted, some batches ahead.
 
     What is skipped is not decoded. On a GPU the pixels come from pinned memory, and no step waits
-    for their way.
+    for their way. Where images are resized, boxes of them are cut from the originals: the boxes
+    that images in memory would be cut to, drawn some batches ahead.
     """
 
-    def _taken(self, rows: Sequence[Tensor]) -> Iterator[Batch]:
+    def _trained(self, rows: Sequence[Tensor], generator: torch.Generator) -> Iterator[Batch]:
+        boxing = self._boxing
+        if boxing is None:
+            yield from super()._trained(rows, generator)
+            return
+        ahead = torch.Generator(generator.device)
+        ahead.set_state(generator.get_state())
+        rest, shape = self._augmented.after_boxes(), self._data.train_images.shape[1:]
+        for images, targets in self._taken(rows, self._cuts(rows, boxing, ahead)):
+            boxing((len(images), *shape), generator)  # cut already
+            images, targets = rest(self.ready(images), targets, generator)
+            yield channels_last(images), targets
+
+    @property
+    def _boxing(self) -> Boxing | None:
+        """What draws the boxes that are cut from the originals; images of their own size gain none.
+
+        Then training is to the last bit that on images in memory.
+        """
+        encoded = self._data.encoded
+        return self._augmented.boxing if encoded is not None and encoded.decoder.resizes else None
+
+    @property
+    def origin(self) -> Origin:
+        return super().origin if self._boxing is None else replace(super().origin, crop="original")
+
+    def _cuts(
+        self, rows: Sequence[Tensor], boxing: Boxing, ahead: torch.Generator
+    ) -> Iterator[Sequence[Cut]]:
+        """Of each batch the boxes; what the other augmentations draw between them is drawn too."""
+        rest, shape = self._augmented.after_boxes(), self._data.train_images.shape[1:]
+        for start in range(0, len(rows), _DRAWN):
+            drawn = []
+            for some in rows[start : start + _DRAWN]:
+                drawn.append(boxing((len(some), *shape), ahead))
+                rest(*self._blank(len(some)), ahead)
+            places = [torch.stack((b.top, b.left, b.height, b.width), dim=1) for b in drawn]
+            found = torch.cat(places).cpu()  # of a GPU's draws the one way back: it is waited for
+            for boxes in found.split([len(some) for some in places]):
+                yield [Cut(b[0], b[1], b[2], b[3], shape[-1]) for b in boxes.tolist()]
+
+    def _taken(
+        self, rows: Sequence[Tensor], cuts: Iterator[Sequence[Cut]] | None = None
+    ) -> Iterator[Batch]:
         encoded, pinned = self._data.encoded, self._device.type == "cuda"
         assert encoded is not None
         lists = [some.tolist() for some in rows]
-        for images, targets in encoded.decoded("train", lists, pinned=pinned):
+        for images, targets in encoded.decoded("train", lists, cuts, pinned=pinned):
             yield (
                 images.to(self._device, non_blocking=pinned),
                 targets.to(self._device, non_blocking=pinned),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,22 @@ from invsearch.data import ImageData
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import KNOWN_METRICS, Fidelity, Metric
 from invsearch.train.averaged import Averaged
-from invsearch.train.batch_norm import reestimated_batch_norm
 from invsearch.train.batches import batches_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
 from invsearch.train.divergence import DivergedError, explained, first_not_finite
-from invsearch.train.evaluate import score
+from invsearch.train.epoch_underway import EpochUnderway
 from invsearch.train.graphed_step import GraphedStep
+from invsearch.train.judge import Judge
 from invsearch.train.losses import Losses
 from invsearch.train.precision import computing_in
 from invsearch.train.processes import ALONE, Processes
 from invsearch.train.recipe import Recipe
-from invsearch.train.seeding import epoch_seed, isolated_rng, process_seed, rng_state, set_rng_state
+from invsearch.train.seeding import epoch_seed, isolated_rng, process_seed, rng_state
 from invsearch.train.step import Step
 from invsearch.train.synced_norm import synchronised
 from invsearch.train.tasks import LearningTask, task_of
 
 __all__ = ["Trainer"]
-
-_NORM_BATCH = 128  # images a batch norm's statistics are taken over at once
-_NORM_IMAGES = 10 * _NORM_BATCH  # at most: a third of the time of an epoch on digits
 
 
 class Trainer:
@@ -92,7 +88,17 @@ class Trainer:
         self._step = Step(self.model, recipe, self.device, self.task, shared)
         self._graphed = GraphedStep(self._step) if graphs else None
         self._averaged = Averaged(self.model, recipe.ema) if recipe.ema else None
-        self._underway: _Underway | None = None
+        self._judge = Judge(
+            model=self.model,
+            averaged=self._averaged,
+            batches=self._batches,
+            task=self.task,
+            recipe=recipe,
+            seed=seed,
+            device=self.device,
+            dense=data.dense,
+        )
+        self._underway: EpochUnderway | None = None
 
     @property
     def done(self) -> bool:
@@ -127,11 +133,7 @@ class Trainer:
 
         Of the average of the weights where the recipe has one (``ema``).
         """
-        with self._final_weights() as model:
-            return {
-                name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-                for name, value in model.state_dict().items()
-            }
+        return self._judge.weights()
 
     def train_epoch(self, after_step: Callable[[], object] | None = None) -> float:
         """Train the next epoch, or the rest of the one that is under way.
@@ -175,8 +177,7 @@ class Trainer:
         Raises:
             TrialError: If the validation loss is not finite after the last epoch.
         """
-        with self._evaluating() as model:
-            metrics = self.task.judge(model, self._batches.judged("val"), self.fidelity)
+        metrics = self._judge.judge("val", self.fidelity)
         if self.done and "val_loss" not in metrics:
             raise TrialError(f"validation loss is not finite after the last epoch ({self.epoch})")
         return metrics
@@ -189,10 +190,8 @@ class Trainer:
                 lost.
         """
         self.model.load_state_dict(weights)
-        self.model.eval()
         spent = replace(self.fidelity, epochs=self.recipe.epochs)
-        with computing_in(self.recipe.precision, self.device):
-            found = self.task.judge(self.model, self._batches.judged("test"), spent)
+        found = self._judge.judge_as_it_is("test", spent)
         named = {KNOWN_METRICS[name].test: metric for name, metric in found.items()}
         return {name: replace(metric, name=name) for name, metric in named.items()}
 
@@ -206,8 +205,7 @@ class Trainer:
         Returns:
             Each image's loss in nats, float64 (N,), and whether its class was found, bool (N,).
         """
-        with self._evaluating() as model:
-            return score(model, self._batches.ready(images), labels.to(self.device))
+        return self._judge.score(images, labels)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that resuming needs, wherever in an epoch; a step of all processes.
@@ -221,6 +219,7 @@ class Trainer:
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self._step.optimizer.state_dict(),
+            "images": dict(vars(self._batches.origin)),
         }
         if self._step.scaler is not None:
             state["scaler"] = self._step.scaler.state_dict()
@@ -242,6 +241,7 @@ class Trainer:
         for name, value in mine.items():
             if its[name] != value:
                 raise InputError(f"checkpoint has {name} {its[name]}, this trial {value}")
+        self._batches.origin.check(state.get("images", {}))
         try:
             self.model.load_state_dict(state["model"])
             self._step.optimizer.load_state_dict(state["optimizer"])
@@ -273,7 +273,7 @@ class Trainer:
 
     def _train_rest(self, seed: int, after_step: Callable[[], object]) -> float:
         """Take the steps of an epoch that are left; torch's generators are seeded for it."""
-        underway = self._underway or _Underway(self._losses())
+        underway = self._underway or EpochUnderway(self._losses())
         underway.set_rng(self.device)
         self._underway = underway
         take, first = self._graphed or self._step, self.epoch * self.steps_per_epoch
@@ -300,9 +300,9 @@ class Trainer:
                 f"{world}: start as many, or go on from the end of an epoch"
             )
         self.step = int(state["step"])
-        self._underway = _Underway(self._losses(every[rank]["losses"]), every[rank]["rng"])
+        self._underway = EpochUnderway(self._losses(every[rank]["losses"]), every[rank]["rng"])
 
-    def _between(self, call: Callable[[], object], underway: _Underway) -> None:
+    def _between(self, call: Callable[[], object], underway: EpochUnderway) -> None:
         try:
             call()
         except BaseException:  # whoever stops a training here may go on with it
@@ -332,45 +332,3 @@ class Trainer:
         """The learning rate of the next step."""
         step, steps = self.step, self.steps_per_epoch
         return self.recipe.learning_rate(self.epoch * steps + step, self.recipe.epochs * steps)
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[nn.Module]:
-        """The final weights, in the recipe's precision."""
-        with computing_in(self.recipe.precision, self.device), self._final_weights() as model:
-            yield model
-
-    @contextmanager
-    def _final_weights(self) -> Iterator[nn.Module]:
-        """The model in evaluation: averaged if it is, with statistics estimated anew."""
-        with (
-            nullcontext() if self._averaged is None else self._averaged.applied(),
-            reestimated_batch_norm(self.model, self._norm_batches()) as model,
-        ):
-            yield model
-
-    def _norm_batches(self) -> Iterator[Tensor]:
-        # where every pixel is judged images are large: no more at once than a step takes
-        size = min(_NORM_BATCH, self.recipe.batch_size) if self.data.dense else _NORM_BATCH
-        return self._batches.plain(epoch_seed(self.seed, -1), size, _NORM_IMAGES)
-
-
-@dataclass
-class _Underway:
-    """An epoch that has begun.
-
-    Attributes:
-        losses: Of its steps so far.
-        rng: Where torch's generators stood when it was saved; None where they go on as they are.
-    """
-
-    losses: Losses
-    rng: Mapping[str, Tensor] | None = None
-
-    def set_rng(self, device: torch.device) -> None:
-        if self.rng is not None:
-            set_rng_state(self.rng, device)
-            self.rng = None
-
-    def state_dict(self, device: torch.device) -> dict[str, Any]:
-        rng = rng_state(device) if self.rng is None else dict(self.rng)
-        return {"losses": self.losses.state_dict(), "rng": rng}

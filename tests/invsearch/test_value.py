@@ -96,6 +96,19 @@ def test_compact_is_what_a_space_file_may_say() -> None:
     assert compact(5000, 4, least=1e4) == "5000"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.9876e12, "1990G"), (-1.2e13, "-12000G"), (999.6e9, "1000G"), (999.6e6, "1G"),
+        (999_600, "1M"), (123_456, "123k"), (9.9e14, "990000G"), (1e16, "1e+16"),
+        (math.inf, "inf"), (math.nan, "nan"),
+    ],
+)  # fmt: skip
+def test_compact_writes_no_power_of_ten_before_a_letter(value: float, text: str) -> None:
+    """Segmenters at full size have 2,000 G MACs."""
+    assert compact(value, 3) == text
+
+
 def test_rounding_leaves_whole_numbers_and_drops_what_json_cannot_say() -> None:
     assert rounded(1733438112) == 1733438112
     assert isinstance(rounded(2.0), int)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -45,10 +44,7 @@ def image_files(folder: Path) -> list[str]:
 def labelled_files(paths: Sequence[Path | str], labels: Sequence[int]) -> Labelled:
     """Images in files, opened when they are decoded, turned as their camera says."""
 
-    def picture(row: int) -> Any:
-        from PIL import Image, ImageOps
+    def path(row: int) -> str:
+        return str(paths[row])
 
-        with Image.open(paths[row]) as file:
-            return ImageOps.exif_transpose(file)  # a copy, turned or not
-
-    return Labelled(torch.tensor(labels, dtype=torch.int64), picture, lambda row: str(paths[row]))
+    return Labelled.encoded(torch.tensor(labels, dtype=torch.int64), path, path)

@@ -9,6 +9,7 @@ everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _part(path: Path, name: str) -> Labelled:
         if not mask.is_file():
             raise InputError(f"{image}: the image has no mask {mask}")
     files = labelled_files(images, [0] * len(images))
-    return Labelled(files.labels, files.picture, files.name, _files(masks))
+    return replace(files, masks=_files(masks))
 
 
 def _files(paths: Sequence[Path]) -> Masks:

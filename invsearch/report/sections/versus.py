@@ -12,7 +12,8 @@ _EXPLAINED = (
     "Two networks are compared by the posterior of their difference, from all their seeds and what"
     " similar networks reached. At equal cost, over all networks that were trained to the end:"
     " regressed on the logarithm of the cost and on the share of the network that has each choice."
-    " Between .1 and .9 the data cannot tell."
+    " Between .1 and .9 the data cannot tell. Where more than two are ranked, the ends of what"
+    " cannot be told apart link by link are judged by the range of so many (Tukey)."
 )
 
 

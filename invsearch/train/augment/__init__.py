@@ -4,9 +4,18 @@ The table is :data:`invsearch.plugins.AUGMENTATIONS`; a row's name is the field 
 :class:`invsearch.train.recipe.Recipe` that turns it on, or stands in its ``augmentations``.
 """
 
-from invsearch.train.augment.augmentation import About, Augment, Augmentation
-from invsearch.train.augment.chain import augmentation_of
+from invsearch.train.augment.augmentation import About, Augment, Augmentation, Boxing
+from invsearch.train.augment.chain import Chain, augmentation_of
 from invsearch.train.augment.cutout import cut_out
 from invsearch.train.augment.shift import augment
 
-__all__ = ["About", "Augment", "Augmentation", "augment", "augmentation_of", "cut_out"]
+__all__ = [
+    "About",
+    "Augment",
+    "Augmentation",
+    "Boxing",
+    "Chain",
+    "augment",
+    "augmentation_of",
+    "cut_out",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,13 @@ from torch import Tensor
 
 from invsearch.data import ImageData, Scale
 from invsearch.errors import InputError
+from invsearch.train.augment.boxes import Boxes
+from invsearch.train.augment.drawing import drawn
 
 if TYPE_CHECKING:
     from invsearch.train.recipe import Recipe
 
-__all__ = ["About", "Augment", "Augmentation", "Pair", "drawn"]
+__all__ = ["About", "Augment", "Augmentation", "Boxing", "Pair", "drawn"]
 
 Pair = tuple[Tensor, Tensor]
 """Images, normalised, float32 (B, C, H, W), and their targets: labels, int64 (B,), probabilities of
@@ -58,6 +60,10 @@ class About:
         )
 
 
+Boxing = Callable[[Sequence[int], torch.Generator], Boxes]
+"""From the shape of a batch's images, (B, C, H, W), to the boxes that are shown of them: draws of
+the generator's, on its device, as many whatever they are."""
+
 Augment = Callable[[Tensor, Tensor, torch.Generator], Pair]
 """From a batch's images and targets, which it leaves as they are, to new ones, all random numbers
 being the generator's, drawn on its device. It draws as many whatever the images show, and waits for
@@ -77,12 +83,16 @@ class Augmentation:
         mixes: Whether it mixes images of several classes, so that targets become probabilities. Of
             several such each image takes one.
         most: Its largest strength, for those who name it.
+        boxing: From its strength, what draws boxes, where all that it does is to show a box of each
+            image at the image's size. Then images that are decoded for a batch are cut as they are
+            in their files, and it does nothing more.
     """
 
     make: Callable[[float, About], Augment]
     place: int = 20
     mixes: bool = False
     most: float = 1.0
+    boxing: Callable[[float], Boxing] | None = None
 
     def made(self, name: str, strength: float, about: About) -> Augment:
         """What does it.
@@ -97,8 +107,3 @@ class Augmentation:
                 f"{name} mixes images of two classes, and in {about.name} every pixel has its own"
             )
         return self.make(strength, about)
-
-
-def drawn(generator: torch.Generator, *shape: int) -> Tensor:
-    """Uniform numbers in [0, 1), float32, on the generator's device."""
-    return torch.rand(*shape, generator=generator, device=generator.device)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from invsearch.train.augment.augmentation import drawn
+from invsearch.train.augment.drawing import drawn
 
 __all__ = ["Boxes", "random_boxes"]
 
@@ -33,6 +34,11 @@ class Boxes:
     width: Tensor
     found: Tensor
 
+    def to(self, device: torch.device) -> Boxes:
+        """The same boxes on a device."""
+        parts = (self.top, self.left, self.height, self.width, self.found)
+        return Boxes(*(part.to(device) for part in parts))
+
     def inside(self, height: int, width: int) -> Tensor:
         """Which pixels lie in the box: bool (B, height, width)."""
         rows = torch.arange(height, device=self.top.device)
@@ -44,7 +50,7 @@ class Boxes:
 
 
 def random_boxes(
-    images: Tensor,
+    shape: Sequence[int],
     generator: torch.Generator,
     area: tuple[float, float],
     ratio: tuple[float, float],
@@ -55,15 +61,15 @@ def random_boxes(
     fits into the image, ten times at most; then its place, uniformly.
 
     Args:
-        images: (B, C, H, W).
+        shape: Of the images, (B, C, H, W).
         generator: What is drawn from; always as much.
         area: Least and largest share of the image.
         ratio: Least and largest width as a multiple of the height.
 
     Returns:
-        The boxes, on the images' device.
+        The boxes, on the generator's device.
     """
-    batch, _, height, width = images.shape
+    batch, _, height, width = shape
     shares = area[0] + (area[1] - area[0]) * drawn(generator, _ATTEMPTS, batch)
     low, high = math.log(ratio[0]), math.log(ratio[1])
     ratios = torch.exp(low + (high - low) * drawn(generator, _ATTEMPTS, batch))
@@ -77,4 +83,4 @@ def random_boxes(
     place = drawn(generator, 2, batch)
     top = (place[0] * (height - box_height + 1)).long()
     left = (place[1] * (width - box_width + 1)).long()
-    return Boxes(*(one.to(images.device) for one in (top, left, box_height, box_width, found)))
+    return Boxes(top, left, box_height, box_width, found)

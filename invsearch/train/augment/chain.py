@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from invsearch.data import ImageData
 from invsearch.plugins import AUGMENTATIONS
-from invsearch.train.augment.augmentation import About, Augment, Augmentation, Pair, drawn
+from invsearch.train.augment.augmentation import (
+    About,
+    Augment,
+    Augmentation,
+    Boxing,
+    Pair,
+    drawn,
+)
 from invsearch.train.recipe import Recipe
 
-__all__ = ["augmentation_of"]
+__all__ = ["Chain", "augmentation_of"]
 
 
-def augmentation_of(recipe: Recipe, data: ImageData) -> Augment:
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Augmentations one after another; called as one.
+
+    Attributes:
+        steps: Each of them.
+        boxing: What draws the boxes of the first one, where it is one that only shows boxes.
+    """
+
+    steps: tuple[Augment, ...]
+    boxing: Boxing | None = None
+
+    def __call__(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Pair:
+        for step in self.steps:
+            images, targets = step(images, targets, generator)
+        return images, targets
+
+    def after_boxes(self) -> Chain:
+        """The same without the first one, for images of which the boxes are cut already."""
+        return Chain(self.steps[1:])
+
+
+def augmentation_of(recipe: Recipe, data: ImageData) -> Chain:
     """The augmentation that a recipe names.
 
     Args:
@@ -29,16 +60,13 @@ def augmentation_of(recipe: Recipe, data: ImageData) -> Augment:
         for name, strength in recipe.strengths().items()
     ]
     rows.sort(key=lambda row: row[0].place)
-    one_by_one = [row.made(name, strength, about) for row, name, strength in rows if not row.mixes]
+    one_by_one = [row for row in rows if not row[0].mixes]
+    made = [row.made(name, strength, about) for row, name, strength in one_by_one]
     mixing = [row.made(name, strength, about) for row, name, strength in rows if row.mixes]
-    steps = [*one_by_one, *([_one_of(mixing)] if mixing else [])]
-
-    def augmented(images: Tensor, targets: Tensor, generator: torch.Generator) -> Pair:
-        for step in steps:
-            images, targets = step(images, targets, generator)
-        return images, targets
-
-    return augmented
+    boxing = None
+    if one_by_one and one_by_one[0][0].boxing is not None:
+        boxing = one_by_one[0][0].boxing(one_by_one[0][2])
+    return Chain((*made, *([_one_of(mixing)] if mixing else [])), boxing)
 
 
 def _one_of(mixing: list[Augment]) -> Augment:

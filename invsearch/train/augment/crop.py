@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from invsearch.train.augment.augmentation import About, Augment, Augmentation, Pair
+from invsearch.train.augment.augmentation import About, Augment, Augmentation, Boxing, Pair
 from invsearch.train.augment.boxes import Boxes, random_boxes
 
 __all__ = ["CROP", "enlarged"]
@@ -64,9 +64,15 @@ def _unit(pixels: Tensor, side: int) -> Tensor:
     return (2 * pixels + 1) / side - 1
 
 
+def _boxing(strength: float) -> Boxing:
+    return lambda shape, generator: random_boxes(shape, generator, (strength, 1.0), _RATIO)
+
+
 def _make(strength: float, about: About) -> Augment:
+    boxing = _boxing(strength)
+
     def augmented(images: Tensor, targets: Tensor, generator: torch.Generator) -> Pair:
-        boxes = random_boxes(images, generator, (strength, 1.0), _RATIO)
+        boxes = boxing(images.shape, generator).to(images.device)
         if about.dense:
             targets = _enlarged_masks(targets, boxes)
         return enlarged(images, boxes), targets
@@ -74,4 +80,4 @@ def _make(strength: float, about: About) -> Augment:
     return augmented
 
 
-CROP = Augmentation(_make, place=10)
+CROP = Augmentation(_make, place=10, boxing=_boxing)

@@ -17,7 +17,7 @@ _RATIO = (0.3, 3.3)
 def _make(strength: float, about: About) -> Augment:
     def augmented(images: Tensor, targets: Tensor, generator: torch.Generator) -> Pair:
         erased = (drawn(generator, len(images)) < strength).to(images.device)
-        boxes = random_boxes(images, generator, _AREA, _RATIO)
+        boxes = random_boxes(images.shape, generator, _AREA, _RATIO).to(images.device)
         box = boxes.inside(images.shape[2], images.shape[3])
         box &= (erased & boxes.found).view(-1, 1, 1)
         return images.masked_fill(box.unsqueeze(1), 0.0), targets

@@ -37,3 +37,9 @@ def test_the_families_are_compared_by_our_own_steps() -> None:
     case = CASES["training/families/proxy"]()
     assert set(case.candidates) == {"rednet26", "resnet26"}
     assert PLAIN not in case.candidates
+
+
+def test_images_of_cifar_10s_size_are_among_the_cases() -> None:
+    """Not with ``--quick``: a step takes seconds there."""
+    wanted = {f"training/{what}/cifar" for what in ("resnet26", "rednet26", "families")}
+    assert set(dict(throughput_cases(Settings()))) == wanted | set(CASES)

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from invsearch.data import ImageData, load_dataset, resolve_dataset
-from invsearch.data.formats import parquet
 from invsearch.data.images import stratified_subset
 from invsearch.errors import InputError
 
@@ -212,14 +211,6 @@ def test_shards_as_hugging_face_writes_them(tmp_path: Path) -> None:
     write(place / "train-00001-of-00003.parquet", [{"bytes": picture(1)}, {"bytes": b"x"}], [0, 1])
     with pytest.raises(InputError, match=r"train-00001-of-00003\.parquet: row 1: not a JPEG"):
         load_dataset(str(tmp_path), seed=1)
-
-
-def test_parquet_that_no_memory_holds_is_refused_before_it_is_read(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parquet, "machine_memory", lambda: 100)
-    with pytest.raises(InputError, match="unpack them to a folder train/<class>"):
-        load_dataset(str(folder))
 
 
 def test_resolve_gives_an_absolute_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from invsearch.metrics import Fidelity, Metric
 from invsearch.problem.kinds import problem_of
 from invsearch.runs import RunData, Trial
 from invsearch.runs.baselines import baseline_names
-from invsearch.runs.versus import between, paired_lines, per_kind
+from invsearch.runs.equal_cost import per_kind
+from invsearch.runs.versus import between, paired_lines
 from invsearch.space import load_space_file
 from invsearch.space.architecture import Architecture, Value
 
@@ -86,8 +87,8 @@ def test_an_operator_is_better_at_equal_cost_by_what_was_planted(effect: float) 
     assert "30 networks, MACs regressed out" in line
     for seed in range(40):
         run = searched(seed, effect)
-        ((_, one, other, found, _),) = per_kind(run, run.trials, "val_loss", "macs")
-        assert (one, other) == ("convolution", "involution")
+        (compared,) = per_kind(run, run.trials, "val_loss", "macs")
+        found = compared.differences["convolution", "involution"]
         inside += found.low <= -effect <= found.high
     assert inside >= 34  # of 40 intervals of 95 %
 
@@ -122,3 +123,78 @@ def test_nothing_is_compared_of_too_few_or_of_a_function() -> None:
     few = searched(0, 0.05)
     assert paired_lines(run_of(list(few.trials[:4]))) == []
     assert paired_lines(run_of(list(few.trials), SPACE.replace("model", "other"))) == []
+
+
+EFFECTS = {
+    "convolution": 0.0,
+    "involution": 0.05,
+    "depthwise_convolution": 0.1,
+    "self_attention": 0.1,
+}
+
+
+def throughout(
+    seed: int, effects: dict[str, float], count: int = 32, noise: float = 0.01, stems: int = 2
+) -> RunData:
+    """Networks of one operator each, by turns, in front of them one of two stems."""
+    rng, trials = np.random.default_rng(seed), []
+    for number in range(count):
+        operator = list(effects)[number % len(effects)]
+        stem = ("convolution", "involution")[number // len(effects) % stems]
+        macs = math.exp(rng.uniform(0, 1))
+        loss = 1.0 - 0.1 * math.log(macs) + effects[operator] + noise * rng.standard_normal()
+        loss += 0.2 * (stem == "involution")
+        trials.append(trial(number, loss, 1e9 * macs, stem=stem, operator=operator))
+    return run_of(trials)
+
+
+def test_four_operators_are_ranked_in_one_line() -> None:
+    """As they were planted: two steps that are clear, and two that are alike."""
+    stem, line = paired_lines(throughout(1, EFFECTS))
+    start = "validation loss at equal MACs"
+    assert stem.startswith(f"{start}: convolution is better than involution as")
+    start += " throughout the stages, the best first: convolution is better than involution"
+    assert line.startswith(f"{start} (over .99), which is better than ")
+    ties = [f"{one} (over .99), which cannot be told from {other} (." for one, other in (
+        ("depthwise_convolution", "self_attention"), ("self_attention", "depthwise_convolution")
+    )]  # fmt: skip
+    assert any(tie in line for tie in ties)
+    assert "32 networks, MACs regressed out" in line
+    assert "\n" not in line
+
+
+def test_where_four_operators_do_not_differ_no_chain_claims_it() -> None:
+    """A clear link is rare, since neighbours of a ranking are close; so are ends that differ."""
+    none = dict.fromkeys(EFFECTS, 0.0)
+    lines = [paired_lines(throughout(seed, none))[-1] for seed in range(60)]
+    links = sum(line.partition("; yet ")[0].count("is better than") for line in lines)
+    assert links <= 18  # of 180
+    assert sum("; yet " in line for line in lines) <= 12  # a tenth of 60
+    assert all("cannot be told from" in line for line in lines)
+
+
+def test_small_steps_that_add_up_are_said_to() -> None:
+    """No operator is told from the next, and the first is from the last."""
+    steps = {name: 0.006 * place for place, name in enumerate(EFFECTS)}
+    lines = [paired_lines(throughout(seed, steps, noise=0.012))[-1] for seed in range(20)]
+    over = [line for line in lines if "; yet " in line]
+    assert over
+    for line in over:
+        assert line.count("cannot be told from") >= 2
+
+
+def test_a_maximised_metric_is_ranked_from_the_top() -> None:
+    run = throughout(2, EFFECTS)
+    run = run_of(list(run.trials), SPACE.replace("val_loss: minimize", "val_loss: maximize"))
+    middle = (
+        "which is better than involution (over .99), which is better than convolution (over .99)"
+    )
+    assert middle in paired_lines(run)[-1]
+
+
+def test_many_operators_need_many_networks_and_two_stems_do_not() -> None:
+    """Of nine networks the stem is told and the four operators are not; of seven values nothing."""
+    (line,) = paired_lines(throughout(3, EFFECTS, count=8))
+    assert "as the stem" in line
+    seven = dict.fromkeys(map(str, range(7)), 0.0)
+    assert all("throughout" not in line for line in paired_lines(throughout(0, seven, count=60)))

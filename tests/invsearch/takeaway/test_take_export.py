@@ -16,8 +16,9 @@ from toy import invsearch, one_line, passed
 
 import ops
 from invsearch.models import NetworkSpec, build, rednet
-from invsearch.takeaway import load_network
+from invsearch.takeaway import export, load_network, subject_of
 from invsearch.takeaway.portable import foreign_operators, trace
+from invsearch.takeaway.saved import config_of, save_network
 
 DOCS = Path(__file__).parents[3] / "docs" / "take-home.md"
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
@@ -100,6 +101,45 @@ def test_trained_program_runs_by_the_docs_snippet_with_torch_alone(small: Path) 
     with torch.no_grad():
         expected = load_network(small / "kept")(saved["images"])
     torch.testing.assert_close(saved["logits"], expected, rtol=1e-3, atol=1e-4)
+
+
+FORMS = ["pt2", pytest.param("onnx", marks=pytest.mark.skipif(not HAS_ONNX, reason="no onnx"))]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_that_takes_pixels_normalises_them(tmp_path: Path, form: str) -> None:
+    """By what the config.json of the kept network says."""
+    stages = [{"blocks": 1, "operator": "convolution", "kernel_size": 3}] * 4
+    network = rednet(None, num_classes=3, in_channels=1, width=0.125, stages=stages).eval()
+    for stage in network.stages:
+        stage[0].bn3.weight.data.fill_(0.2)
+    origin = {"run": None, "trial": None, "architecture": {}, "operators": []}
+    training = {"dataset": "digits"}
+    config = config_of(origin, network.spec, 16, metrics={}, training=training)
+    config["normalisation"] = {"mean": [4.9], "deviation": [6.0]}
+    save_network(tmp_path / "kept", config, network.state_dict())
+    path = tmp_path / f"network.{form}"
+    done = export(subject_of(str(tmp_path / "kept")), path, pixels=True)
+    assert done.config["input"] == "pixels"
+    pixels = torch.randint(0, 17, (3, 1, 16, 16)).float()
+    with torch.no_grad():
+        expected = load_network(tmp_path / "kept")((pixels - 4.9) / 6.0)
+    assert expected.std() > 1e-3, "nothing to compare"
+    if form == "pt2":
+        extra = {"config.json": ""}
+        found = torch.export.load(path, extra_files=extra).module()(pixels)
+        assert json.loads(extra["config.json"])["input"] == "pixels"
+    else:
+        onnx = pytest.importorskip("onnx.reference")
+        run = onnx.ReferenceEvaluator(str(path))
+        found = torch.tensor(run.run(None, {"images": pixels.numpy()})[0])
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_pixels_of_an_untrained_network_are_refused(small: Path) -> None:
+    line = ("--pixels", "--weights FOLDER")
+    one_line(invsearch(small, "export", "small", 0, "-o", "a.pt2", "--pixels"), *line)
+    one_line(invsearch(small, "export", "small", 0, "-o", "a.json", "--pixels"), "--format spec")
 
 
 def test_spec_builds_the_network_and_keeps_the_sources(small: Path) -> None:

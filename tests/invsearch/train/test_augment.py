@@ -119,7 +119,7 @@ def test_crops_are_distributed_as_torchvisions(least: float) -> None:
     from scipy.stats import ks_2samp
 
     count, side = 6000, 32
-    boxes = random_boxes(torch.zeros(count, 1, side, side), seeded(), (least, 1), (3 / 4, 4 / 3))
+    boxes = random_boxes((count, 1, side, side), seeded(), (least, 1), (3 / 4, 4 / 3))
     rng = np.random.default_rng(0)
     theirs = np.array([a_crop_as_torchvision_draws_it(rng, side, least) for _ in range(count)])
     for mine, other in zip(
@@ -133,7 +133,7 @@ def test_crops_are_distributed_as_torchvisions(least: float) -> None:
 def test_a_crop_is_enlarged_as_torch_does_it() -> None:
     """Nothing of what lies around the box shows through."""
     images = noise(40, 11)
-    boxes = random_boxes(images, seeded(), (0.05, 1), (0.5, 2))
+    boxes = random_boxes(images.shape, seeded(), (0.05, 1), (0.5, 2))
     made = enlarged(images, boxes)
     for row in range(len(images)):
         top, left, height, width = (
@@ -402,7 +402,7 @@ def test_a_third_partys_goes_by_its_name() -> None:
 
 
 def test_the_whole_image_where_no_box_fits() -> None:
-    boxes = random_boxes(torch.zeros(50, 1, 8, 8), seeded(), (1.0, 1.0), (3.0, 4.0))
+    boxes = random_boxes((50, 1, 8, 8), seeded(), (1.0, 1.0), (3.0, 4.0))
     assert isinstance(boxes, Boxes)
     assert not boxes.found.any()
     assert boxes.inside(8, 8).all()
