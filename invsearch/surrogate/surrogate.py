@@ -115,43 +115,6 @@ class Surrogate:
         return fit(x, y, noise, start=start, iterations=iterations)
 
     @property
-    def tau(self):
-        from scipy.linalg import solve_triangular
-
-        L = self.process._lower
-        z = solve_triangular(L, self._y, lower=True)
-        e = z * np.diag(L)
-        return float(np.sqrt(np.mean(e[5:] ** 2)))
-
-    @property
-    def tails(self):
-        import os
-
-        mode = os.environ.get("TAILS", "none")
-        if mode == "none":
-            return ((1.0, 1.0),)
-        if not hasattr(self, "_tails"):
-            from scipy.linalg import solve_triangular
-
-            L = self.process._lower
-            z = solve_triangular(L, self._y, lower=True)
-            widths = np.array([float(v) for v in os.environ.get("WIDTHS", "1,3,10").split(",")])
-            counts = np.array([float(v) for v in os.environ.get("COUNTS", "8,1,.5").split(",")])
-            z = z[5:]
-            like = np.exp(-0.5 * (z[:, None] / widths) ** 2) / widths + 1e-300
-            w = counts / counts.sum()
-            for _ in range(30):
-                r = w * like
-                r /= r.sum(1, keepdims=True)
-                w = r.sum(0) + counts
-                w /= w.sum()
-            if mode == "prior":
-                w = counts / counts.sum()
-            self._tails = tuple(zip(w, widths))
-            self._z = z
-        return self._tails
-
-    @property
     def worst(self) -> float:
         """The worst value seen, on the model's scale."""
         return float(self._y.max())

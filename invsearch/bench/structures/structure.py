@@ -61,7 +61,8 @@ class Parameter:
 
     def draw(self, rng: np.random.Generator, n: int) -> Array:
         """``n`` levels."""
-        return rng.integers(self.levels, size=n) * 1.0 if self.levels else rng.random(n)
+        drawn = rng.integers(self.levels, size=n) if self.levels else rng.random(n)
+        return np.asarray(drawn, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Structure:
         return file
 
     def evaluate(self, values: Mapping[str, Any], seed: int) -> dict[str, float]:
-        """What an evaluation with this seed observes, and ``true_<objective>`` where it is noisy."""
+        """What an evaluation observes with a seed; ``true_<objective>`` where it is noisy."""
         x = self._levels(values)
         found: dict[str, float] = {}
         for objective in self.objectives:
@@ -168,6 +169,7 @@ class Structure:
         return np.concatenate([values, worst])
 
     def _children(self, parents: Array, rng: np.random.Generator) -> Array:
+        child: Array
         mothers, fathers = parents[rng.integers(len(parents), size=(2, _BRED))]
         child = np.where(rng.random(mothers.shape) < 0.5, mothers, fathers)
         for j, parameter in enumerate(self.parameters):

@@ -106,8 +106,14 @@ def _mixed(rng: np.random.Generator) -> Worth:
     return mixed([(slice(0, 4), interacting(4, 4, rng, order=2)), (slice(4, 8), smooth(4, rng))])
 
 
+def _ordinal(rng: np.random.Generator) -> Worth:
+    """A bump over numbers from 0 to 5."""
+    worth = smooth(6, rng)
+    return lambda x: worth(x / 5.0)
+
+
 def _stages(rng: np.random.Generator) -> Worth:
-    """Of a network of one to four stages: each adds the worth of its two choices, later ones less."""
+    """Of one to four stages, each with the worth of its two choices, later ones less."""
     first = rng.standard_normal((4, 4))
     second = rng.standard_normal((4, 3))
     fade = 0.7 ** np.arange(4)
@@ -119,6 +125,10 @@ def _stages(rng: np.random.Generator) -> Worth:
         return np.asarray(np.where(stage <= index[:, :1], fade * own, 0.0).sum(axis=1))
 
     return worth
+
+
+def _noisier_when_good(true: Array) -> Array:
+    return np.where(true < 15.0, 0.32, 0.02)
 
 
 def _constant(deviation: float) -> Worth:
@@ -146,9 +156,9 @@ STRUCTURES: tuple[Structure, ...] = (
         "noisy_ends",
         _SEVEN,
         lambda rng: interacting(7, 4, rng, order=2),
-        noise=lambda true: 0.02 + 0.3 * (true < np.array(15.0)),  # the better, the noisier
+        noise=_noisier_when_good,
     ),
-    _structure("ordinal", _RANGES, lambda rng: lambda x, f=smooth(6, rng): f(x / 5.0)),
+    _structure("ordinal", _RANGES, _ordinal),
     _structure("ranges", _MIXED, _mixed),
     _structure("conditional", _deep(), _stages),
     _structure("fifteen", _choices(15, 3), lambda rng: interacting(15, 3, rng, order=2)),

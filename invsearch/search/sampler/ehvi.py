@@ -44,10 +44,9 @@ class Marginal:
 
     mean: Array
     deviation: Array
-    tails: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
 
     def __getitem__(self, rows: NDArray[np.intp] | slice) -> Marginal:
-        return Marginal(self.mean[rows], self.deviation[rows], self.tails)
+        return Marginal(self.mean[rows], self.deviation[rows])
 
     def improvement(self, levels: Array) -> Array:
         """``E[max(0, level - Y)]`` for every candidate and level: (n, levels).
@@ -57,13 +56,7 @@ class Marginal:
         keeps its digits (Ament et al. 2023, Unexpected improvements to expected improvement), and
         above it ``u + h(-u)``.
         """
-        total = np.zeros((len(self.mean), len(levels)))
-        for weight, width in self.tails:
-            total += weight * self._normal(levels, width)
-        return total
-
-    def _normal(self, levels: Array, width: float) -> Array:
-        sigma = width * self.deviation[:, None]
+        sigma = self.deviation[:, None]
         u = (levels - self.mean[:, None]) / sigma
         away = np.abs(u)
         below = np.exp(-0.5 * away * away) / _SQRT_2PI

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invsearch.search.sampler.acquisition import Acquisition, undominated_region
-from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.sampler.catalogue import Catalogue, Points
 from invsearch.search.sampler.history import History, Record
 from invsearch.search.sampler.subset import modelled
@@ -25,6 +24,7 @@ _COLD, _WARM, _WARM_MANY = 30, 10, 5
 _MANY = 150  # trials that one more changes little
 _FEW = 100  # points of a bound's model, which tells on which side of it a point is
 _RECENT = 10  # trials whose failures make a proposal careful
+_DIGITS = 4  # of a logarithm: what the next fit starts from, kept with every trial
 # Power of the probability of success without a recent failure, and its growth with each: at two in
 # ten only what is next to a success is proposed.
 _CAUTION, _CAUTION_EACH = 4, 8
@@ -54,7 +54,10 @@ class Models:
 
     def hyperparameters(self) -> dict[str, Any]:
         """The fitted hyperparameters, JSON-able."""
-        kept = {str(m): s.hyperparameters.pack().tolist() for m, s in self.surrogates.items()}
+        kept = {
+            str(m): s.hyperparameters.pack().round(_DIGITS).tolist()
+            for m, s in self.surrogates.items()
+        }
         return {**kept, "count": [float(self._count)]}
 
     def acquisition(self, free: Points) -> Acquisition:
@@ -81,11 +84,7 @@ class Models:
     def _surrogate(self, m: int, values: Array, variances: Array) -> Surrogate:
         catalogue, history = self._catalogue, self._history
         kept = history.hyperparameters.get(str(m))
-        start = (
-            Hyperparameters.unpack(np.array(kept), self._evaluated.features.columns.shape[1])
-            if kept
-            else None
-        )
+        start = Hyperparameters.prior(self._evaluated.features).unpack(np.array(kept or ()))
         same = history.hyperparameters.get("count") == [float(self._count)]
         warm = _WARM if len(values) < _MANY else _WARM_MANY
         offset = log_offset(values, maximised=catalogue.signs[m] < 0)
@@ -111,19 +110,7 @@ class Models:
             reference[m] = max(seen.max(), costs.max()) + _MARGIN
         for m, model in self.surrogates.items():
             # beyond the worst seen where the ends of the front may not have been seen yet
-            import os
-
             reference[m] = model.worst + (_MARGIN if catalogue.known else _MARGIN_BLIND)
-            if (
-                not catalogue.known
-                and "REF" in os.environ
-                and (not os.environ.get("ALT") or self._count % 2)
-            ):
-                P = np.stack([incumbents[k] for k in range(len(reference))], axis=1)
-                f = P[non_dominated(P)][:, m]
-                reference[m] = min(
-                    reference[m], f.max() + float(os.environ["REF"]) * max(f.max() - f.min(), 1e-3)
-                )
         return reference
 
     def _limits(self) -> list[Surrogate]:

@@ -15,6 +15,7 @@ from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.sampler.candidates import unique_rows
 from invsearch.search.sampler.catalogue import Catalogue, Points
 from invsearch.search.sampler.counted import CountedOrder
+from invsearch.search.sampler.doubt import doubt, leaders
 from invsearch.search.sampler.history import History
 from invsearch.search.sampler.models import Models
 from invsearch.search.sampler.reader import Reader
@@ -130,14 +131,7 @@ class Proposer:
         for attempt in range(_TRIES):
             parents = self._parents(history)
             pool = catalogue.space.pool(self._seed, number + 7919 * attempt, parents)
-            import os
-
-            near = (
-                catalogue.space.neighbours(self._front(history), [self._seed, number, 6])
-                if "NEAR" in os.environ and history.evaluated
-                else pool[:0]
-            )
-            pool = unique_rows(np.concatenate([catalogue.reference[:2], near, pool]))  # the ends
+            pool = unique_rows(np.concatenate([catalogue.reference[:2], pool]))  # the ends
             rows = _unseen(catalogue.fix(pool, fixed), history)
             if len(rows):
                 break
@@ -176,37 +170,17 @@ class Proposer:
         chosen = start_point(free.features.columns, taken.features.columns, cost, k, rng)
         return Proposed(free.rows[chosen])
 
-    def _explores(self, history, number):
-        import os
-
-        every, stall = int(os.environ.get("EVERY", "0")), int(os.environ.get("STALL", "4"))
-        if not every:
-            return None
-        values = np.array([r.values for r in history.evaluated])
-        front = np.flatnonzero(non_dominated(values))
-        since = len(values) - 1 - int(front.max())
-        if since < stall or number % every:
-            return None
-        return (number // every) % int(os.environ.get("KINDS", "2"))
-
-    def _front(self, history):
-        records = [r for r in history.evaluated if r.feasible] or history.evaluated
-        values = np.array([r.values for r in records])
-        return self._catalogue.stack(records)[non_dominated(values)]
-
     def _modelled(self, history: History, free: Points, number: int, fixed: Params) -> Proposed:
         catalogue = self._catalogue
         models = Models(catalogue, history)
         acquisition = models.acquisition(free)
-        kind = self._explores(history, number)
-        if kind is not None:
-            parents = self._front(history)
-            near = catalogue.space.neighbours(parents, [self._seed, number, 5])
-            near = _unseen(unique_rows(near[catalogue.agree(near, fixed)]), history)
-            if len(near):
-                pts = catalogue.points(near)
-                scores = acquisition.wide(pts.features, catalogue.warped(pts), kind)
-                return Proposed(near[int(np.argmax(scores))], models.hyperparameters())
+        doubted = doubt(history, number)
+        if doubted is not None:
+            next_to = self._near_front(history, free, number, fixed)
+            if len(next_to):
+                known = catalogue.warped(next_to)
+                scores = acquisition.doubting(doubted, next_to.features, known)
+                return Proposed(next_to.rows[int(np.argmax(scores))], models.hyperparameters())
         best, scores = free, acquisition.scores(free.features, catalogue.warped(free))
         for step in range(_CLIMBS if catalogue.whole is None else 0):
             leaders = best.rows[np.argsort(-scores, kind="stable")[:_LEADERS]]
@@ -216,6 +190,18 @@ class Proposer:
             best = catalogue.points(rows)
             scores = acquisition.scores(best.features, catalogue.warped(best))
         return Proposed(best.rows[int(np.argmax(scores))], models.hyperparameters())
+
+    def _near_front(self, history: History, free: Points, number: int, fixed: Params) -> Points:
+        """The points one change away from the front that were never proposed."""
+        catalogue = self._catalogue
+        rng = np.random.default_rng([self._seed, number, 5])
+        front = leaders(catalogue.stack(history.evaluated), history, rng)
+        near = catalogue.space.neighbours(front, [self._seed, number, 6])
+        near = _unseen(near[catalogue.agree(near, fixed)], history)
+        if catalogue.whole is None:
+            return catalogue.points(near)
+        keys = {row.tobytes() for row in near}
+        return free[np.array([row.tobytes() in keys for row in free.rows], dtype=bool)]
 
 
 def _unseen(rows: Array, history: History) -> Array:
