@@ -184,6 +184,7 @@ STRATEGIES = Table(
         "nsga2": "invsearch.search.strategies.nsga2:NSGA2",
         "tpe": "invsearch.search.strategies.tpe:TPE",
         "evolution": "invsearch.search.strategies.evolution:EVOLUTION",
+        "gp": "invsearch.search.strategies.gp:GP",
         "random": "invsearch.search.strategies.uniform:RANDOM",
         "exhaustive": "invsearch.search.strategies.exhaustive:EXHAUSTIVE",
     },

@@ -140,7 +140,10 @@ def _bench_runtimes(names: list[str], settings: Settings, *, as_json: bool) -> N
 def bench_search(
     space: Annotated[
         str | None,
-        typer.Argument(metavar="[SPACE]", help="Default: the contests on NAS-Bench-Macro."),
+        typer.Argument(
+            metavar="[SPACE]",
+            help="structures: made spaces of every kind. Default: the contests on NAS-Bench-Macro.",
+        ),
     ] = None,
     strategies: Annotated[
         str,
@@ -164,7 +167,9 @@ def bench_search(
     if output is not None:
         check_output(output)
     chosen = contests.TABLE
-    if space is not None:
+    if space == "structures":
+        chosen = contests.structures(trials, batch)
+    elif space is not None:
         chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
     console = error_console()
     standings = contests.compare_strategies(
@@ -174,10 +179,16 @@ def bench_search(
         workers=workers,
         on_standing=lambda standing: console.print(str(standing), style="dim"),
     )
-    document = json.dumps(contests.document(standings, sys.argv[1:]), indent=1)
+    found = contests.duels(standings, "cost_aware", sorted({100, 300, trials}))
+    compared = {**contests.document(standings, sys.argv[1:]), "duels": [d.to_json() for d in found]}
+    document = json.dumps(compared, indent=1)
     if output is not None:
         write_checked(output, document + "\n")
     if as_json:
         print_json(document)
     else:
-        make_console().print(contests.standings_table(standings))
+        console = make_console()
+        console.print(contests.standings_table(standings))
+        if space == "structures":
+            console.print(contests.standings_table(standings, nadir=True))
+            console.print(contests.duels_table(found))

@@ -24,6 +24,7 @@ __all__ = ["Encoder", "count_of", "levels_of", "snap"]
 
 Array = NDArray[np.float64]
 
+_OWN = 17  # columns of a choice (16 and none) of which each has a weight of its own
 _ONE_HOT = 256  # columns of a choice at most: 40 MB for the largest space that is listed
 
 
@@ -159,7 +160,23 @@ class Encoder:
         """
         first = self.groups.max() + 1 if len(self.groups) else 0
         groups = np.concatenate([self.groups, first + np.arange(costs.shape[1])])
-        return Features(np.concatenate([self.features(rows), 0.5 * costs], axis=1), costs, groups)
+        shared = np.concatenate([self._shared(), np.ones(costs.shape[1], dtype=bool)])
+        columns = np.concatenate([self.features(rows), 0.5 * costs], axis=1)
+        return Features(columns, costs, groups, shared)
+
+    def _shared(self) -> NDArray[np.bool_]:
+        """Which columns have no weight of their own: (columns,).
+
+        Those of many choices, of which each is seen too seldom, and what is alone in its group.
+        """
+        shared: list[bool] = []
+        for distribution, codes in zip(self.distributions, self._codes, strict=True):
+            if isinstance(distribution, CategoricalDistribution):
+                shared += [codes.shape[1] > _OWN] * codes.shape[1]
+                shared += [True] * _is_ordered(distribution)
+            else:
+                shared += [True, True]
+        return np.array(shared, dtype=bool)
 
 
 def _codes(distribution: BaseDistribution) -> Array:

@@ -2,19 +2,21 @@
 
 Kernel (Rasmussen and Williams 2006, chapter 4; the exp-Hamming part as in Oh et al. 2019, COMBO)::
 
-    k(a, b) = signal * exp(-sum_g w_g |f_g(a) - f_g(b)|^2)
+    k(a, b) = signal * exp(-sum_c w_g(c) v_c (f_c(a) - f_c(b))^2)
               + additive * f(a).f(b) + linear * z(a).z(b) + constant
 
-``f_g`` are the feature columns of group ``g`` (one group a parameter: a one-hot block gives the
-Hamming distance, a scaled number a squared-exponential one) and ``z`` the linear features (log
-known costs). Both the exponent and the rest are one matrix product each, so nothing of size
-n * n * groups is ever built.
+``f_c`` are the feature columns, each in a group ``g`` (one group a parameter: a one-hot block gives
+the Hamming distance, a scaled number a squared-exponential one) and ``z`` the linear features (log
+known costs). ``v_c`` lets one choice of a parameter be further from the others than these are from
+each other: where "none" cuts a path, what is known without it says little about what is with it,
+while two kinds of convolution stay alike. Both the exponent and the rest are one matrix product
+each, so nothing of size n * n * groups is ever built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,51 +37,62 @@ class Features:
         columns: (n, columns) distance features.
         linear: (n, linear) features of the linear term.
         groups: (columns,), the group of each distance column, 0 to the number of groups - 1.
+        shared: (columns,), which columns have the weight of their group as it is, none by default.
     """
 
     columns: Array
     linear: Array
     groups: NDArray[np.intp]
+    shared: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.columns)
 
     def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Features:
-        return Features(self.columns[rows], self.linear[rows], self.groups)
+        return replace(self, columns=self.columns[rows], linear=self.linear[rows])
 
     def joined(self, other: Features) -> Features:
         """These points followed by those of ``other``."""
-        return Features(
-            np.concatenate([self.columns, other.columns]),
-            np.concatenate([self.linear, other.linear]),
-            self.groups,
+        return replace(
+            self,
+            columns=np.concatenate([self.columns, other.columns]),
+            linear=np.concatenate([self.linear, other.linear]),
         )
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Natural logarithms of the kernel's positive parameters, for targets of unit variance."""
+    """Natural logarithms of the kernel's positive parameters, for targets of unit variance.
+
+    Attributes:
+        weights: (groups,), of each group.
+        levels: (columns,), each column's factor of its group's weight.
+    """
 
     weights: Array
+    levels: Array
     signal: float
     linear: float
     additive: float
     noise: float
 
     @classmethod
-    def prior(cls, groups: int) -> Hyperparameters:
+    def prior(cls, x: Features) -> Hyperparameters:
         """The prior's mode: two random points correlate by about exp(-1)."""
-        return cls(
-            np.full(groups, np.log(1.5 / max(groups, 1))), 0.0, 0.0, np.log(0.1), np.log(1e-2)
-        )
+        groups = int(x.groups.max()) + 1 if len(x.groups) else 0
+        weights = np.full(groups, np.log(1.5 / max(groups, 1)))
+        return cls(weights, np.zeros(len(x.groups)), 0.0, 0.0, np.log(0.1), np.log(1e-2))
 
-    @classmethod
-    def unpack(cls, vector: Array) -> Hyperparameters:
-        signal, linear, additive, noise = (float(v) for v in vector[-4:])
-        return cls(vector[:-4], signal, linear, additive, noise)
+    def unpack(self, vector: Array) -> Hyperparameters | None:
+        """Those of a packed vector for the same features; None where it is of others."""
+        if len(vector) != len(self.pack()):
+            return None
+        groups = len(self.weights)
+        return Hyperparameters(vector[:groups], vector[groups:-4], *map(float, vector[-4:]))
 
     def pack(self) -> Array:
-        return np.concatenate([self.weights, [self.signal, self.linear, self.additive, self.noise]])
+        others = [self.signal, self.linear, self.additive, self.noise]
+        return np.concatenate([self.weights, self.levels, others])
 
 
 class Kernel:
@@ -92,7 +105,7 @@ class Kernel:
 
     def __init__(self, h: Hyperparameters, to: Features) -> None:
         self._h = h
-        self._scale = np.exp(0.5 * h.weights)[to.groups]
+        self._scale = np.exp(0.5 * (h.weights[to.groups] + h.levels))
         scaled, own = self._scaled(to)
         self._right = np.concatenate([scaled, np.ones((len(to), 1)), own], axis=1).T
         line = np.exp(h.linear) * to.linear

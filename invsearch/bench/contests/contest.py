@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from invsearch.bench.structures import STRUCTURES
 from invsearch.errors import InputError
 from invsearch.plugins import STRATEGIES, PluginError
 from invsearch.search.strategies import Strategy
 
-__all__ = ["TABLE", "Contest", "comparable", "known_strategies"]
+__all__ = ["TABLE", "Contest", "comparable", "known_strategies", "structures"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Contest:
         trials: The budget.
         overrides: Changes of the space file, as for ``--set``.
         batch: How many trials are asked before any is told.
+        structure: The made structure that is searched instead of a space file, by name.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Contest:
     trials: int
     overrides: tuple[str, ...] = ()
     batch: int = 1
+    structure: str | None = None
 
 
 _MACRO = "nas-bench-macro"
@@ -44,6 +47,14 @@ TABLE: tuple[Contest, ...] = (
     Contest("100 trials without costs", _MACRO, 100, ("costs=null",)),
 )
 """What ``invsearch bench-search`` runs when no space is named; a new one is one row."""
+
+
+def structures(trials: int, batch: int = 1) -> tuple[Contest, ...]:
+    """A contest on every made structure (:mod:`invsearch.bench.structures`)."""
+    return tuple(
+        Contest(structure.name, "", trials, batch=batch, structure=structure.name)
+        for structure in STRUCTURES
+    )
 
 
 def comparable() -> list[str]:

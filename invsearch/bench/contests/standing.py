@@ -23,12 +23,14 @@ class Standing:
         strategy: The strategy.
         shares: By seed, the share of the true hypervolume after each trial.
         ask_ms: By seed, the mean CPU time of a proposal, telling and writing included.
+        nadir_shares: As ``shares``, up to the front's nadir and a tenth of its extent.
     """
 
     contest: str
     strategy: str
     shares: tuple[tuple[float, ...], ...]
     ask_ms: tuple[float, ...]
+    nadir_shares: tuple[tuple[float, ...], ...]
 
     @property
     def finals(self) -> list[float]:
@@ -53,6 +55,9 @@ class Standing:
             "max": max(finals),
             "ask_ms": statistics.fmean(self.ask_ms),
             "shares": [[round(share, 6) for share in seed] for seed in self.shares],
+            "mean_nadir": statistics.fmean(seed[-1] for seed in self.nadir_shares),
+            "min_nadir": min(seed[-1] for seed in self.nadir_shares),
+            "nadir_shares": [[round(share, 6) for share in seed] for seed in self.nadir_shares],
         }
 
 
@@ -62,22 +67,37 @@ def document(standings: Sequence[Standing], command: Sequence[str]) -> dict[str,
         "kind": "strategies",
         "command": ["invsearch", *command],
         "environment": describe(),
-        "score": "hypervolume found / true, reference: worst value of each objective",
+        "score": "hypervolume found / true, reference: worst value of each objective; nadir: the "
+        "front's worst values and a tenth of its extent",
         "standings": [standing.to_json() for standing in standings],
     }
 
 
-def standings_table(standings: Sequence[Standing]) -> Table:
-    """The mean over seeds of the share found, a row a contest and a column a strategy."""
+def standings_table(standings: Sequence[Standing], *, nadir: bool = False) -> Table:
+    """The mean over seeds of the share found, a row a contest and a column a strategy.
+
+    Args:
+        standings: What the table says.
+        nadir: Whether the share is that up to the front's nadir.
+    """
     strategies = list(dict.fromkeys(standing.strategy for standing in standings))
-    table = Table(title="hypervolume found / true, mean (worst) over seeds", title_justify="left")
+    title = "hypervolume found / true, mean (worst) over seeds" + ", to the nadir" * nadir
+    table = Table(title=title, title_justify="left")
     table.add_column("contest")
     for strategy in strategies:
         table.add_column(strategy, justify="right")
     for contest in dict.fromkeys(standing.contest for standing in standings):
-        cells = {s.strategy: s.finals for s in standings if s.contest == contest}
+        cells = {
+            s.strategy: [seed[-1] for seed in s.nadir_shares] if nadir else s.finals
+            for s in standings
+            if s.contest == contest
+        }
         table.add_row(
             contest,
-            *(f"{statistics.fmean(cells[s]):.4f} ({min(cells[s]):.4f})" for s in strategies),
+            *(_cell(cells.get(s)) for s in strategies),
         )
     return table
+
+
+def _cell(finals: Sequence[float] | None) -> str:
+    return "" if not finals else f"{statistics.fmean(finals):.4f} ({min(finals):.4f})"

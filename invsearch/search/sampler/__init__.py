@@ -12,6 +12,7 @@
 ``subset``              which trials the models see of a long search
 ``boxes``, ``ehvi``     exact hypervolumes and their expected improvement
 ``acquisition``         the score of a candidate
+``doubt``               proposals that do not believe the models, once these lead nowhere
 ======================  =========================================================================
 
 The models themselves are :mod:`invsearch.surrogate`.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from invsearch.search.sampler.boxes import UndominatedBoxes, non_dominated
+from invsearch.search.sampler.doubt import Doubt
 from invsearch.search.sampler.ehvi import Marginal, expected_gain
 from invsearch.surrogate.gp import GaussianProcess
 from invsearch.surrogate.kernel import Features
@@ -71,6 +72,14 @@ class Acquisition:
         scores[rows] = self._score(self.boxes, at[rows], _part(known, rows))
         return scores
 
+    def doubting(self, doubt: Doubt, at: Features, known: Mapping[int, Array]) -> Array:
+        """Score a few candidates by what a doubt of the models expects: (n,)."""
+        predicted = {
+            m: doubt.predict(surrogate, self._processes[m], at)
+            for m, surrogate in self.surrogates.items()
+        }
+        return _gain(self.boxes, known, predicted) * self._weights(at, None)
+
     @cached_property
     def _processes(self) -> dict[int, GaussianProcess]:
         return {m: s.with_pending(self.pending) for m, s in self.surrogates.items()}
@@ -88,8 +97,10 @@ class Acquisition:
         points: int | None = None,
     ) -> Array:
         """Scores (n,); upper bounds from deviations given ``points`` trials, if that is given."""
-        raw = {m: _predict(process, at, points) for m, process in self._processes.items()}
-        return _gain(region, known, raw) * self._weights(at, points)
+        predicted = {
+            m: Marginal(*_predict(process, at, points)) for m, process in self._processes.items()
+        }
+        return _gain(region, known, predicted) * self._weights(at, points)
 
     def _weights(self, at: Features, points: int | None) -> Array:
         """Probability that a point succeeds and meets the constraints: (n,)."""
@@ -109,13 +120,12 @@ def _kept(limit: Surrogate, at: Features, points: int | None) -> Array:
 
 
 def _gain(
-    boxes: UndominatedBoxes, known: Mapping[int, Array], raw: Mapping[int, tuple[Array, Array]]
+    boxes: UndominatedBoxes, known: Mapping[int, Array], predicted: Mapping[int, Marginal]
 ) -> Array:
-    predicted = {m: Marginal(mean, sd) for m, (mean, sd) in raw.items()}
     gain = expected_gain(boxes, known, predicted)
     if len(gain) and gain.max() <= 0:
         # every gain underflows: explore, far below any real gain
-        return np.asarray(1e-200 * np.sum([sd for _, sd in raw.values()], axis=0))
+        return np.asarray(1e-200 * np.sum([p.deviation for p in predicted.values()], axis=0))
     return gain
 
 

@@ -24,6 +24,7 @@ _COLD, _WARM, _WARM_MANY = 30, 10, 5
 _MANY = 150  # trials that one more changes little
 _FEW = 100  # points of a bound's model, which tells on which side of it a point is
 _RECENT = 10  # trials whose failures make a proposal careful
+_DIGITS = 4  # of a logarithm: what the next fit starts from, kept with every trial
 # Power of the probability of success without a recent failure, and its growth with each: at two in
 # ten only what is next to a success is proposed.
 _CAUTION, _CAUTION_EACH = 4, 8
@@ -53,7 +54,10 @@ class Models:
 
     def hyperparameters(self) -> dict[str, Any]:
         """The fitted hyperparameters, JSON-able."""
-        kept = {str(m): s.hyperparameters.pack().tolist() for m, s in self.surrogates.items()}
+        kept = {
+            str(m): s.hyperparameters.pack().round(_DIGITS).tolist()
+            for m, s in self.surrogates.items()
+        }
         return {**kept, "count": [float(self._count)]}
 
     def acquisition(self, free: Points) -> Acquisition:
@@ -80,7 +84,7 @@ class Models:
     def _surrogate(self, m: int, values: Array, variances: Array) -> Surrogate:
         catalogue, history = self._catalogue, self._history
         kept = history.hyperparameters.get(str(m))
-        start = Hyperparameters.unpack(np.array(kept)) if kept else None
+        start = Hyperparameters.prior(self._evaluated.features).unpack(np.array(kept or ()))
         same = history.hyperparameters.get("count") == [float(self._count)]
         warm = _WARM if len(values) < _MANY else _WARM_MANY
         offset = log_offset(values, maximised=catalogue.signs[m] < 0)

@@ -15,6 +15,7 @@ from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.sampler.candidates import unique_rows
 from invsearch.search.sampler.catalogue import Catalogue, Points
 from invsearch.search.sampler.counted import CountedOrder
+from invsearch.search.sampler.doubt import doubt, leaders
 from invsearch.search.sampler.history import History
 from invsearch.search.sampler.models import Models
 from invsearch.search.sampler.reader import Reader
@@ -173,6 +174,13 @@ class Proposer:
         catalogue = self._catalogue
         models = Models(catalogue, history)
         acquisition = models.acquisition(free)
+        doubted = doubt(history, number)
+        if doubted is not None:
+            next_to = self._near_front(history, free, number, fixed)
+            if len(next_to):
+                known = catalogue.warped(next_to)
+                scores = acquisition.doubting(doubted, next_to.features, known)
+                return Proposed(next_to.rows[int(np.argmax(scores))], models.hyperparameters())
         best, scores = free, acquisition.scores(free.features, catalogue.warped(free))
         for step in range(_CLIMBS if catalogue.whole is None else 0):
             leaders = best.rows[np.argsort(-scores, kind="stable")[:_LEADERS]]
@@ -182,6 +190,18 @@ class Proposer:
             best = catalogue.points(rows)
             scores = acquisition.scores(best.features, catalogue.warped(best))
         return Proposed(best.rows[int(np.argmax(scores))], models.hyperparameters())
+
+    def _near_front(self, history: History, free: Points, number: int, fixed: Params) -> Points:
+        """The points one change away from the front that were never proposed."""
+        catalogue = self._catalogue
+        rng = np.random.default_rng([self._seed, number, 5])
+        front = leaders(catalogue.stack(history.evaluated), history, rng)
+        near = catalogue.space.neighbours(front, [self._seed, number, 6])
+        near = _unseen(near[catalogue.agree(near, fixed)], history)
+        if catalogue.whole is None:
+            return catalogue.points(near)
+        keys = {row.tobytes() for row in near}
+        return free[np.array([row.tobytes() in keys for row in free.rows], dtype=bool)]
 
 
 def _unseen(rows: Array, history: History) -> Array:

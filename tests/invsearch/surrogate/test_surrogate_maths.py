@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from invsearch.surrogate.gp import GaussianProcess, Posterior, fit
+from invsearch.surrogate.gp import NOISE_FLOOR, GaussianProcess, Posterior, fit
 from invsearch.surrogate.kernel import Features, Hyperparameters, Kernel
 from invsearch.surrogate.surrogate import ObjectiveScale, Surrogate, log_offset
 
@@ -18,13 +20,35 @@ def features(n: int, seed: int = 0) -> Features:
     return Features(columns, rng.standard_normal((n, 1)), np.repeat(np.arange(4), 3))
 
 
-def test_gradient_of_the_posterior() -> None:
-    """The analytic gradient agrees with finite differences."""
+@pytest.mark.parametrize("shared", [0, 5, 12])
+def test_gradient_of_the_posterior(shared: int) -> None:
+    """The analytic gradient agrees with finite differences; shared columns stay where they are."""
     rng = np.random.default_rng(0)
-    posterior = Posterior(features(25), rng.standard_normal(25), 0.1 * rng.random(25))
-    at = posterior.prior + 0.3 * rng.standard_normal(len(posterior.prior))
-    error = check_grad(lambda v: posterior(v)[0], lambda v: posterior(v)[1], at)
-    assert error < 1e-4 * np.linalg.norm(posterior(at)[1])
+    x = replace(features(25), shared=np.arange(12) < shared)
+    posterior = Posterior(x, rng.standard_normal(25), 0.1 * rng.random(25))
+    own = np.ones(len(posterior.prior))
+    own[4 : 4 + shared] = 0.0
+    begin, step = posterior.prior, 0.3 * own * rng.standard_normal(len(posterior.prior))
+
+    def value(v: np.ndarray) -> float:
+        return posterior(begin + own * (v - begin))[0]
+
+    error = check_grad(value, lambda v: posterior(v)[1], begin + step)
+    assert error < 1e-4 * np.linalg.norm(posterior(begin + step)[1])
+    fitted = fit(x, rng.standard_normal(25), np.zeros(25))
+    assert not fitted.levels[:shared].any()
+
+
+def test_surprises_are_what_the_points_before_did_not_tell() -> None:
+    """Each error and deviation is that of a process given the earlier points alone."""
+    x, y = features(20), np.random.default_rng(3).standard_normal(20)
+    noise = 0.05 * np.ones(20)
+    h = fit(x, y, noise)
+    errors, deviations = GaussianProcess(h, x, y, noise).surprises()
+    for n in (1, 7, 19):
+        mean, sd = GaussianProcess(h, x[:n], y[:n], noise[:n]).predict(x[n : n + 1])
+        observed = np.sqrt(sd**2 + np.exp(h.noise) + NOISE_FLOOR + noise[n])
+        np.testing.assert_allclose([errors[n], deviations[n]], [y[n] - mean[0], observed[0]])
 
 
 def test_posterior_interpolates_and_narrows() -> None:
@@ -56,9 +80,9 @@ def test_imagined_points_are_as_if_observed_at_their_means() -> None:
 def test_covariance_in_parts_is_the_covariance() -> None:
     """Products over chunks, and the variance, agree with the matrix written out."""
     x, at = features(40), features(3000, seed=1)
-    h = Hyperparameters.prior(4)
+    h = replace(Hyperparameters.prior(x), levels=np.linspace(-1.0, 1.0, 12))
     kernel, vector = Kernel(h, x), np.random.default_rng(0).standard_normal(40)
-    weights = np.exp(h.weights)[x.groups]
+    weights = np.exp(h.weights[x.groups] + h.levels)
     distance = (weights * (at.columns[:, None] - x.columns) ** 2).sum(axis=2)
     expected = np.exp(h.signal - distance) + np.exp(h.linear) * at.linear @ x.linear.T
     expected += np.exp(h.additive) * at.columns @ x.columns.T + 1.0
@@ -72,7 +96,7 @@ def test_known_noise_is_not_followed() -> None:
     x, y = features(40), np.random.default_rng(2).standard_normal(40)
     noisy = np.zeros(40)
     noisy[0] = 100.0
-    h = Hyperparameters.prior(4)
+    h = Hyperparameters.prior(x)
     sure = GaussianProcess(h, x, y, np.zeros(40)).mean(x)[0]
     unsure = GaussianProcess(h, x, y, noisy).mean(x)[0]
     assert abs(sure - y[0]) < abs(unsure - y[0])

@@ -109,7 +109,7 @@ def test_staged_scores_find_the_best_candidate(unknown: int) -> None:
     rng = np.random.default_rng(0)
     effects = rng.standard_normal((12, 2))
     y = np.exp(0.3 * (x.columns @ effects) + 0.1 * rng.standard_normal((250, 2)))
-    start = Hyperparameters.prior(4)
+    start = Hyperparameters.prior(x)
     models = {
         m: Surrogate(x, y[:, m], np.zeros(250), offset=0.0, start=start, iterations=0)
         for m in range(unknown)
