@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from invsearch.metrics import Metric
 from invsearch.runs import RunFolder, Trial, load_run
 from invsearch.runs.curves import CurvePoint
 from invsearch.search.agreement import check_agreement
+from invsearch.search.executors.evaluate import task_of
 from invsearch.search.executors.serial import run_serial
 from invsearch.search.halving import Halving
 from invsearch.search.promotion import MOST_PAUSED, Paused
@@ -192,3 +194,48 @@ def test_order_of_promotions() -> None:
         order.append((number, paused.take(number)))
     assert order == [(0, 3), (2, 1), (1, 1)]
     assert all(before[1] >= after[1] for before, after in pairwise(order))
+
+
+def test_what_runs_on_ray_promotes_as_here(tmp_path: Path, whole: tuple[Path, Curves]) -> None:
+    """One worker's evaluations, stopped as Tune does it: a trial is saved when the next begins."""
+    from invsearch.search.executors.ray.checkpoints import Checkpoints
+    from invsearch.search.executors.ray.trainable import EvaluationTrainable, unpack
+
+    problem = curves(tmp_path)
+    (tmp_path / "run").mkdir()
+    run = session(problem, tmp_path / "run", TRIALS, 3)
+    checkpoints = Checkpoints(run.folder, None)
+    run.discard = checkpoints.drop
+    worker = object.__new__(EvaluationTrainable)  # without what Tune adds to it
+    worker.setup({"threads": 1, **_config(run, run.ask())}, problem=problem)
+    for proposal in run.running:  # the first of the first batch
+        _evaluate_there(run, worker, proposal, unpack)
+    while not run.finished:
+        batch = []
+        while (asked := run.ask()) is not None:
+            batch.append(asked)
+        for proposal in batch:
+            worker.reset_config({"threads": 1, **_config(run, proposal)})
+            _evaluate_there(run, worker, proposal, unpack)
+    worker.cleanup()
+    checkpoints.close(run.kept)
+    run.close()
+    assert ended(tmp_path / "run") == ended(whole[0])
+    assert problem.epochs == whole[1].epochs
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def _config(run: Session, proposal: Proposal | None) -> dict[str, Any]:
+    assert proposal is not None
+    return {"task": task_of(run, proposal).to_json(), "trial_s": None, "reports": False}
+
+
+def _evaluate_there(run: Session, worker: Any, proposal: Proposal, unpack: Any) -> None:
+    while True:
+        progress, outcome = unpack(worker.step())
+        if progress.done:
+            break
+        if run.judge(proposal, progress):
+            outcome = replace(outcome, stopped=True)
+            break
+    run.finish(proposal, outcome)
