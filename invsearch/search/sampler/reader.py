@@ -162,11 +162,13 @@ class _Sorted:
 
     def history(self, width: int) -> History:
         failed = [r for r in self._failed if r.number not in self._orphans]
-        everything = self._evaluated + failed + self._stopped + self._pending
+        ended = {r.key for r in self._evaluated}  # a stopped trial that was promoted is there twice
+        stopped = [r for r in self._stopped if r.key not in ended]
+        everything = self._evaluated + failed + stopped + self._pending
         return History(
             self._evaluated,
             failed,
-            self._stopped,
+            stopped,
             np.array([r.row for r in self._pending]).reshape(len(self._pending), width),
             everything,
             {r.key for r in everything},
