@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from invsearch.metrics import Direction, Metric
+from invsearch.runs.features import features_of
 from invsearch.runs.front import fully_paid, non_dominated, oriented
 from invsearch.runs.reliability import Seeds, reliability
 from invsearch.runs.trial import Trial
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
-    from invsearch.surrogate.kernel import Features
     from invsearch.surrogate.truth import TrueValues
 
 __all__ = ["ENOUGH", "Belief", "Beliefs", "believe"]
@@ -32,8 +30,6 @@ Array = NDArray[np.float64]
 
 ENOUGH = 5  # trials: where the strategy begins to model, too
 _MODELLED = 400  # trials of one joint posterior: a second to fit; the others are asked one by one
-_CHOICES = 12  # different numbers of a parameter: of more, each is a place on a range
-_COSTS = ("params", "macs")  # what is counted in most runs, objective or not, and explains the most
 
 
 @dataclass(frozen=True)
@@ -206,7 +202,7 @@ def _models(
     from invsearch.surrogate.truth import TrueValues
 
     names, models = tuple(objectives), dict[int, TrueValues]()
-    x, modelled = _features(known, exact), _modelled(observed)
+    x, modelled = features_of(known, exact), _modelled(observed)
     with one_thread():
         for column in noisy:
             values = observed[:, column]
@@ -238,49 +234,6 @@ def _variances(metrics: Sequence[Metric], seeds: Mapping[int, Sequence[float]]) 
     single = own.copy()
     single[repeated] = np.median(own[~repeated]) if (~repeated).any() else 0.0
     return np.asarray(np.maximum(single, between) / counts)
-
-
-def _features(trials: Sequence[Trial], exact: Sequence[str]) -> Features:
-    """Trials as the model sees them: their parameters, and what is known of them exactly."""
-    from invsearch.surrogate.encoding import Encoder
-    from invsearch.surrogate.warp import Warp
-
-    encoder = Encoder(_distributions(trials))
-    columns = [
-        np.array([trial.metrics[name].value for trial in trials])
-        for name in dict.fromkeys([*exact, *_COSTS])
-        if all(_is_exact(trial.metrics.get(name)) for trial in trials)
-    ]
-    costs = [Warp(column)(column) for column in columns if np.ptp(column) > 0]
-    rows = encoder.rows([dict(trial.architecture) for trial in trials])
-    return encoder.with_costs(rows, np.array(costs).reshape(len(costs), len(trials)).T)
-
-
-def _is_exact(metric: Metric | None) -> bool:
-    return metric is not None and metric.sigma == 0 and metric.fidelity is None
-
-
-def _distributions(trials: Sequence[Trial]) -> dict[str, BaseDistribution]:
-    """Each parameter's, from the values that the trials have; a constant one tells nothing."""
-    names = dict.fromkeys(name for trial in trials for name in trial.architecture)
-    found = {}
-    for name in names:
-        values = [trial.architecture.get(name) for trial in trials]
-        if len(set(map(repr, values))) > 1:
-            found[name] = _distribution([value for value in values if value is not None])
-    return found
-
-
-def _distribution(values: Sequence[Any]) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    different = list({repr(value): value for value in values}.values())
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in different):
-        different.sort()
-        if len(different) > _CHOICES:
-            low, high = float(different[0]), float(different[-1])
-            return FloatDistribution(low, high, log=low > 0 and high >= 10 * low)
-    return CategoricalDistribution(different)
 
 
 def _modelled(observed: Array) -> NDArray[np.intp]:

@@ -13,11 +13,16 @@ from invsearch.report.plot.importance import importance_figure, ranked_parameter
 from invsearch.report.plot.parallel import parallel_figure
 from invsearch.report.shown import ShownRun
 from invsearch.runs import RunData
+from invsearch.runs.calibration import calibrations
 from invsearch.runs.columns import shown_names
 from invsearch.runs.front import comparable
 
 __all__ = ["section"]
 
+_CALIBRATED = (
+    "How far the search's model knew what it did not know. {}. Fewer than 50 and 95 % mean that it"
+    " was too sure of itself."
+)
 _HEADS = (
     ("trials", "number"), ("share", "number"), ("state", "text"), ("reason", "reason"),
     ("which", "links"),
@@ -31,6 +36,9 @@ def section(shown: ShownRun) -> Section | None:
         return None
     blocks: list[PageBlock] = [Figures.called(f"{shown.id}-search", figures)] if figures else []
     blocks += [Prose(remark, "hint") for remark in _remarks(shown.run)]
+    told = calibrations(shown.run.trials, shown.run.objectives) if shown.run.objectives else []
+    if told:
+        blocks.append(Prose(_CALIBRATED.format("; ".join(map(str, told)))))
     if failed:
         blocks += [Heading("Failures and why"), _failures(shown.id, failed)]
     return Section("Search", blocks)
