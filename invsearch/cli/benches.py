@@ -142,7 +142,8 @@ def bench_search(
         str | None,
         typer.Argument(
             metavar="[SPACE]",
-            help="structures: made spaces of every kind. Default: the contests on NAS-Bench-Macro.",
+            help="structures (made spaces of every kind), or one of them, structures/cell."
+            " Default: the contests on NAS-Bench-Macro.",
         ),
     ] = None,
     strategies: Annotated[
@@ -167,8 +168,9 @@ def bench_search(
     if output is not None:
         check_output(output)
     chosen = contests.TABLE
-    if space == "structures":
-        chosen = contests.structures(trials, batch)
+    made = space is not None and space.partition("/")[0] == "structures"
+    if made:
+        chosen = contests.structures(trials, batch, str(space).partition("/")[2])
     elif space is not None:
         chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
     console = error_console()
@@ -189,6 +191,6 @@ def bench_search(
     else:
         console = make_console()
         console.print(contests.standings_table(standings))
-        if space == "structures":
+        if made:
             console.print(contests.standings_table(standings, nadir=True))
             console.print(contests.duels_table(found))

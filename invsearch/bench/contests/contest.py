@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from invsearch.bench.structures import STRUCTURES
-from invsearch.errors import InputError
+from invsearch.errors import InputError, nearest
 from invsearch.plugins import STRATEGIES, PluginError
 from invsearch.search.strategies import Strategy
 
@@ -49,12 +49,18 @@ TABLE: tuple[Contest, ...] = (
 """What ``invsearch bench-search`` runs when no space is named; a new one is one row."""
 
 
-def structures(trials: int, batch: int = 1) -> tuple[Contest, ...]:
-    """A contest on every made structure (:mod:`invsearch.bench.structures`)."""
-    return tuple(
-        Contest(structure.name, "", trials, batch=batch, structure=structure.name)
-        for structure in STRUCTURES
-    )
+def structures(trials: int, batch: int = 1, name: str = "") -> tuple[Contest, ...]:
+    """A contest on every made structure (:mod:`invsearch.bench.structures`), or on one.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    names = [structure.name for structure in STRUCTURES]
+    if name and name not in names:
+        hint = nearest(name, names)
+        raise InputError(f"there is no structure {name!r}{hint}; there are: {', '.join(names)}")
+    chosen = [name] if name else names
+    return tuple(Contest(one, "", trials, batch=batch, structure=one) for one in chosen)
 
 
 def comparable() -> list[str]:
