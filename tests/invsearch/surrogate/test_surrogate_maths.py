@@ -20,12 +20,15 @@ def features(n: int, seed: int = 0) -> Features:
     return Features(columns, rng.standard_normal((n, 1)), np.repeat(np.arange(4), 3))
 
 
-@pytest.mark.parametrize("shared", [0, 5, 12])
-def test_gradient_of_the_posterior(shared: int) -> None:
-    """The analytic gradient agrees with finite differences; shared columns stay where they are."""
+@pytest.mark.parametrize(("n", "shared"), [(50, 0), (50, 5), (50, 12), (25, 12)])
+def test_gradient_of_the_posterior(n: int, shared: int) -> None:
+    """The analytic gradient agrees with finite differences; shared columns stay where they are.
+
+    So do all columns where the points are few.
+    """
     rng = np.random.default_rng(0)
-    x = replace(features(25), shared=np.arange(12) < shared)
-    posterior = Posterior(x, rng.standard_normal(25), 0.1 * rng.random(25))
+    x = features(n) if n == 25 else replace(features(n), shared=np.arange(12) < shared)
+    posterior = Posterior(x, rng.standard_normal(n), 0.1 * rng.random(n))
     own = np.ones(len(posterior.prior))
     own[4 : 4 + shared] = 0.0
     begin, step = posterior.prior, 0.3 * own * rng.standard_normal(len(posterior.prior))
@@ -35,8 +38,9 @@ def test_gradient_of_the_posterior(shared: int) -> None:
 
     error = check_grad(value, lambda v: posterior(v)[1], begin + step)
     assert error < 1e-4 * np.linalg.norm(posterior(begin + step)[1])
-    fitted = fit(x, rng.standard_normal(25), np.zeros(25))
+    fitted = fit(x, rng.standard_normal(n), np.zeros(n))
     assert not fitted.levels[:shared].any()
+    assert shared == 12 or fitted.levels[shared:].any()
 
 
 def test_surprises_are_what_the_points_before_did_not_tell() -> None:
