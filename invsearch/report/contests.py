@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ class ContestResult:
         figure: What the first setting with most trials still misses, against trials.
         rows: Per setting its name, and per strategy the mean and worst share.
         strategies: The strategies, in the order of the rows' cells.
+        nadir: As ``rows``, up to the front's nadir; empty in files that do not say.
+        duels: Wins, ties and losses in words, a line a number of trials.
     """
 
     name: str
@@ -33,12 +36,13 @@ class ContestResult:
     figure: Figure
     rows: list[tuple[str, list[str]]]
     strategies: list[str]
+    nadir: list[tuple[str, list[str]]]
+    duels: list[str]
 
-    @property
-    def grid(self) -> Grid:
-        """The rows as a table of the page, the best of each strong."""
+    def grid(self, rows: Sequence[tuple[str, list[str]]]) -> Grid:
+        """``rows`` or ``nadir`` as a table of the page, the best of each strong."""
         heads = [("setting", "name"), *((strategy, "number") for strategy in self.strategies)]
-        return Grid("Strategies", heads, [_cells(name, cells) for name, cells in self.rows])
+        return Grid("Strategies", heads, [_cells(name, cells) for name, cells in rows])
 
 
 def _cells(name: str, shares: Sequence[str]) -> list[str | Cell]:
@@ -65,9 +69,44 @@ def _contest(name: str, document: Mapping[str, Any]) -> ContestResult:
     standings: list[Mapping[str, Any]] = document["standings"]
     strategies = list(dict.fromkeys(s["strategy"] for s in standings))
     settings = list(dict.fromkeys(s["contest"] for s in standings))
-    cells = {(s["contest"], s["strategy"]): f"{s['mean']:.4f} ({s['min']:.4f})" for s in standings}
-    rows = [(each, [cells.get((each, s), "") for s in strategies]) for each in settings]
-    longest = max(standings, key=lambda s: len(s["shares"][0]))["contest"]
+    rows = _rows(standings, settings, strategies, "mean", "min")
+    nadir = []
+    if all("mean_nadir" in standing for standing in standings):
+        nadir = _rows(standings, settings, strategies, "mean_nadir", "min_nadir")
+    longest = max(standings, key=_trials)["contest"]
     drawn = [s for s in standings if s["contest"] == longest]
     machine = str(document["environment"].get("cpu_model", ""))
-    return ContestResult(name, machine, contest_figure(longest, drawn), rows, strategies)
+    figure, told = contest_figure(longest, drawn), _duels(document.get("duels", []))
+    return ContestResult(name, machine, figure, rows, strategies, nadir, told)
+
+
+def _trials(standing: Mapping[str, Any]) -> int:
+    return int(standing["after"][-1] if "after" in standing else len(standing["shares"][0]))
+
+
+def _rows(
+    standings: Sequence[Mapping[str, Any]],
+    settings: Sequence[str],
+    strategies: Sequence[str],
+    mean: str,
+    least: str,
+) -> list[tuple[str, list[str]]]:
+    cells = {(s["contest"], s["strategy"]): f"{s[mean]:.4f} ({s[least]:.4f})" for s in standings}
+    return [(each, [cells.get((each, s), "") for s in strategies]) for each in settings]
+
+
+def _duels(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Wins, ties and losses of the strategy that is judged."""
+    lines = []
+    for trials in sorted({duel["trials"] for duel in found}):
+        counts: dict[str, Counter[str]] = {}
+        for duel in found:
+            if duel["trials"] == trials:
+                counts.setdefault(duel["rival"], Counter())[duel["verdict"]] += 1
+        told = "; ".join(
+            f"against {rival} {one['win']}, {one['tie']} and {one['loss']}"
+            for rival, one in counts.items()
+        )
+        judged = found[0]["strategy"]
+        lines.append(f"Wins, ties and losses of {judged} after {trials} trials: {told}.")
+    return lines

@@ -13,6 +13,8 @@ from invsearch.runs import describe
 
 __all__ = ["Standing", "document", "standings_table"]
 
+_DRAWN = 100  # points of a curve that a file keeps: more are not seen, and made 4 MB of it
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -45,7 +47,11 @@ class Standing:
         )
 
     def to_json(self) -> dict[str, Any]:
-        finals = self.finals
+        """As plain data, the curves at :data:`_DRAWN` numbers of trials at most."""
+        finals, nadir = self.finals, [seed[-1] for seed in self.nadir_shares]
+        trials = len(self.shares[0])
+        every = -(-trials // _DRAWN)
+        after = [count for count in range(1, trials + 1) if (trials - count) % every == 0]
         return {
             "contest": self.contest,
             "strategy": self.strategy,
@@ -54,11 +60,16 @@ class Standing:
             "min": min(finals),
             "max": max(finals),
             "ask_ms": statistics.fmean(self.ask_ms),
-            "shares": [[round(share, 6) for share in seed] for seed in self.shares],
-            "mean_nadir": statistics.fmean(seed[-1] for seed in self.nadir_shares),
-            "min_nadir": min(seed[-1] for seed in self.nadir_shares),
-            "nadir_shares": [[round(share, 6) for share in seed] for seed in self.nadir_shares],
+            "mean_nadir": statistics.fmean(nadir),
+            "min_nadir": min(nadir),
+            "after": after,
+            "shares": _thinned(self.shares, after),
+            "nadir_shares": _thinned(self.nadir_shares, after),
         }
+
+
+def _thinned(shares: Sequence[Sequence[float]], after: Sequence[int]) -> list[list[float]]:
+    return [[round(seed[count - 1], 5) for count in after] for seed in shares]
 
 
 def document(standings: Sequence[Standing], command: Sequence[str]) -> dict[str, Any]:

@@ -22,9 +22,7 @@ def contest_figure(setting: str, standings: Sequence[Mapping[str, Any]]) -> Figu
     for place, standing in enumerate(standings):
         colour = run_colour(place)
         missing = [[max(1 - share, _FLOOR) for share in seed] for seed in standing["shares"]]
-        figure.add(
-            standing["strategy"], "line", colour, _mean(standing["strategy"], missing, colour)
-        )
+        figure.add(standing["strategy"], "line", colour, _mean(standing, missing, colour))
     figure.layout = {
         "xaxis": {"title": {"text": "trials"}, "automargin": True},
         "yaxis": {"type": "log", "automargin": True, "dtick": 1, "tickformat": "~%"},
@@ -38,16 +36,17 @@ def contest_figure(setting: str, standings: Sequence[Mapping[str, Any]]) -> Figu
     return figure
 
 
-def _mean(name: str, missing: Sequence[Sequence[float]], colour: str) -> Trace:
-    values = [fmean(each) for each in zip(*missing, strict=True)]
+def _mean(standing: Mapping[str, Any], missing: Sequence[Sequence[float]], colour: str) -> Trace:
+    name, values = standing["strategy"], [fmean(each) for each in zip(*missing, strict=True)]
+    trials = list(standing.get("after", range(1, len(values) + 1)))
     return {
         "mode": "lines",
-        "x": list(range(1, len(values) + 1)),
+        "x": trials,
         "y": [rounded(value, 4) for value in values],
         "line": {"color": f"@{colour}", "width": 2},
         "hoverinfo": "text",
         "hovertext": [
             f"{plot_text(name)}<br>{trial} trials: {value:.2%} missing"
-            for trial, value in enumerate(values, start=1)
+            for trial, value in zip(trials, values, strict=True)
         ],
     }

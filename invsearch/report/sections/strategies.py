@@ -17,7 +17,13 @@ def section(material: PageMaterial) -> Section | None:
         blocks += [
             Figures([(f"contest-figure{place}", contest.figure)], beside=False),
             Heading("Share of the true hypervolume that was found"),
-            contest.grid,
+            contest.grid(contest.rows),
             Prose("Mean over seeds (worst seed); the best of each row is bold.", "below"),
         ]
+        if contest.nadir:
+            blocks += [
+                Heading("The same up to the front's own worst values and a tenth of its extent"),
+                contest.grid(contest.nadir),
+            ]
+        blocks += [Prose(line) for line in contest.duels]
     return Section("Strategies", blocks, title="Search strategies compared") if blocks else None
