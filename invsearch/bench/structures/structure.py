@@ -159,8 +159,8 @@ class Structure:
         values = self._truth(x)
         worst = values.max(axis=0, keepdims=True)
         for _ in range(_GENERATIONS):
-            front = np.flatnonzero(non_dominated(values))
-            front = front[np.argsort(values[front, 0], kind="stable")]
+            different = np.unique(values, axis=0, return_index=True)[1]  # by the first objective
+            front = different[non_dominated(values[different])]
             front = front[np.linspace(0, len(front) - 1, min(len(front), _PARENTS)).astype(int)]
             x, values = x[front], values[front]
             child = self._children(x, rng)
