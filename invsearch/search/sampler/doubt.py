@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 # nothing in the first 100.
 _STALLED, _EVERY = 4, 3
 _MOST = 64  # members of the front whose neighbours are looked at: some 3,000 points
+_LEAST = 1e-6  # of a deviation: where nothing ever surprised, a marginal still has a width
 _FIRST = 5  # trials whose surprises say nothing: all was unknown
 
 
@@ -92,7 +93,7 @@ def leaders(rows: Array, history: History, rng: np.random.Generator) -> Array:
 def _surprise(process: GaussianProcess) -> float:
     """Root mean square of the errors with which each trial was predicted by those before it."""
     errors = process.surprises()[0][_FIRST:]
-    return float(np.sqrt(np.mean(errors**2))) if len(errors) else 1.0
+    return max(float(np.sqrt(np.mean(errors**2))), _LEAST) if len(errors) else 1.0
 
 
 def _nearest(surrogate: Surrogate, at: Features) -> Array:

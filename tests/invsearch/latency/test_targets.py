@@ -122,7 +122,7 @@ def test_a_targets_metric_is_known_by_its_own_name() -> None:
         ("a: {}", "latency_ms@a: minimize, macs@a: minimize", "nothing evaluates it"),
         ("a: {}, b: {}", "latency_ms@a: minimize", "latency.targets.b has no effect"),
         ("a: {table: true}", "energy_mj@a: minimize", "latency.targets.a.table has no effect"),
-        ("a: {runtime: onnxruntim}", "latency_ms@a: minimize", "allowed: torch, compiled"),
+        ("a: {runtime: onnxruntim}", "latency_ms@a: minimize", "allowed: torch, frozen, compiled"),
         ("a: {compile: 1}", "latency_ms@a: minimize", "compile must be true or false"),
         (
             "a: {compile: true, runtime: torch}",

@@ -66,8 +66,10 @@ def test_a_changed_space_keeps_what_still_fits_with_its_results(folder: Path) ->
     assert "--import old" in refused
     # an evaluator that would say so: what is kept is not evaluated again
     source = (folder / "toy_evaluator.py").read_text()
-    noting = "    with open('evaluated', 'a') as file:\n        file.write('x')\n    time.sleep("
-    counted = source.replace("    time.sleep(", noting)
+    noting = (
+        "):\n    with open('evaluated', 'a') as file:\n        file.write('x')\n    time.sleep("
+    )
+    counted = source.replace("):\n    time.sleep(", noting, 1)
     (folder / "toy_evaluator.py").write_text(counted)
     result = run(folder, "--import", "old", "--out", "new", "--trials", len(fits) + 2)
     assert (
