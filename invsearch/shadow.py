@@ -21,7 +21,7 @@ _HOME = Path(__file__).parents[1]
 _MARKS: Mapping[str, str] = {"ops": "Involution2d", "invsearch": "load_run"}
 """Our packages, and a word that is in the ``__init__.py`` of ours."""
 
-_ROOMS = ("bench", "cost", "latency", "models", "report", "takeaway", "testing", "train")
+_ROOMS = ("bench", "cost", "latency", "models", "takeaway", "testing", "train")
 """Rooms whose import imports `ops`; the others do so later, or not at all."""
 
 

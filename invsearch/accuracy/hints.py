@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invsearch.accuracy.proxies import Proxy, proxy_values
-from invsearch.accuracy.told import ONCE, Line, Lines, described
+from invsearch.accuracy.told import HINTS, ONCE, SUPERNET, Line, Lines, described
 from invsearch.plugins import PROXIES
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from invsearch.space.architecture import Architecture
     from invsearch.space.parameter import Parameter
 
-__all__ = ["HINTS", "SUPERNET", "Hints"]
-
-HINTS, SUPERNET = "hints.jsonl", "supernet"
-"""The file in a run's folder, and the folder and the source of that name."""
+__all__ = ["Hints"]
 
 _ASKED = 2  # architectures for each number that an additive model of the space has to learn
 _VALUES = 9  # of a parameter, at most: neighbours on a long range are alike

@@ -17,7 +17,20 @@ from invsearch.runs.lines import read_lines
 if TYPE_CHECKING:
     from invsearch.provider import Setting
 
-__all__ = ["ONCE", "TRAINED", "Line", "Lines", "described", "read_told", "timed"]
+__all__ = [
+    "HINTS",
+    "ONCE",
+    "SUPERNET",
+    "TRAINED",
+    "Line",
+    "Lines",
+    "described",
+    "read_told",
+    "timed",
+]
+
+HINTS, SUPERNET = "hints.jsonl", "supernet"
+"""The file in a run's folder, and the folder and the source of that name."""
 
 TRAINED, ONCE = "trained", ""
 """The source that is a stand-alone training; the architecture of what is spent once, for all."""

@@ -51,7 +51,7 @@ FORMS = ("useless", "good", "useless, always taken", "good, always taken")
 """What is compared with no hints: as in a run, and as the model alone would take them."""
 _ASKED = 64  # architectures, as in a run
 _NOISE = 0.6  # of good answers, in deviations of the truth: a tau of about .6, a supernet's
-_SOURCES = 2
+_SOURCES = 2  # of a kind and independent: a search has several to weigh
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ __all__ = ["EPOCHS", "LCBench", "Surrogate", "costs", "missing", "share_of"]
 
 Array = NDArray[np.float64]
 
-EPOCHS = 52
+EPOCHS = 52  # of LCBench's curves (Zimmer, Lindauer and Hutter 2021)
 _ORDER = (  # of the surrogate's continuous inputs, behind the epoch
     "batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units",
     "max_dropout",

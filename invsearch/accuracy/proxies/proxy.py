@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
 from invsearch.errors import InvsearchError
 from invsearch.plugins import PROXIES
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from invsearch.cost.closed_form import Counts
     from invsearch.models import NetworkSpec, TaskSpec
 
@@ -63,6 +62,9 @@ class Subject:
         Zero-gamma initialisation makes each block its shortcut: gradients and activations would be
         those of a network without blocks. So here every batch norm begins with a weight of 1.
         """
+        import torch
+        from torch import nn
+
         from invsearch.models import build_searched
         from invsearch.train.seeding import seeded_build
 

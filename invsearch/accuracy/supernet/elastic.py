@@ -24,7 +24,7 @@ from invsearch.models.initialise import initialise
 __all__ = ["Elastic", "NotCoveredError"]
 
 _SIZE = (1, 1)  # modules do not depend on the size of the images
-_SEEDS = 2**31
+_SEEDS = 2**31  # of Python's generator, from torch's: a checkpoint keeps the latter alone
 
 
 class NotCoveredError(ValueError):

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from invsearch._version import __version__
-from invsearch.accuracy.hints import SUPERNET
 from invsearch.accuracy.proxies import proxy_values
 from invsearch.accuracy.supernet import Supernet
-from invsearch.accuracy.told import ONCE, TRAINED, Line, Lines
-from invsearch.bench.sources.rows import Row, rows_of, useless
+from invsearch.accuracy.told import ONCE, SUPERNET, TRAINED, Line, Lines
+from invsearch.accuracy.worth import Row, rows_of, useless
 from invsearch.bench.sources.trainings import draw, trained
 from invsearch.errors import InputError
 from invsearch.metrics import Direction, metric_info

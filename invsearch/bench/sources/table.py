@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from invsearch.accuracy.worth import Row, useless
 from invsearch.bench.sources.command import Measured
-from invsearch.bench.sources.rows import Row, useless
 
 __all__ = ["sources_table"]
 

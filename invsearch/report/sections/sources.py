@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invsearch.accuracy.hints import HINTS
-from invsearch.accuracy.told import Line, read_told
-from invsearch.bench.sources.rows import Row, rows_of, useless
+from invsearch.accuracy.told import HINTS, Line, read_told
+from invsearch.accuracy.worth import Row, rows_of, useless
 from invsearch.metrics import metric_info
 from invsearch.report.blocks import Figures, Grid, PageBlock, Prose, Section
 from invsearch.report.plot.sources import source_figure

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from invsearch.accuracy.hints import HINTS, Hints
-from invsearch.accuracy.told import ONCE, read_told
+from invsearch.accuracy.hints import Hints
+from invsearch.accuracy.told import HINTS, ONCE, read_told
 from invsearch.errors import InputError
 from invsearch.plugins import PROXIES
 from invsearch.problem import problem_of

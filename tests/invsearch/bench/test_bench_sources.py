@@ -9,8 +9,8 @@ import pytest
 from toy import invsearch, one_line, passed, write_space
 
 from invsearch.accuracy.told import Line
+from invsearch.accuracy.worth import rows_of, useless
 from invsearch.bench.sources import Settings, measure_sources
-from invsearch.bench.sources.rows import rows_of, useless
 from invsearch.errors import InputError
 from invsearch.plugins import PROXIES
 from invsearch.space import SpaceFile, load_space_file

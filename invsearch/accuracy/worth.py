@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from invsearch.accuracy.hints import SUPERNET
-from invsearch.accuracy.told import ONCE, TRAINED, Line
+from invsearch.accuracy.told import ONCE, SUPERNET, TRAINED, Line
 from invsearch.metrics import Direction
 from invsearch.runs.ranking import Tau, rank_agreement
 
