@@ -6,10 +6,9 @@ from typing import Any
 
 from invsearch.runs.trial import Trial
 from invsearch.search.callbacks.callback import SearchCallback, SearchPlan, numbers_of
+from invsearch.train.callbacks.wandb import open_run
 
 __all__ = ["WeightsAndBiases"]
-
-_RUN = "wandb-run"  # the file that has the run's id, for a search that goes on
 
 
 class WeightsAndBiases(SearchCallback):
@@ -25,16 +24,8 @@ class WeightsAndBiases(SearchCallback):
         self._run: Any = None
 
     def on_start(self, plan: SearchPlan) -> None:
-        known = plan.folder / _RUN
-        number = known.read_text(encoding="utf-8").strip() if known.is_file() else None
-        self._run = self._wandb.init(
-            id=number,
-            resume="allow",
-            name=plan.name,
-            config={"objectives": dict(plan.objectives), "trials": plan.trials},
-            dir=str(plan.folder),
-        )
-        known.write_text(f"{self._run.id}\n", encoding="utf-8")
+        config = {"objectives": dict(plan.objectives), "trials": plan.trials}
+        self._run = open_run(self._wandb, plan.folder, plan.name, config)
 
     def on_trial(self, trial: Trial) -> None:
         parameters = {f"parameters/{k}": v for k, v in trial.architecture.items()}

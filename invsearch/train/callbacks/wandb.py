@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from invsearch.metrics import Metric
 from invsearch.train.callbacks.callback import Callback, EpochRecord, Plan
 
-__all__ = ["WeightsAndBiases"]
+__all__ = ["WeightsAndBiases", "open_run"]
 
-_RUN = "wandb-run"  # the file that has the run's id, for a training that goes on
+_RUN = "wandb-run"  # the file that has the run's id, for what goes on
+
+
+def open_run(wandb: Any, folder: Path, name: str, config: Mapping[str, Any]) -> Any:
+    """Go on with the run that a folder names; else begin one, and note it there."""
+    known = folder / _RUN
+    number = known.read_text(encoding="utf-8").strip() if known.is_file() else None
+    run = wandb.init(id=number, resume="allow", name=name, config=dict(config), dir=str(folder))
+    known.write_text(f"{run.id}\n", encoding="utf-8")
+    return run
 
 
 class WeightsAndBiases(Callback):
@@ -26,16 +36,7 @@ class WeightsAndBiases(Callback):
         self._run: Any = None
 
     def on_start(self, plan: Plan) -> None:
-        known = plan.folder / _RUN
-        number = known.read_text(encoding="utf-8").strip() if known.is_file() else None
-        self._run = self._wandb.init(
-            id=number,
-            resume="allow",
-            name=plan.name,
-            config=dict(plan.config),
-            dir=str(plan.folder),
-        )
-        known.write_text(f"{self._run.id}\n", encoding="utf-8")
+        self._run = open_run(self._wandb, plan.folder, plan.name, plan.config)
 
     def on_epoch(self, record: EpochRecord) -> None:
         self._run.log({"epoch": record.epoch, **record.numbers()}, step=record.step)
