@@ -194,10 +194,7 @@ def _failure(error: BaseException) -> str:
     """What was raised, and in which line of somebody's file."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _ours(frame.filename)]
-    where = f" ({Path(own[0].filename).name}:{own[-1].lineno})" if len(own) == 1 else ""
-    if len(own) > 1:
-        first = own[0]
-        where = f" (from {Path(first.filename).name}:{first.lineno})"
+    where = f" (from {Path(own[0].filename).name}:{own[0].lineno})" if own else ""
     return f"{describe_failure(error)}{where}"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from invsearch.errors import DiskError, InputError, nearest
 from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder, Trial, load_run
+from invsearch.runs.files import append_lines
 from invsearch.runs.load import find_run
 from invsearch.space import SpaceFile, load_space_file
 from invsearch.space.architecture import Architecture, Value
@@ -67,7 +68,8 @@ class Queue:
             self._lines += 1
             try:
                 found[f"queue:{self._lines}"] = self._space.canonical(json.loads(line))
-            except (ValueError, InputError):  # of a space that has changed, or damaged
+            except (ValueError, TypeError, AttributeError, InputError):
+                # of a space that has changed, or damaged
                 continue
         self._read += len(whole)
         return found
@@ -81,12 +83,13 @@ def enqueue(folder: RunFolder, space: Space, values: Mapping[str, Value]) -> Arc
         DiskError: If it cannot be written.
     """
     architecture = _checked(space, values)
-    line = json.dumps(architecture.to_json()) + "\n"
+    path = folder.path / QUEUE
     try:
-        with (folder.path / QUEUE).open("ab") as file:
-            file.write(line.encode())
+        # an empty line ends one that a kill tore; it is not cut off, for a search may be reading
+        torn = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+        append_lines(path, *[""] * torn, json.dumps(architecture.to_json()))
     except OSError as error:
-        raise DiskError.of(error, folder.path / QUEUE, "written") from error
+        raise DiskError.of(error, path, "written") from error
     return architecture
 
 

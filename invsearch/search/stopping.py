@@ -37,7 +37,8 @@ class Stopping:
     def recall(self, trials: Iterable[Trial]) -> None:
         """Take in the trials of the run so far, before it goes on."""
         self._trials = [trial for trial in trials if trial.counts]
-        self._before_s = spent_s(self._trials)
+        # what another run brought took that run's time
+        self._before_s = spent_s([t for t in self._trials if t.origin != "imported"])
 
     def begin(self) -> None:
         """Start the clock, if it does not run."""

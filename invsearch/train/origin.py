@@ -42,7 +42,7 @@ class Origin:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            its = said.get(field.name, "pillow" if field.name == "decoder" else value)
+            its = said.get(field.name, field.default)  # the defaults are what all did before
             if its != value:
                 raise InputError(
                     f"checkpoint has images of {field.name} {its!r}, this training of {value!r}: "

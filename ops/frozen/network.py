@@ -53,7 +53,7 @@ class Frozen(nn.Module):
 
     def _in_waves(self, early: fx.GraphModule, x: Tensor) -> Tensor:
         images = max(1, torch.get_num_threads())
-        whole = not isinstance(x, Tensor) or x.device.type != "cpu" or recorded(x)
+        whole = not isinstance(x, Tensor) or x.dim() != 4 or x.device.type != "cpu" or recorded(x)
         if whole or len(x) <= images or (torch.is_grad_enabled() and x.requires_grad):
             y: Tensor = early(x)
             return y

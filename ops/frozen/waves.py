@@ -86,7 +86,15 @@ def _place(module: fx.GraphModule) -> fx.Node | None:
 def _image_by_image(module: fx.GraphModule, node: fx.Node) -> bool:
     if node.op == "call_module":
         layer = module.get_submodule(str(node.target))
-        return type(layer) in _LAYERS and not hooked(layer) and not layer.training
+        apart = type(layer) in _LAYERS and not layer.training
+        return apart and not any(hooked(m) or _mixes(m) for m in layer.modules())
     if node.op == "call_function":
         return node.target in _FUNCTIONS
     return node.op == "call_method" and node.target in ("relu", "relu_", "add", "add_")
+
+
+def _mixes(layer: nn.Module) -> bool:
+    """Whether images depend on each other, or more than images comes out."""
+    return (
+        isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is None
+    ) or bool(getattr(layer, "return_indices", False))

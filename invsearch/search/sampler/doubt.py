@@ -65,9 +65,12 @@ class Doubt:
 
 def doubt(history: History, number: int) -> Doubt | None:
     """The doubt with which trial ``number`` is proposed; None where the model is followed."""
-    values = np.array([record.values for record in history.evaluated])
-    since = len(values) - 1 - int(np.flatnonzero(non_dominated(values)).max())
-    if since < _STALLED or number % _EVERY:
+    front = _front(history)
+    if (
+        not len(front)
+        or len(history.evaluated) - 1 - int(front.max()) < _STALLED
+        or number % _EVERY
+    ):
         return None
     return Doubt(mean=number // _EVERY % 2 == 0)
 
@@ -80,14 +83,19 @@ def leaders(rows: Array, history: History, rng: np.random.Generator) -> Array:
         history: The study so far.
         rng: Draws the part.
     """
-    feasible = np.flatnonzero([record.feasible for record in history.evaluated])
-    if not len(feasible):
-        return rows[:0]
-    values = np.array([history.evaluated[row].values for row in feasible])
-    front = feasible[non_dominated(values)]
+    front = _front(history)
     if len(front) > _MOST:
         front = rng.choice(front, _MOST, replace=False)
     return rows[front]
+
+
+def _front(history: History) -> NDArray[np.intp]:
+    """The rows of the feasible trials that no other dominates, in order."""
+    feasible = np.flatnonzero([record.feasible for record in history.evaluated])
+    if not len(feasible):
+        return feasible
+    values = np.array([history.evaluated[row].values for row in feasible])
+    return np.asarray(feasible[non_dominated(values)])
 
 
 def _surprise(process: GaussianProcess) -> float:

@@ -139,7 +139,7 @@ def queueing(values):
     if not _first:
         _first.append(1)
         other = {"x": 9 if values["x"] != 9 else 8, "kind": "b"}
-        lines = json.dumps(other) + "\\n" + json.dumps({"x": 77}) + "\\n"
+        lines = json.dumps(other) + "\\n" + json.dumps({"x": 77}) + "\\n[1]\\n"
         pathlib.Path("results/toy/queue.jsonl").write_text(lines)
     return evaluate(values)
 """
@@ -168,3 +168,15 @@ def test_a_point_that_is_none_is_one_line(
     run(folder, "--out", "r", "--trials", 1)
     one_line(invsearch(folder, "enqueue", "r", *arguments), *words)
     assert not (folder / "r" / "queue.jsonl").exists()
+
+
+def test_a_point_behind_a_torn_line_is_not_lost(folder: Path) -> None:
+    """A kill or a full disk cut the line before it short."""
+    run(folder, "--out", "r", "--trials", 4)
+    (folder / "r" / "queue.jsonl").write_bytes(b'{"x": 3, "ki')
+    tried = {trial["architecture"]["x"] for trial in trial_lines(folder / "r")}
+    free = next(x for x in range(1, 10) if x not in tried)
+    passed(invsearch(folder, "enqueue", "r", "--set", f"x={free}", "--set", "kind=b"))
+    run(folder, "--out", "r", "--trials", 5, "--resume")
+    last = trial_lines(folder / "r")[-1]
+    assert (last["origin"], last["architecture"]) == ("user", {"x": free, "kind": "b"})

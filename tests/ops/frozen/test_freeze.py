@@ -291,6 +291,14 @@ def test_weights_that_are_changed_are_packed_again() -> None:
         torch.testing.assert_close(frozen(x), 2 * once)
 
 
+def test_images_that_depend_on_each_other_are_not_parted() -> None:
+    """A norm by the batch's own statistics sees all images of a batch, whatever the threads."""
+    torch.manual_seed(0)
+    own = nn.BatchNorm2d(8, track_running_stats=False)
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), own, nn.ReLU())
+    equal(network.eval(), images(7, 8, 12, 12))
+
+
 def test_images_of_many_sizes_and_batches_in_waves() -> None:
     torch.manual_seed(0)
     network = settled(nn.Sequential(Basic(8), Basic(8, 2), Basic(8)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -32,6 +33,15 @@ def test_the_model_is_followed_while_the_front_moves() -> None:
     doubts = [doubt(stalled, number) for number in range(6, 12)]
     assert doubts == [Doubt(mean=True), None, None, Doubt(mean=False), None, None]
     assert doubt(history([(1.0, 1.0), *[(2.0, 2.0)] * 3]), 6) is None
+
+
+def test_what_breaks_a_bound_moves_no_front() -> None:
+    """An infeasible trial that nothing dominates is no progress."""
+    stalled = history([(1.0, 1.0), *[(2.0 + n, 2.0) for n in range(4)]])
+    broken = replace(stalled.evaluated[4], values=np.zeros(2), violations={"top1": 1.0})
+    assert doubt(replace(stalled, evaluated=[*stalled.evaluated[:4], broken]), 6) == Doubt(
+        mean=True
+    )
 
 
 def test_doubts_go_next_to_the_front() -> None:
