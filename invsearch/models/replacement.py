@@ -79,15 +79,26 @@ def put_in_place(network: nn.Module, rules: Sequence[Replacement]) -> nn.Module:
             decided.setdefault(name, rule)
     for name, rule in decided.items():
         if rule.operator != KEEP:
+            _refuse_shared(found, name)
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, _instead(found[name], name, rule))
     return network
 
 
+def _refuse_shared(found: Mapping[str, nn.Conv2d], name: str) -> None:
+    """Refuse a convolution that stands in several places: which of them is meant, nothing says."""
+    places = [other for other, part in found.items() if part is found[name]]
+    if len(places) > 1:
+        raise InputError(
+            f"replace: {' and '.join(places)} are one convolution, with the same weights, and not "
+            "replaced: build the network with one each, or leave it out of match"
+        )
+
+
 def _convolutions(network: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
     """Every convolution but those inside of registered operators."""
     inside: tuple[str, ...] = ()
-    for name, part in network.named_modules():
+    for name, part in network.named_modules(remove_duplicate=False):
         if name.startswith(inside):
             continue
         if type(part).__module__.startswith("ops."):

@@ -31,7 +31,7 @@ from ops.runtimes import DOMAIN, onnxruntime_session
 __all__ = ["FORMATS", "Exported", "export"]
 
 FORMATS: Mapping[str, str] = {"torch": ".pt2", "onnx": ".onnx", "spec": ".json"}
-_ONNX_PACKAGES = ("onnx", "onnxscript")
+_ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # the last checks what was written
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,7 @@ def _onnx(network: nn.Module, config: Mapping[str, Any], *, native: bool) -> byt
     proto = onnx_model(network, config["input_shape"], native=native)
     proto.metadata_props.add(key="invsearch", value=dump_json(config))
     data: bytes = proto.SerializeToString()
-    if importlib.util.find_spec("onnxruntime") is not None:
-        _check(_session(data), network, config["input_shape"])
+    _check(_session(data), network, config["input_shape"])
     return data
 
 

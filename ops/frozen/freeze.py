@@ -25,7 +25,9 @@ def freeze(network: nn.Module) -> Frozen:
     Any module will do. What cannot be followed (`torch.fx`), is watched by a hook, has parametrized
     weights or is of a class of somebody else's stays as it is, and so does what is in it where it
     is watched. Results equal the network's within float32's rounding, 1e-5 of the largest for a
-    ResNet-50; they are channels-last on a CPU.
+    ResNet-50; they are channels-last on a CPU. Two things are not the network's own: where NaN
+    reaches a ReLU that is oneDNN's, it comes out as 0; and a forward that changes a buffer of its
+    own, or enters autocast, is followed as it went when it was frozen.
 
     Args:
         network: In eval mode; left as it is. On any device, of any type.

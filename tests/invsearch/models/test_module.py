@@ -173,3 +173,12 @@ def test_operators_that_stand_there_already_are_left_whole() -> None:
     put_in_place(network, [Replacement("*", "self_attention")])
     assert isinstance(network[0], ops.Involution2d)
     assert not isinstance(network[1], nn.Conv2d)
+
+
+def test_a_convolution_in_two_places_is_not_half_replaced() -> None:
+    """Its weights are shared; which of its names is meant, nothing says."""
+    network = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())
+    network.append(network[0])
+    with pytest.raises(InputError, match="0 and 2 are one convolution"):
+        put_in_place(network, [Replacement("*", "involution")])
+    assert network[2] is network[0]

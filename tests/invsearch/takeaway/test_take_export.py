@@ -21,7 +21,7 @@ from invsearch.takeaway import export, load_network, subject_of
 from invsearch.takeaway.saved import config_of, save_network
 
 DOCS = Path(__file__).parents[3] / "docs" / "take-home.md"
-HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
+HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
 @pytest.mark.parametrize("native", [False, True])
