@@ -174,7 +174,11 @@ def _onnx(network: nn.Module, config: Mapping[str, Any], *, native: bool) -> byt
 
 
 def _session(data: bytes) -> Callable[[Tensor], Tensor]:
-    session = onnxruntime_session(data)
+    try:
+        session = onnxruntime_session(data)
+    except Exception as error:  # onnxruntime's own, which derive from nothing of theirs
+        reason = str(error).partition("\n")[0]
+        raise CheckError(f"ONNX Runtime does not take the exported network: {reason}") from error
 
     def run(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])

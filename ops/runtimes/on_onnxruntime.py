@@ -31,7 +31,10 @@ def onnxruntime_session(model: str | Path | bytes, *, threads: int = 1) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     found = native.path()
     if found is not None and native.missing() is None:
-        ctypes.CDLL(str(found)).involution_onnxruntime_threads(ctypes.c_int64(threads))
-        options.register_custom_ops_library(str(found))
+        # a library of a version before has no operators for ONNX Runtime
+        set_threads = getattr(ctypes.CDLL(str(found)), "involution_onnxruntime_threads", None)
+        if set_threads is not None:
+            set_threads(ctypes.c_int64(threads))
+            options.register_custom_ops_library(str(found))
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
