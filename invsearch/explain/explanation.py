@@ -120,10 +120,12 @@ def explain(space_file: SpaceFile, *, seed: int = 0) -> Explanation:
         seed: Of the samples.
 
     Raises:
-        InputError: If the function of ``costs:`` cannot be imported or fails wherever it is tried,
-            or no architecture keeps a bound on what is known beforehand.
+        InputError: If a network of one's own cannot be built, the function of ``costs:`` cannot be
+            imported or fails wherever it is tried, or no architecture keeps a bound on what is
+            known beforehand.
     """
     problem = problem_of(space_file)
+    problem.check_built()
     check_feasible(problem)
     space, costs, rng = space_file.space, known_costs(problem), random.Random(seed)
     drawn = list(dict.fromkeys(space.sample(rng) for _ in range(4 * _SHOWN)))[:_SHOWN]

@@ -84,11 +84,15 @@ def explain_layers(
     if space_file.model is None:
         raise InputError("--layers needs a space of networks: this one has an evaluator")
     from invsearch import cost
+    from invsearch.cost.module_count import check_module
+    from invsearch.models import ModuleSpec
     from invsearch.problem.kinds import network_problem_of
 
     chosen = architecture or next(space_file.space.enumerate())
     resolution = space_file.model.resolution
     spec = network_problem_of(space_file).searched(chosen)
+    if isinstance(spec, ModuleSpec):
+        check_module(spec, (resolution, resolution))
     latency = _measured(space_file, spec, resolution) if measure else None
     layers = cost.searched_layers(spec, resolution)
     height, width = cost.searched_shape(spec, resolution)[2:]

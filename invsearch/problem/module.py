@@ -82,7 +82,11 @@ class ModuleProblem(NetworkProblem):
         return self._digests[architecture]
 
     def check(self) -> None:
-        """Build some of the networks and run them for their shapes, besides all else.
+        self.check_built()
+        super().check()
+
+    def check_built(self) -> None:
+        """Build some of the networks and run them for their shapes.
 
         Raises:
             InputError: If one cannot be built or run, returns something else than logits, or holds
@@ -97,7 +101,6 @@ class ModuleProblem(NetworkProblem):
             except InvsearchError as error:
                 with_what = f"{spec.builder!r} with {dict(spec.parameters)}"
                 raise InputError(f"the network of {with_what}: {error}") from error
-        super().check()
 
     def baselines(self) -> dict[str, Architecture]:
         """The network with nothing replaced, where the space holds it."""

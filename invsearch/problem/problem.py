@@ -158,6 +158,14 @@ class Problem(ABC):
             InputError: If it cannot.
         """
 
+    def check_built(self) -> None:
+        """The part of :meth:`check` that needs neither data nor a device.
+
+        Raises:
+            InputError: If what is searched cannot be built.
+        """
+        return
+
     def violations(self, metrics: Mapping[str, Metric]) -> dict[str, float]:
         """By constrained metric that is there, how far its bound is exceeded (<= 0 is feasible).
 

@@ -114,6 +114,8 @@ def values_of(space: Space, settings: Sequence[str], like: Mapping[str, Value]) 
             raise InputError(
                 f"--set {setting}: the space has no parameter {name!r}{nearest(name, space.names)}"
             )
+        if name in given:
+            raise InputError(f"--set {setting}: {name} is given twice")
         given[name] = parse(written, "value").value
     known = {name: value for name, value in like.items() if name in space.names}
     return {**known, **given}
@@ -141,6 +143,8 @@ def _add_table(found: Brought, problem: Problem, path: Path) -> None:
     unknown = sorted({name for row in rows for name in row} - {*space.names})
     if rows and not {*space.names} & rows[0].keys():
         raise InputError(f"{path}: no column is a parameter; parameters: {', '.join(space.names)}")
+    if not rows:
+        raise InputError(f"{path} has no points: a header of parameters, then a row a point")
     taken = 0
     for number, row in enumerate(rows, 2):  # 1 is the header's
         values = {name: _value(text) for name, text in row.items() if name in space.names and text}
@@ -157,7 +161,14 @@ def _add_table(found: Brought, problem: Problem, path: Path) -> None:
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            for row in csv.DictReader(file, strict=True):
+            table = csv.DictReader(file, strict=True)
+            names = Counter(name.strip() for name in table.fieldnames or ())
+            twice = [name for name, count in names.items() if count > 1]
+            if twice:
+                raise InputError(
+                    f"{path}: the column {twice[0]!r} is there {names[twice[0]]} times"
+                )
+            for row in table:
                 if None in row or None in row.values():
                     raise InputError(f"{path}: a row has another number of cells than the header")
                 yield {name.strip(): text.strip() for name, text in row.items()}

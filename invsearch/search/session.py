@@ -103,7 +103,7 @@ class Session:
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
         self._mend_log()
-        self.watch.recall(self._study.finished)
+        self.watch.recall(self.endings)
         with self._study.asking():
             self._study.enqueue_baselines(problem.baselines())
         self._study.commit()
@@ -120,6 +120,11 @@ class Session:
     def trials(self) -> list[Trial]:
         """The finished trials, in the order in which the study was told."""
         return self._study.finished
+
+    @property
+    def endings(self) -> list[Trial]:
+        """How trials ended, in order; one that stopped and went on is there again."""
+        return [trial for trial, _ in self._study.told]
 
     @property
     def counted(self) -> int:

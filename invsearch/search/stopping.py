@@ -29,24 +29,29 @@ class Stopping:
 
     def __init__(self, stop: Stop, objectives: Mapping[str, Direction]) -> None:
         self._stop, self._objectives = stop, objectives
-        self._trials: list[Trial] = []
+        self._trials: dict[int, Trial] = {}  # by number, in the order of their latest ends
         self._before_s = 0.0
         self._began: float | None = None
+        self._ends = 0
         self._flat: tuple[int, float | None] = (-1, None)
 
     def recall(self, trials: Iterable[Trial]) -> None:
-        """Take in the trials of the run so far, before it goes on."""
-        self._trials = [trial for trial in trials if trial.counts]
+        """Take in how trials of the run ended so far, before it goes on."""
+        for trial in trials:
+            self.see(trial)
         # what another run brought took that run's time
-        self._before_s = spent_s([t for t in self._trials if t.origin != "imported"])
+        self._before_s = spent_s([t for t in self._trials.values() if t.origin != "imported"])
 
     def begin(self) -> None:
         """Start the clock, if it does not run."""
         self._began = time.monotonic() if self._began is None else self._began
 
     def see(self, trial: Trial) -> None:
-        """Take in a trial that has ended."""
-        self._trials += [trial] if trial.counts else []
+        """Take in a trial that has ended; one that had stopped, and went on, ends again."""
+        self._trials.pop(trial.number, None)
+        self._ends += 1
+        if trial.counts:
+            self._trials[trial.number] = trial
 
     @property
     def left_s(self) -> float | None:
@@ -79,14 +84,15 @@ class Stopping:
         if self._stop.plateau is None:
             return None
         known, gain = self._flat
-        if known != len(self._trials):
+        if known != self._ends:
             gain = self._gained(self._stop.plateau.trials)
-            self._flat = len(self._trials), gain
+            self._flat = self._ends, gain
         return gain
 
     def _gained(self, last: int) -> float | None:
-        now = hypervolume_trace(self._trials, self._objectives)
-        before = hypervolume_trace(self._trials[:-last], self._objectives, among=self._trials)
+        trials = list(self._trials.values())
+        now = hypervolume_trace(trials, self._objectives)
+        before = hypervolume_trace(trials[:-last], self._objectives, among=trials)
         if not before or not now[-1][1]:
             return None
         return max(0.0, 1.0 - before[-1][1] / now[-1][1])

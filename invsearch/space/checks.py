@@ -127,6 +127,12 @@ def _asked(sections: Sections) -> set[str]:
 
 def _check_rungs(document: Document, sections: Sections) -> None:
     rungs, path = sections.search.rungs, ("search", "rungs")
+    if sections.search.promote and not rungs:
+        raise document.error(
+            ("search", "promote"),
+            "search.promote has no effect: nothing stops without search.rungs",
+            key=True,
+        )
     if not rungs or sections.evaluator is not None:  # an evaluator reports at steps of its own
         return
     if sections.model is None or not needs(sections, "accuracy") or not _trains(sections):

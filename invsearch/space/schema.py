@@ -379,8 +379,8 @@ class Accuracy(_Section):
         judges = [name for name in self.sources if name in JUDGES]
         if len(judges) != 1:
             raise ValueError(
-                "sources needs one of trained and published, which gives the numbers; all others "
-                "are hints to the search and never stand on a front"
+                "sources needs exactly one of trained and published, which gives the numbers; all "
+                "others are hints to the search and never stand on a front"
             )
         if judges == ["published"] and len(self.sources) > 1:
             raise ValueError("sources cannot have hints beside published, which needs no search")

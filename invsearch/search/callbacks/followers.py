@@ -34,21 +34,21 @@ class Followers:
     def start(self, session: Session) -> None:
         """Say what is searched; what is there already is not told again."""
         file = session.problem.file
-        self._told = len(session.trials)
+        self._told = len(session.endings)
         plan = SearchPlan(
             file.name,
             session.folder.path.resolve(),
             dict(session.problem.objectives),
             session.trials_wanted,
-            self._told,
+            len(session.trials),
         )
         self._call("on_start", plan)
 
     def update(self, session: Session) -> None:
-        """Tell of the trials that have ended since the last time."""
+        """Tell of the trials that have ended since the last time, of one that went on again."""
         if not self._callbacks:
             return
-        new = session.trials[self._told :]
+        new = session.endings[self._told :]
         self._told += len(new)
         for trial in new:
             self._call("on_trial", trial)

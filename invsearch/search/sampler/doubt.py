@@ -2,7 +2,7 @@
 
 A model that is wrong somewhere and sure of it never looks there again: next to the front of a cell
 whose paths "none" can cut, a Gaussian process was wrong by 5 to 19 of its own deviations, and a
-search that followed it alone ended at .991 of the volume to the nadir where .999 was to be had. So
+search that followed it alone stopped short of what evolution finds there. So
 after :data:`_STALLED` trials that left the front as it was, every :data:`_EVERY`-th proposal comes
 from the points one change away from the front, where evolution would look, by one of two doubts:
 
