@@ -15,7 +15,7 @@ from invsearch.search.executors.folder.place import Place, read
 from invsearch.search.executors.folder.worker import Patience, Worker
 
 TOGETHER = 2
-_GONE_S = 1.0  # with nothing to do: the search has raised
+_GONE_S = 3.0  # with nothing to do: the search has raised
 
 
 def _serve(pipe: Connection[Any, Any]) -> None:

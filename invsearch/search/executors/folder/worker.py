@@ -113,6 +113,7 @@ class Worker:
         try:
             self._apart.start()
             self._register()
+            self._began = self._busy = time.monotonic()
             with Pulse(self.folder, self._driver.lease_s, self._apart.end) as pulse:
                 ending = self._work(pulse)
             if pulse.free:
