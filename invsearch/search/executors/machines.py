@@ -59,7 +59,7 @@ def lacking_devices(gpus: float, environment: Mapping[str, Any], who: str) -> li
     if torch.cuda.is_available():
         return []
     version = environment["versions"].get("torch")
-    return [f"{who} there that torch {version} does not see: install its CUDA build"]
+    return [f"{who} that torch {version} does not see: install its CUDA build"]
 
 
 def _code() -> str:

@@ -202,11 +202,7 @@ def test_a_worker_that_runs_something_else_is_sent_away(tmp_path: Path) -> None:
         (place.root / name).mkdir(parents=True)
         write(place.root / name / "worker.json", info)
         write(place.root / name / "pulse.json", {"beat": 1})
-    cluster = SimpleNamespace(gpus_per_trial=0)
-    session = SimpleNamespace(
-        say=said.append, problem=SimpleNamespace(file=SimpleNamespace(cluster=cluster))
-    )
-    crew = Crew(place, session, "s", 5.0)  # type: ignore[arg-type]
+    crew = Crew(place, SimpleNamespace(say=said.append), "s", 5.0)  # type: ignore[arg-type]
     crew.look()
     assert [worker.name for worker in crew.here()] == ["sound"]
     assert "torch is 1.0" in (read(place.root / "old" / "orders.json") or {})["leave"]

@@ -11,7 +11,7 @@ from invsearch.search.executors.executor import WorkerState
 from invsearch.search.executors.folder.leases import recover
 from invsearch.search.executors.folder.place import PROTOCOL, Place
 from invsearch.search.executors.folder.seen import Seen
-from invsearch.search.executors.machines import different, lacking_devices, running
+from invsearch.search.executors.machines import different, running
 
 if TYPE_CHECKING:
     from invsearch.search.session import Session
@@ -124,9 +124,7 @@ class Crew:
         if info.get("protocol") != PROTOCOL:
             reasons += [f"its files have form {info.get('protocol')}, the driver's {PROTOCOL}"]
         else:
-            gpus = self._session.problem.file.cluster.gpus_per_trial
             reasons += different(self._versions, info["versions"])
-            reasons += lacking_devices(gpus, info["environment"], "A trial takes a GPU")
         worker.refused = "; ".join(reasons)
         if worker.refused:
             self._session.say(f"worker {worker.name} is sent away: {worker.refused}")

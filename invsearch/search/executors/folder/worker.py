@@ -22,6 +22,7 @@ from invsearch.search.executors.folder.crew import versions
 from invsearch.search.executors.folder.desk import OVER, SEARCHING
 from invsearch.search.executors.folder.place import PROTOCOL, Place, read, remove, write
 from invsearch.search.executors.folder.pulse import Pulse
+from invsearch.search.executors.machines import lacking_devices
 from invsearch.search.executors.plain import plain_outcome, plain_progress
 from invsearch.search.limits import Limit
 
@@ -94,6 +95,7 @@ class Worker:
         self._place, self._space, self._threads = place, space, threads
         self._say, self._patience = say, patience or Patience()
         self._apart = Apart(problem, threads)
+        self._gpus = problem.file.cluster.gpus_per_trial
         self._evaluated = 0
         self._done: str | None = None  # a lease that only waits for the driver
         self._began = self._busy = time.monotonic()
@@ -123,10 +125,17 @@ class Worker:
             self._apart.close()
 
     def _register(self) -> None:
-        """Make the folder, whole from the first moment."""
+        """Make the folder, whole from the first moment.
+
+        Raises:
+            InputError: If this machine has no GPU, and trials take one.
+        """
+        environment = describe()
+        lacking = lacking_devices(self._gpus, environment, "a trial takes a GPU")
+        if lacking:
+            raise InputError(lacking[0])
         made = self.folder.with_name(f".{self.folder.name}")
         made.mkdir()
-        environment = describe()
         write(
             made / "worker.json",
             {
@@ -195,10 +204,10 @@ class Worker:
         try:
             for message in self._steps(task, told, talk):
                 talk.send(message)
-            self._evaluated += 1
+                self._evaluated += "outcome" in message and not message["outcome"]["died"]
         except _LostError:
             self._apart.close()
-            self._say(f"trial {task.number} was given to another worker meanwhile: dropped")
+            self._say(f"trial {task.number} is not this worker's any more: dropped")
         pulse.rest()
         self._done, self.trial = lease, None
 

@@ -54,7 +54,7 @@ def inspect(asked: Asked) -> Found:
     environment = describe()
     reasons = [
         *different(asked.versions, running(environment)),
-        *lacking_devices(asked.gpus, environment, "Ray offers a GPU"),
+        *lacking_devices(asked.gpus, environment, "Ray offers a GPU there"),
         *_problem(asked.problem),
         *_writable(Path(asked.folder) / asked.mark, asked.keep),
     ]
