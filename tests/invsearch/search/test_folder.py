@@ -15,12 +15,17 @@ from types import SimpleNamespace
 import pytest
 from toy import command, invsearch, one_line, trial_lines, write_space
 
+from invsearch.errors import InputError
 from invsearch.runs import describe
 from invsearch.runs.lock import hold
 from invsearch.search.executors import WorkerState
 from invsearch.search.executors.folder.crew import Crew, versions
+from invsearch.search.executors.folder.desk import Desk
+from invsearch.search.executors.folder.heart import Heart
 from invsearch.search.executors.folder.place import PROTOCOL, Place, read, write
+from invsearch.search.executors.folder.seen import Lease
 from invsearch.search.live import _workers
+from invsearch.testing.problems import landscape
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -112,6 +117,7 @@ def check_whole(folder: Path) -> None:
     points = sorted((point["trial"], point["step"]) for point in curves)
     assert points == [(trial, step) for trial in range(2) for step in range(1, 9)]
     assert not list((folder / "run").glob("checkpoints/*"))
+    assert {trial["environment"] for trial in trials} == {describe()["id"]}
 
 
 def test_a_paused_worker_comes_back_to_nothing(stage: Stage) -> None:
@@ -210,6 +216,52 @@ def test_a_worker_that_runs_something_else_is_sent_away(tmp_path: Path) -> None:
     assert sum("sent away" in line for line in said) == 2
 
 
+def desk(folder: Path, lease_s: float = 0.6) -> Desk:
+    return Desk(Place(folder), landscape(folder).file, lease_s)
+
+
+def test_a_driver_elsewhere_is_known_by_its_beats(tmp_path: Path) -> None:
+    """Where the lock on a folder does not reach; one that stands still is dead."""
+    place, said = Place(tmp_path), list[str]()
+    place.root.mkdir()
+    other = {"driver": "d", "host": "elsewhere", "pid": 7, "beat": 0, "state": "searching"}
+
+    def beat() -> None:
+        other["beat"] = int(str(other["beat"])) + 1
+        write(place.driver, other)
+
+    refused = pytest.raises(InputError, match="elsewhere")
+    with Heart(0.05, beat), refused, desk(tmp_path).held(said.append):
+        pass
+    with desk(tmp_path).held(said.append) as ours:
+        ours.check()
+        write(place.driver, other)  # which was paused, and now believes that it drives
+        until = time.monotonic() + 30
+        while not ours.displaced and time.monotonic() < until:
+            time.sleep(0.01)
+        with pytest.raises(InputError, match="taken over"):
+            ours.check()
+    assert read(place.driver) == other
+    assert all("still lives" in line for line in said)
+
+
+def test_messages_are_taken_as_far_as_they_have_come(tmp_path: Path) -> None:
+    """A network's file system may show the end of a file before what stands before it."""
+    path = tmp_path / "messages.jsonl"
+    lease = Lease(tmp_path, {}, None, {})
+    whole = b'{"a": 1}\n{"b": 2}\n'
+    for content, said, found in (
+        (b"", 18, []),
+        (b'{"a": 1}\n{"b', 9, [{"a": 1}]),
+        (b'{"a": 1}\n' + bytes(9), 18, []),
+        (b'{"a": 1}\n' + bytes(8) + b"\n", 18, []),
+        (whole, 18, [{"b": 2}]),
+        (whole, 18, []),
+    ):
+        path.write_bytes(content)
+        assert lease.news(said) == found
+
+
 def test_the_live_view_names_workers() -> None:
     states = [WorkerState(f"n{i}", i if i % 2 else None, i, 0.0) for i in range(9)]
     lines = [str(line) for line in _workers(SimpleNamespace(workers=states))]  # type: ignore[arg-type]
@@ -229,7 +281,5 @@ def test_a_file_system_without_locks_will_do_where_it_may(
     monkeypatch.setattr(fcntl, "flock", lockless)
     with hold(tmp_path / ".lock", needed=False):
         pass
-    from invsearch.errors import InputError
-
     with pytest.raises(InputError, match="locked"), hold(tmp_path / ".lock"):
         pass

@@ -22,6 +22,7 @@ that were not there a moment ago such a system may go on saying so for half a mi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -85,9 +86,10 @@ def refresh(folder: Path) -> None:
 
     A client may show the names that it knew for half a minute, unless it has changed them itself.
     """
-    descriptor, name = tempfile.mkstemp(prefix=".look-", dir=folder)
-    os.close(descriptor)
-    Path(name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a full disk: then it may be an old one
+        descriptor, name = tempfile.mkstemp(prefix=".look-", dir=folder)
+        os.close(descriptor)
+        Path(name).unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:

@@ -191,7 +191,7 @@ class Worker:
         return None
 
     def _take(self, pulse: Pulse, lease: str) -> None:
-        """Evaluate what the driver has given, and wait until it has the outcome."""
+        """Evaluate what the driver has given, and leave it the outcome."""
         path = self.folder / lease
         told = read(path / "task.json")
         if told is None:  # it has not come through yet, or is gone again
@@ -261,13 +261,15 @@ class _Talk:
             self._check()
             try:
                 append_lines(self._path, line, durable=False)
+                said = self._path.stat().st_size
                 break
             except FileNotFoundError:
                 raise _LostError from None
             except OSError as error:
                 told = told or self._tell(error)
                 time.sleep(_DISK_S)
-        while not self._pulse.say(self._path.stat().st_size):
+        while not self._pulse.say(said):
+            self._check()
             time.sleep(_DISK_S)
 
     def decision(self, step: int) -> bool:
