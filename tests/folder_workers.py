@@ -14,7 +14,7 @@ from invsearch.problem.problem import Problem
 from invsearch.search.executors.folder.place import Place, read
 from invsearch.search.executors.folder.worker import Patience, Worker
 
-TOGETHER = 2
+TOGETHER = 2  # as many as the cores of a small machine
 _GONE_S = 3.0  # with nothing to do: the search has raised
 
 

@@ -9,6 +9,7 @@ import pytest
 from chaos.rounds import HARMS, open_cluster, play
 from ray_cluster import RayCluster
 
+# a harm of each kind that takes seconds; `make chaos` plays all
 ROUNDS = (0, 1, 2, 6, 7, 8, 9)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 __all__ = ["different", "lacking_devices", "running", "versions_of"]
 
 _CODE = "invsearch's code"
+# what a trial's value, or the form of what is sent, hangs on
 _COMPARED = ("python", "invsearch", "torch", "optuna", "ray")
 
 

@@ -29,7 +29,7 @@ from invsearch.testing.problems import landscape
 
 pytestmark = pytest.mark.timeout(240)
 
-LEASE_S = 2.0
+LEASE_S = 2.0  # short, since tests wait for it to run out
 SLOW = """
 import os, pathlib, time
 

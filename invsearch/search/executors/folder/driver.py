@@ -33,6 +33,7 @@ __all__ = ["run_folder"]
 _DEATHS = 2  # an evaluation's process may be another's victim twice; a third time it dies of itself
 # A lost worker is no fault of its trial, as a rule. Where it is - a scheduler may end the whole job
 # of a trial that takes too much memory - the trial must not wander from worker to worker for ever.
+# Chosen: several times the deaths, since nodes that come and go all day lose one trial often.
 _LOSSES = 9
 _QUICK_S, _SLOW_S, _SLOWER = 0.01, 0.5, 1.3  # pauses between looks: after news, and without any
 
