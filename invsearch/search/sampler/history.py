@@ -101,12 +101,20 @@ class History:
             hyperparameters=hyperparameters or self.hyperparameters,
         )
 
-    def stopped_values(self, objective: int, *, log: bool) -> tuple[Array, Array, Array]:
+    def stopped_values(
+        self, objective: int, offset: float | None = None
+    ) -> tuple[Array, Array, Array]:
         """What stopped trials would have reached: rows, values and their variances.
 
         The change from a rung to the end is the mean over the complete trials that recorded the
-        rung (two at least), as a factor where ``log``; its variance is the estimate's.
+        rung (two at least); its variance is the estimate's.
+
+        Args:
+            objective: Its column.
+            offset: Changes are factors of ``value - offset``, as the objective is modelled; None:
+                they are differences.
         """
+        zero = offset or 0.0
         rows, values, variances = [], [], []
         changes: dict[float, Array] = {}
         for record in self.stopped:
@@ -114,25 +122,26 @@ class History:
                 continue
             fidelity, partial = record.partial
             if fidelity not in changes:
-                changes[fidelity] = self._changes(fidelity, objective, log)
+                changes[fidelity] = self._changes(fidelity, objective, offset)
             change = changes[fidelity]
-            value = float(partial[objective])
-            if len(change) < 2 or (log and value <= 0):
+            value = float(partial[objective]) - zero
+            if len(change) < 2 or (offset is not None and value <= 0):
                 continue
             mean, variance = float(change.mean()), float(change.var(ddof=1))
-            end = value * float(np.exp(mean)) if log else value + mean
+            end = value + mean if offset is None else value * math.exp(mean)
             rows.append(record.row)
-            values.append(end)
-            variances.append(variance * (end * end if log else 1.0))
+            values.append(end + zero)
+            variances.append(variance * (1.0 if offset is None else end * end))
         width = self.pending.shape[1]
         return np.array(rows).reshape(-1, width), np.array(values), np.array(variances)
 
-    def _changes(self, fidelity: float, objective: int, log: bool) -> Array:
+    def _changes(self, fidelity: float, objective: int, offset: float | None) -> Array:
+        zero = offset or 0.0
         pairs = [
-            (r.values[objective], r.rungs[fidelity][objective])
+            (r.values[objective] - zero, r.rungs[fidelity][objective] - zero)
             for r in self.evaluated
             if fidelity in r.rungs and np.isfinite(r.rungs[fidelity][objective])
         ]
-        if log:
-            return np.array([math.log(end / at) for end, at in pairs if end > 0 and at > 0])
-        return np.array([end - at for end, at in pairs])
+        if offset is None:
+            return np.array([end - at for end, at in pairs])
+        return np.array([math.log(end / at) for end, at in pairs if end > 0 and at > 0])

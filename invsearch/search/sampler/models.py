@@ -88,7 +88,7 @@ class Models:
         same = history.hyperparameters.get("count") == [float(self._count)]
         warm = _WARM if len(values) < _MANY else _WARM_MANY
         offset = log_offset(values, maximised=catalogue.signs[m] < 0)
-        rows, found, variance = history.stopped_values(m, log=offset is not None)
+        rows, found, variance = history.stopped_values(m, offset)
         x = self._evaluated.features
         return Surrogate(
             x.joined(catalogue.points(rows).features) if len(rows) else x,

@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 
 from invsearch.search.sampler import CostAwareSampler, SpaceExhaustedError
 from invsearch.search.sampler.proposer import Proposer
+from invsearch.surrogate.surrogate import log_offset
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -337,25 +338,40 @@ def test_every_objective_counted_finds_the_front_first() -> None:
     assert {tuple(t.values) for t in study.trials} == front_values
 
 
-def test_stopped_trials_inform_through_their_rungs() -> None:
-    """A stopped trial's value counts as what complete trials made of the same rung."""
+@pytest.mark.parametrize("sign", [1, -1], ids=["minimised", "maximised"])
+def test_stopped_trials_inform_through_their_rungs(sign: int) -> None:
+    """A stopped trial's value counts as what complete trials made of the same rung.
+
+    Errors halve between the rung and the end; an accuracy is modelled by its error.
+    """
+
+    def told(lost: float, params: Params) -> list[float]:
+        return [lost if sign > 0 else 1.0 - lost, cost(params)]
+
+    def lost(params: Params) -> float:
+        return 0.01 * error(params)
+
     sampler = CostAwareSampler(SPACE, costs=known, seed=0)
-    study = create(sampler)
+    study = optuna.create_study(
+        directions=["minimize" if sign > 0 else "maximize", "minimize"], sampler=sampler
+    )
     for i in range(16):
         trial = study.ask(SPACE)
-        early = [2.0 * error(trial.params), cost(trial.params)]
+        early = told(2.0 * lost(trial.params), trial.params)
         if i > 6 and i % 2:
             trial.set_user_attr("partial", {"fidelity": 0.5, "values": early})
             study.tell(trial, state=TrialState.PRUNED)
         else:
             trial.set_user_attr("rungs", {"0.5": early})
-            study.tell(trial, both(trial.params))
-    proposer = sampler._prepared(study, SPACE)
-    history = proposer.read(study.trials, {})
-    rows, values, variances = history.stopped_values(0, log=True)
-    expected = [error(t.params) for t in study.trials if t.state == TrialState.PRUNED]
+            study.tell(trial, told(lost(trial.params), trial.params))
+    history = sampler._prepared(study, SPACE).read(study.trials, {})
+    offset = log_offset(np.array([r.values[0] for r in history.evaluated]), maximised=sign < 0)
+    rows, values, variances = history.stopped_values(0, 0.0 if sign > 0 else offset)
+    expected = [
+        told(lost(t.params), t.params)[0] for t in study.trials if t.state == TrialState.PRUNED
+    ]
     assert len(rows) == len(expected) == 5
-    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    np.testing.assert_allclose(sign * values, expected, rtol=1e-6)
     np.testing.assert_allclose(variances, 0.0, atol=1e-9)
 
 
