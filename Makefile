@@ -1,4 +1,4 @@
-.PHONY: install test lint format types bench bench-beliefs bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel clean test-torch test-python
+.PHONY: install test test-slow lint format types bench bench-beliefs bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -8,6 +8,9 @@ install:  ## an editable install with everything a developer needs
 
 test:  ## the whole test suite
 	$(PYTHON) -m pytest -n auto --dist loadfile
+
+test-slow:  ## what the suite leaves out: whole matrices, more clusters, half an hour
+	$(PYTHON) -m pytest -n auto --dist loadfile -m slow
 
 test-torch:  ## the suite with another torch: make test-torch TORCH=2.14.1 [TESTS="tests/ops"]
 	.ci/with_torch "$(TORCH)" $(TESTS)

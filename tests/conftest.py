@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,33 @@ os.environ["NO_COLOR"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what we start would ignore it too
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two a core: half of a test's time here is waiting, for nodes, drivers and browsers."""
+    return 2 * len(os.sched_getaffinity(0))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``make test-slow`` runs and CI does not.
+
+    Of a matrix that is ``sampled(n)`` all but every n-th case; and of a module or class with the
+    attribute ``SLOW`` the tests whose names begin with one of its words.
+    """
+    met: Counter[object] = Counter()
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        sampled = item.get_closest_marker("sampled")
+        slow = getattr(item.cls or item.module, "SLOW", ())
+        if item.name.startswith(tuple(slow)):
+            item.add_marker("slow")
+        elif sampled is not None:
+            matrix = item.nodeid.partition("[")[0]
+            if met[matrix] % sampled.args[0]:
+                item.add_marker("slow")
+            met[matrix] += 1
+
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ROOT = Path(__file__).parent.parent

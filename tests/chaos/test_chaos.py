@@ -1,4 +1,4 @@
-"""Seven rounds of chaos: a node, a disk, drivers, a raylet, workers; `make chaos` plays 200."""
+"""Rounds of chaos: a node, a disk, drivers, a raylet, workers; `make chaos` plays 200."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ray_cluster import RayCluster
 
 # a harm of each kind that takes seconds; `make chaos` plays all
 ROUNDS = (0, 1, 2, 6, 7, 8, 9)
+SLOW = tuple(f"test_a_disturbed_search_ends_whole[{number}]" for number in (6, 8, 9))
 
 
 @pytest.fixture(scope="module")

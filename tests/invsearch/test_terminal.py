@@ -63,6 +63,7 @@ def test_brackets_are_text_everywhere(tmp_path: Path) -> None:
     one_line(invsearch(tmp_path, "run", "[/nowhere].yaml"), "[/nowhere].yaml")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "environment",
     [
@@ -95,6 +96,7 @@ def test_any_other_terminal_gets_what_is_written(tmp_path: Path) -> None:
     assert "error[/red] \N{DOWNWARDS ARROW}" in done.stdout.decode()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "where",
     [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "> /dev/full", "2> /dev/full", "&> /dev/full",

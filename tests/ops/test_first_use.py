@@ -58,7 +58,7 @@ def fresh() -> Iterator[Fresh]:
 
 
 # slow: some 130 processes, in which nothing was called before
-@pytest.mark.slow
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_first_use_is_like_any_other(fresh: Fresh, way: str) -> None:
     cases = fresh.wrong(way)

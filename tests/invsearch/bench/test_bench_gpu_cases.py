@@ -90,6 +90,7 @@ def test_layers_are_timed_together_and_each_shape_alone(
     assert set(one.details["shapes"]["small"]["ms"]) == {"fused", "unfused"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["eager/64", "network/64", "training/64"])
 def test_networks_are_timed_side_by_side(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without compilation, in fp32: on a CPU both take minutes more."""
@@ -118,6 +119,7 @@ def test_a_wrong_network_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(one.reason).startswith("DisagreementError: ")
 
 
+@pytest.mark.slow
 def test_first_calls_are_those_of_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_fresh, "FIRST_CALLS", 2)
     one = gpu_cases.measure_row(claim_of("first/bare"), "cpu", 60.0)

@@ -23,6 +23,14 @@ class TestRay(ExecutorConformance):
     """On a private cluster of this machine."""
 
     executor = "ray"
+    SLOW = (
+        "test_an_evaluation_goes_on",
+        "test_promotions_are_the_serial_ones",
+        "test_reports_",
+        "test_rungs_stop_the_same_trials",
+        "test_what_the_session_raises_comes_out",
+        "test_without_batches_the_budget_is_kept",
+    )
 
 
 class TestFolder(ExecutorConformance):

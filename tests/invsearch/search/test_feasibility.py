@@ -11,6 +11,9 @@ from toy import invsearch, one_line, passed, trial_lines
 
 from invsearch.plugins import STRATEGIES
 
+# a proposal of Optuna's Gaussian process takes seconds
+SLOW = ("test_bad_points_of_costs_are_failed_trials_and_no_more[gp",)
+
 FUNCTIONS = '''
 import math
 

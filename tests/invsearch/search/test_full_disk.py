@@ -53,6 +53,7 @@ def check_story(result: subprocess.CompletedProcess[str]) -> None:
     assert all("trial" in line or "starting the run" in line for line in trials), result.stderr
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("size", [100, 1500, 5000, 9000])
 def test_a_run_that_meets_a_limit_goes_on_as_if_it_had_not(tmp_path: Path, size: int) -> None:
     """At the mark of the folder, in the space file's copy, in the journal early and late."""
@@ -117,6 +118,7 @@ QUICK = ("run", "quick", "--deterministic", "--trials", 2)
 SMALL = ("--set", "accuracy.epochs=2", "--set", "accuracy.data_fraction=0.2")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("limits", [(), ("--set", "search.trial_timeout=200")])
 def test_checkpoints_that_do_not_fit_end_the_run_and_fail_no_trial(
     tmp_path: Path, limits: tuple[str, ...]
@@ -135,6 +137,7 @@ def test_checkpoints_that_do_not_fit_end_the_run_and_fail_no_trial(
     assert [trial["state"] for trial in trial_lines(tmp_path / "run")] == ["complete"] * 2
 
 
+@pytest.mark.slow
 def test_checkpoints_that_do_not_fit_end_a_run_on_ray_too(tmp_path: Path) -> None:
     """A worker's disk is no fault of a trial, and Tune does not try it again."""
     disk = tmp_path / "disk"

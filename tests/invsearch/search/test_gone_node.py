@@ -80,6 +80,7 @@ def test_a_node_lost_while_it_is_looked_at_is_passed_over(
     assert [trial["state"] for trial in trial_lines(tmp_path / "run")] == ["complete"] * 4
 
 
+@pytest.mark.slow
 def test_a_search_without_any_node_left_says_so(tmp_path: Path, cluster: RayCluster) -> None:
     """Tune would wait for another one without end; the head has no red."""
     space = write_space(tmp_path, cluster="{resources: {red: 1}}")

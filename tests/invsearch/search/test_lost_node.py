@@ -80,6 +80,7 @@ def steps(folder: Path) -> list[tuple[str, int, str]]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_it_goes_on_from_its_last_step(tmp_path: Path) -> None:
     (tmp_path / "slow_steps.py").write_text(MODULE)
@@ -109,7 +110,7 @@ def test_it_goes_on_from_its_last_step(tmp_path: Path) -> None:
     assert driver.returncode == 0, errors
     trials = [json.loads(line) for line in (tmp_path / "run/trials.jsonl").read_text().splitlines()]
     assert sorted(trial["number"] for trial in trials) == [0, 1, 2]
-    assert {trial["state"] for trial in trials} == {"complete"}
+    assert {trial["state"] for trial in trials} == {"complete"}, trials
     taken = steps(tmp_path)
     moved = {key for key, done, where in taken if where == "second" and done >= 4}
     for key in moved:

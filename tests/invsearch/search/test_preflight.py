@@ -54,6 +54,7 @@ def test_a_node_that_lacks_a_module_is_named(tmp_path: Path, cluster: dict[str, 
     assert line.count("node ") == 1, "the first node is sound"
 
 
+@pytest.mark.slow
 def test_storage_that_is_not_shared_is_refused(tmp_path: Path, cluster: dict[str, str]) -> None:
     """The path is each process's own folder: every node writes, and nobody sees the others'."""
     space = write_space(tmp_path, cluster="{storage_path: /proc/self/cwd/not-shared}")
@@ -111,6 +112,7 @@ def test_trials_carry_the_environment_of_their_node(
     assert by_node[0.0] == known.keys() - {second}
 
 
+@pytest.mark.slow
 def test_trials_go_where_their_resource_is(tmp_path: Path, cluster: dict[str, str]) -> None:
     """Half of the first node's only blue, and half of its CPU: two at a time, all of them there."""
     space = write_space(
@@ -143,6 +145,7 @@ def environments(folder: Path) -> dict[str, Any]:
     return {first["id"]: first, **first.get("further", {})}
 
 
+@pytest.mark.slow
 def test_an_open_head_is_refused_unless_asked_for(tmp_path: Path) -> None:
     """Even for a driver that has a token: such a head takes anybody."""
     if not _own_addresses():

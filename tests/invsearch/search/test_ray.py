@@ -53,6 +53,7 @@ def test_both_nodes_evaluate(tmp_path: Path, cluster: dict[str, str]) -> None:
     assert len({trial["metrics"]["node"]["value"] for trial in trials}) == 2
 
 
+@pytest.mark.slow
 def test_deterministic_runs_are_equal_on_ray_and_serially(
     tmp_path: Path, cluster: dict[str, str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_deterministic_runs_are_equal_on_ray_and_serially(
     assert runs[0] == runs[1]
 
 
+@pytest.mark.slow
 def test_terminated_driver_says_so_in_one_line_and_goes_on(
     tmp_path: Path, cluster: dict[str, str]
 ) -> None:
@@ -119,6 +121,7 @@ def test_killed_driver_loses_only_what_was_in_flight(
     assert {trial["state"] for trial in trials} == {"complete"}
 
 
+@pytest.mark.slow
 def test_promotions_on_ray_survive_a_kill_and_are_the_serial_ones(
     tmp_path: Path, cluster: dict[str, str]
 ) -> None:

@@ -113,6 +113,7 @@ def test_changed_code_is_said_and_the_runs_own_is_used(project: Path) -> None:
     assert without_times(trial_lines(run)) == without_times(trial_lines(project / "whole"))
 
 
+@pytest.mark.slow
 def test_unchanged_code_runs_where_it_is_with_what_lies_beside_it(project: Path) -> None:
     """Code may read a table beside itself, which is not copied."""
     table = "import pathlib\nBY = int(pathlib.Path(__file__).with_name('t').read_text())\n"
@@ -136,6 +137,7 @@ def test_a_missing_copy_is_one_line(moved: Path) -> None:
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1}', '{"schema": 2}', "\0\1"])
 def test_a_damaged_list_of_sources_is_one_line(moved: Path, content: str) -> None:
     (moved / "sources" / "sources.json").write_text(content)
@@ -165,6 +167,7 @@ search: {strategy: random, trials: 2}
 """
 
 
+@pytest.mark.slow
 def test_operator_files_of_one_name_travel_too(tmp_path: Path) -> None:
     project = tmp_path / "project"
     for name, place in (("shift", "."), ("more", "more"), ("outside", "..")):
@@ -213,6 +216,7 @@ search: {strategy: random, trials: 1}
 """
 
 
+@pytest.mark.slow
 def test_a_data_set_is_found_by_its_place_from_the_run(tmp_path: Path) -> None:
     """Project and data move together, and the run is used from somewhere else."""
     project = tmp_path / "project"
@@ -253,6 +257,7 @@ def test_an_installed_evaluator_is_told_from_a_file_beside(tmp_path: Path) -> No
     assert beside_module("builtins") == []
 
 
+@pytest.mark.slow
 def test_a_run_beside_a_space_file_keeps_nothing_for_new_runs(project: Path) -> None:
     """A run in the folder of its space file does not stand between that and later runs."""
     arguments = ("run", "travels.yaml", "--executor", "serial", "--trials")

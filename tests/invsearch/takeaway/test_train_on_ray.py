@@ -40,6 +40,7 @@ def torchrun(folder: Path, *arguments: object) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_workers_train_bit_for_bit_and_a_killed_one_is_made_up_for(tmp_path: Path) -> None:
     """That torchrun's processes train as one device does is a test of their own."""
     torchrun(tmp_path, *NETWORK, *RECIPE, "-o", "torchrun")
@@ -60,7 +61,8 @@ def test_two_workers_train_bit_for_bit_and_a_killed_one_is_made_up_for(tmp_path:
         _, errors = driver.communicate(timeout=200)
         assert driver.returncode == 0, errors
         assert errors.count("lr=0.01 ") == 2, errors  # it was begun again,
-        assert errors.count("epoch 1 of 3") == 1, errors  # and not from the beginning
+        assert errors.count("epoch 1 of 3") <= 1, errors  # and not from the beginning; killed
+        assert errors.count("epoch 2 of 3") >= 1, errors  # before it was said, it was never said
         refused = invsearch(tmp_path, *NETWORK, "--address", cluster.address, "--workers", 9,
                             "-o", "many", **cluster.environment)  # fmt: skip
         one_line(refused, "--workers 9", "2 CPUs")

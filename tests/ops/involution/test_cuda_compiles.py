@@ -35,6 +35,7 @@ LAYERS = [
 """Dtype, layout, K, stride, C / G."""
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("dtype", "form", "kernel_size", "stride", "group_channels"), LAYERS)
 def test_registers_hold_everything(
     dtype: torch.dtype,

@@ -287,6 +287,7 @@ COMPILED = [
 ]
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 @pytest.mark.parametrize(("dtype", "relu"), [(torch.float16, True), (torch.bfloat16, False)])
 @pytest.mark.parametrize("layer", COMPILED, ids=str)

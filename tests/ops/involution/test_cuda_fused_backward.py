@@ -131,12 +131,14 @@ def check(case: Case) -> None:
         assert error.abs().max() <= 2 * eps * want.abs().max()
 
 
+@pytest.mark.sampled(3)
 @cuda_host.needs_compiler
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_gradients_equal_the_definitions(case: Case) -> None:
     check(case)
 
 
+@pytest.mark.sampled(3)
 @cuda_host.needs_compiler
 @pytest.mark.parametrize("processors", [1, 5])
 @pytest.mark.parametrize("two_passes", [False, True])
@@ -156,6 +158,7 @@ def in_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_fused_backward, "plan_span", lambda *_: None)
 
 
+@pytest.mark.sampled(4)
 @cuda_host.needs_compiler
 @pytest.mark.parametrize("case", TWO_PASSES, ids=str)
 def test_in_two_passes_too(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +174,7 @@ def test_wherever_the_weight_is(in_shared: bool, monkeypatch: pytest.MonkeyPatch
     check(MANY_GROUPS)
 
 
+@pytest.mark.sampled(3)
 @cuda_host.needs_compiler
 @pytest.mark.parametrize("ahead", [1, 2, 3])
 @pytest.mark.parametrize("stride", [1, 2])
@@ -196,6 +200,7 @@ def uncached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_fused_backward, "plan_span", plan)
 
 
+@pytest.mark.sampled(3)
 @cuda_host.needs_compiler
 @pytest.mark.parametrize(
     "case",
@@ -267,6 +272,7 @@ print("clean")
 """
 
 
+@pytest.mark.slow
 @cuda_host.needs_compiler
 def test_sanitizers_find_nothing() -> None:
     """Address and undefined behaviour, on tensors and shared memory of exactly their size."""
@@ -360,6 +366,7 @@ def test_every_layer_of_rednet50_runs_within_bounds_that_no_batch_moves(
         assert features.parts == 1 or 4 * features.parts * pixels * hidden <= most
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 @pytest.mark.parametrize("source", ["x", "span", "weight", "features"])
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def test_output_and_gradients_equal_the_definitions(dtype: torch.dtype, problem:
     assert_close(family(problem, *tensors), definition(problem, *tensors), dtype)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "group_channels", "dtype"),
     [
@@ -99,6 +100,7 @@ def test_tensor_cores(
         assert_close(family(problem, *tensors), reference(problem, *tensors), dtype)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("groups", "group_channels", "warps"),
     [
@@ -150,6 +152,7 @@ def test_the_slow_path_is_counted() -> None:
     assert cuda_host.slow_calls > before
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("group_channels", [8, 16])
 @pytest.mark.parametrize(("groups", "width"), [(1, 7), (3, 5), (1, 8), (8, 3)])
 @pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (7, 1), (7, 2)])
@@ -162,6 +165,7 @@ def test_rows_of_entries_begin_anywhere_within_16_bytes(
     assert_close(family(problem, *tensors), reference(problem, *tensors), BFLOAT)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "group_channels", "form", "dtype"),
     [

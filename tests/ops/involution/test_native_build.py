@@ -63,7 +63,6 @@ def test_without_a_compiler_the_installation_works_and_says_so(tmp_path: Path) -
     assert run.stdout.count("torch.Size") == 1
 
 
-@pytest.mark.slow
 def test_random_calls_under_sanitizers(tmp_path: Path) -> None:
     """Address and undefined-behaviour sanitizers, on buffers of exactly the tensors' size."""
     if COMPILER is None:
