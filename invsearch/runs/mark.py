@@ -38,6 +38,7 @@ PARTS = (
     "supernet",
     "checkpoints",
     "errors",
+    "workers",
     SOURCES,
 )
 """What a run writes into its folder."""
