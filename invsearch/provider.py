@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -143,6 +143,31 @@ class Provider(ABC):
             earlier: Of the same names, what providers before it gave.
         """
         return {}
+
+    @property
+    def audited(self) -> tuple[str, ...]:
+        """Names of metrics that it can measure of several networks in turns."""
+        return ()
+
+    def unreached(self, name: str, known: Sequence[Metric]) -> str | None:
+        """Why a metric cannot be measured in turns here and now; None where it can.
+
+        Args:
+            name: One of :attr:`audited`.
+            known: What the trials have of it.
+        """
+        return None
+
+    def audit(self, name: str, architectures: Sequence[Architecture]) -> list[Metric]:
+        """Measure a metric of architectures in turns, so that what drifts drifts for all alike.
+
+        Returns:
+            Of each; ``detail["ties"]`` holds the places of those that it cannot be told from.
+
+        Raises:
+            TrialError: If they cannot be measured.
+        """
+        raise NotImplementedError
 
     def evaluation(self, architecture: Architecture, seed: int) -> Evaluation | None:
         """What gives the metrics step by step, of a provider whose metrics are ``after``.

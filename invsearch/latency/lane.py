@@ -8,13 +8,17 @@ from typing import Any
 
 from invsearch.errors import TrialError
 
-__all__ = ["disturbances", "undisturbed"]
+__all__ = ["DisturbedError", "disturbances", "undisturbed"]
 
 ATTEMPTS = 6
 """Measurements of one network at most: five waits, 31 s together, outlast a burst of other work."""
 
 _FIRST_WAIT_S = 1.0
 """Doubled after each rejected measurement, with nobody kept waiting at the device's lock."""
+
+
+class DisturbedError(TrialError):
+    """Every measurement was disturbed."""
 
 
 def disturbances(figures: Mapping[str, Any]) -> list[str]:
@@ -31,7 +35,7 @@ def undisturbed(
     """Measure until nothing disturbs it; a rejected measurement never becomes a number.
 
     Args:
-        measure: Takes one measurement.
+        measure: Takes one measurement, of a network or of several in turns.
         device: For the message.
         wait: Waits so many seconds.
 
@@ -40,7 +44,8 @@ def undisturbed(
         and what disturbed it.
 
     Raises:
-        TrialError: If none was undisturbed, or one failed.
+        DisturbedError: If none was undisturbed.
+        TrialError: If one failed.
     """
     rejected: list[dict[str, Any]] = []
     for attempt in range(ATTEMPTS):
@@ -54,7 +59,7 @@ def undisturbed(
         if attempt + 1 < ATTEMPTS:
             wait(_FIRST_WAIT_S * 2**attempt)
     last = "; ".join(rejected[-1]["flags"])
-    raise TrialError(
+    raise DisturbedError(
         f"latency on {device}: {ATTEMPTS} measurements in a row were disturbed ({last}): free the"
         " device, or accept such figures with undisturbed: false"
     )

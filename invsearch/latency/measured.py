@@ -24,7 +24,7 @@ from invsearch.models import ModuleSpec, NetworkSpec
 from invsearch.models.replacement import KEEP
 from ops.timing.fresh_process import ask_fresh_process
 
-__all__ = ["ask", "device_lock", "latency", "metric", "origins", "part_latencies"]
+__all__ = ["ask", "ask_in_turns", "device_lock", "latency", "metric", "origins", "part_latencies"]
 
 _WORKER = "invsearch.latency.worker"
 _HERE = Target()
@@ -94,15 +94,57 @@ def ask(
         TrialError: As :func:`latency`, and if every measurement was disturbed.
     """
     request = {
-        "spec": spec.to_json(),
-        "paths": list(spec.search_paths) if isinstance(spec, ModuleSpec) else [],
+        **_described(spec),
         "shape": list(shape),
         "target": target.to_json(),
         "operators": origins(spec) if operators is None else operators,
         "layers": layers,
         "energy_window": _ENERGY_WINDOW_S if energy else 0.0,
     }
+    return _accepted(request, target, timeout_s)
 
+
+def ask_in_turns(
+    specs: Sequence[NetworkSpec | ModuleSpec],
+    shape: Sequence[int],
+    target: Target,
+    timeout_s: float = 600.0,
+    *,
+    operators: list[dict[str, str]] | None = None,
+) -> dict[str, Any]:
+    """Return the fresh process's reply about several networks, a sample of each in turns.
+
+    What drifts, drifts for all of them alike, so that their order is theirs.
+
+    Args:
+        specs: The networks.
+        shape: Input shape (B, C, H, W) of each.
+        target: Where and how they run.
+        timeout_s: Seconds a network, after which a measurement is given up.
+        operators: Where their operators come from, by :func:`origins`; None to find it here.
+
+    Returns:
+        ``networks``, for each what :func:`ask` returns of its time; ``ties``, for each the places
+        of those whose time is the same within the 95 % interval of the rounds' ratios; ``detail``.
+
+    Raises:
+        TrialError: As :func:`ask`.
+    """
+    request = {
+        "networks": [_described(spec) for spec in specs],
+        "shape": list(shape),
+        "target": target.to_json(),
+        "operators": origins(*specs) if operators is None else operators,
+    }
+    return _accepted(request, target, timeout_s * len(specs))
+
+
+def _described(spec: NetworkSpec | ModuleSpec) -> dict[str, Any]:
+    paths = list(spec.search_paths) if isinstance(spec, ModuleSpec) else []
+    return {"spec": spec.to_json(), "paths": paths}
+
+
+def _accepted(request: Mapping[str, Any], target: Target, timeout_s: float) -> dict[str, Any]:
     def measure() -> dict[str, Any]:
         with device_lock(target.device) as lock:
             return _ask(request, lock, timeout_s)
@@ -191,14 +233,18 @@ def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, A
     return reply
 
 
-def origins(spec: NetworkSpec | ModuleSpec) -> list[dict[str, str]]:
-    """Where a network's operators come from that `ops` itself does not register.
+def origins(*specs: NetworkSpec | ModuleSpec) -> list[dict[str, str]]:
+    """Where networks' operators come from that `ops` itself does not register.
 
     A builder's module brings those that it uses itself.
     """
+    return _origins(set[str]().union(*map(_operators, specs)))
+
+
+def _operators(spec: NetworkSpec | ModuleSpec) -> set[str]:
     if isinstance(spec, ModuleSpec):
-        return _origins({rule.operator for rule in spec.replace} - {KEEP})
-    return _origins({block.operator for stage in spec.stages for block in stage.blocks})
+        return {rule.operator for rule in spec.replace} - {KEEP}
+    return {block.operator for stage in spec.stages for block in stage.blocks}
 
 
 def _origins(operators: Iterable[str]) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from invsearch.errors import InputError, TrialError
 from invsearch.latency.carried import check_carried, read_table
-from invsearch.latency.measured import ask, metric
+from invsearch.latency.measured import ask, ask_in_turns, metric
 from invsearch.latency.place import Place, places
-from invsearch.latency.remote import ask_on_node
+from invsearch.latency.reach import why_unreached
+from invsearch.latency.remote import ask_in_turns_on_node, ask_on_node
 from invsearch.latency.space_parts import distinct_parts
 from invsearch.latency.table import LatencyTable
 from invsearch.latency.tabled import TabledLatency
 from invsearch.metrics import MEASURED_ON_TARGETS, Metric, Source
-from invsearch.models import TaskSpec
+from invsearch.models import ModuleSpec, NetworkSpec, TaskSpec
 from invsearch.provider import Provider, Setting, When
 from invsearch.runs.files import dump_json, write_atomic
 
 if TYPE_CHECKING:
+    from invsearch.models import SearchedSpec
     from invsearch.runs import RunFolder
     from invsearch.space.architecture import Architecture
 
@@ -44,6 +46,32 @@ class _Timed(Provider):
     @classmethod
     def serves(cls, setting: Setting) -> bool:
         return any(cls.takes(place) for place in places(setting))
+
+    @property
+    def audited(self) -> tuple[str, ...]:
+        return tuple(place.latency for place in self.places if "latency_ms" in place.wanted)
+
+    def unreached(self, name: str, known: Sequence[Metric]) -> str | None:
+        return why_unreached(self._place(name), [self.machine(metric) for metric in known])
+
+    def machine(self, metric: Metric) -> Mapping[str, Any]:
+        """Facts about the machine that a latency is of; empty where it does not say them."""
+        found: Mapping[str, Any] = metric.detail.get("environment", {})
+        return found
+
+    def audit(self, name: str, architectures: Sequence[Architecture]) -> list[Metric]:
+        place, setting = self._place(name), self.setting
+        specs = [_timed(setting.searched(architecture)) for architecture in architectures]
+        batch, *size = place.images(setting.resolution)
+        shape, target = (batch, specs[0].in_channels, *size), place.target
+        if place.resource is None:
+            reply = ask_in_turns(specs, shape, target)
+        else:
+            reply = ask_in_turns_on_node(place.resource, specs, shape, target)
+        return list(_audited(name, reply))
+
+    def _place(self, name: str) -> Place:
+        return next(place for place in self.places if place.latency == name)
 
     def check(self) -> None:
         """Check that the runtimes can run what they should here.
@@ -75,6 +103,16 @@ class Tabled(_Timed):
     @classmethod
     def takes(cls, place: Place) -> bool:
         return bool(place.section.table) and "latency_ms" in place.wanted
+
+    @property
+    def audited(self) -> tuple[str, ...]:
+        """Where a table was brought along: what is measured in trials is the other provider's."""
+        return tuple(p.latency for p in self.places if isinstance(p.section.table, str))
+
+    def machine(self, metric: Metric) -> Mapping[str, Any]:
+        table = self._tables[metric.name]
+        assert isinstance(table, LatencyTable)
+        return super().machine(metric) or table.conditions
 
     def prepare(self, folder: RunFolder, say: Callable[[str], None]) -> None:
         """Measure the tables that are measured here, and read those that were brought along."""
@@ -139,8 +177,7 @@ class Measured(_Timed):
     def _measured(
         self, place: Place, architecture: Architecture, earlier: Mapping[str, Metric]
     ) -> dict[str, Metric]:
-        spec = self.setting.searched(architecture)
-        assert not isinstance(spec, TaskSpec)  # the space file's checks refuse to time them
+        spec = _timed(self.setting.searched(architecture))
         batch, *size = place.images(self.setting.resolution)
         shape = (batch, spec.in_channels, *size)
         energy, resource = "energy_mj" in place.wanted, place.resource
@@ -158,6 +195,18 @@ class Measured(_Timed):
                 detail = {**found[name].detail, "predicted": kept}
                 found[name] = replace(found[name], detail=detail)
         return found
+
+
+def _timed(spec: SearchedSpec) -> NetworkSpec | ModuleSpec:
+    assert not isinstance(spec, TaskSpec)  # the space file's checks refuse to time them
+    return spec
+
+
+def _audited(name: str, reply: Mapping[str, Any]) -> Iterator[Metric]:
+    around = {key: one for key, one in reply["detail"].items() if key != "flags"}
+    for figures, ties in zip(reply["networks"], reply["ties"], strict=True):
+        found = metric(figures, name)
+        yield replace(found, detail={**found.detail, **around, "ties": ties})
 
 
 def _latency(name: str, figures: Mapping[str, Any]) -> Metric:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from invsearch.errors import InputError, TrialError
-from invsearch.latency.measured import ask, origins
+from invsearch.latency.measured import ask, ask_in_turns, origins
 from invsearch.latency.target import Target
 from invsearch.models import ModuleSpec, NetworkSpec
 
-__all__ = ["ask_on_node"]
+__all__ = ["ask_in_turns_on_node", "ask_on_node", "why_no_node"]
 
 _SHARE = 0.001
 """Of the resource that marks the node: the lock on the device keeps measurements apart there, and
@@ -41,19 +42,44 @@ def ask_on_node(
         InputError: If this process is on no cluster, or no node there has the resource.
         TrialError: If the measurement fails, or its node does.
     """
+    operators = origins(spec)
+    return _on_node(resource, partial(ask, spec, shape, target, energy=energy, operators=operators))
+
+
+def ask_in_turns_on_node(
+    resource: str, specs: Sequence[NetworkSpec | ModuleSpec], shape: Sequence[int], target: Target
+) -> dict[str, Any]:
+    """Measure as :func:`invsearch.latency.measured.ask_in_turns` does, on such a node.
+
+    Raises:
+        InputError: As :func:`ask_on_node`.
+        TrialError: As :func:`ask_on_node`.
+    """
+    operators = origins(*specs)
+    return _on_node(resource, partial(ask_in_turns, specs, shape, target, operators=operators))
+
+
+def why_no_node(resource: str) -> str | None:
+    """Why nothing can be measured on a node that has a resource; None if it can."""
     import ray
 
     if not ray.is_initialized():
-        raise InputError(
-            f"a target's resource {resource!r} is on a Ray cluster: run with --executor ray"
-        )
+        return f"a target's resource {resource!r} is on a Ray cluster: run with --executor ray"
     if not ray.cluster_resources().get(resource):
         there = ", ".join(sorted(ray.cluster_resources()))
-        raise InputError(f"no node of the Ray cluster has the resource {resource!r}: {there}")
+        return f"no node of the Ray cluster has the resource {resource!r}: {there}"
+    return None
+
+
+def _on_node(resource: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    import ray
+
+    problem = why_no_node(resource)
+    if problem is not None:
+        raise InputError(problem)
     remote = ray.remote(_measure).options(resources={resource: _SHARE}, num_cpus=0, max_retries=1)
-    operators = origins(spec)
     try:
-        reply: dict[str, Any] = ray.get(remote.remote(spec, list(shape), target, energy, operators))
+        reply: dict[str, Any] = ray.get(remote.remote(measure))
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
         raise cause if isinstance(cause, TrialError) else TrialError(str(cause)) from None
@@ -63,18 +89,12 @@ def ask_on_node(
     return reply
 
 
-def _measure(
-    spec: NetworkSpec | ModuleSpec,
-    shape: Sequence[int],
-    target: Target,
-    energy: bool,
-    operators: list[dict[str, str]],
-) -> dict[str, Any]:
+def _measure(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     import socket
 
     import ray
 
-    reply = ask(spec, shape, target, energy=energy, operators=operators)
+    reply = measure()
     node_id = ray.get_runtime_context().get_node_id()
     reply["detail"] |= {"node": socket.gethostname(), "node_id": node_id}
     return reply

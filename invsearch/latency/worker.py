@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from invsearch.latency.runtimes import Runtime
     from invsearch.latency.target import Target
     from ops import Measurement
 
@@ -36,6 +39,8 @@ def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
         _register(origin)
     if "parts" in request:
         return _time_parts(request)
+    if "networks" in request:
+        return _time_in_turns(request)
     return _time_network(request)
 
 
@@ -46,22 +51,14 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     from invsearch.latency.layers import time_layers
     from invsearch.latency.peak_memory import PeakMemory
     from invsearch.latency.placing import placed
-    from invsearch.latency.runtimes import Runtime
     from invsearch.latency.target import Target
-    from invsearch.models import ModuleSpec, Network, build_searched, spec_from_json
-    from invsearch.plugins import RUNTIMES
+    from invsearch.models import Network
     from ops.timing.measure import random_input
 
     shape, target = tuple(request["shape"]), Target.from_json(request["target"])
-    runtime = RUNTIMES.get(target.runtime, Runtime)
-    problem = runtime.problem(target.device, target.dtype)
-    if problem is not None:
-        raise SystemExit(problem)
+    runtime = _runtime(target)
     peak = PeakMemory(torch.device(target.device))
-    spec = spec_from_json(request["spec"])
-    if isinstance(spec, ModuleSpec):
-        spec = spec.at(*request["paths"])
-    network, how = placed(build_searched(spec), target)
+    network, how = placed(_built(request), target)
     x = random_input(shape, torch.device(target.device), how.dtype, how.memory_format)
     peak.begin()
     with torch.inference_mode():
@@ -85,6 +82,44 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
         timed = time_layers(network, shape, target.device)
         reply["layers"] = {name: _figures(result, target) for name, result in timed}
     return reply
+
+
+def _time_in_turns(request: Mapping[str, Any]) -> dict[str, Any]:
+    from invsearch.latency.in_turns import tied, time_in_turns
+    from invsearch.latency.target import Target
+
+    target = Target.from_json(request["target"])
+    networks, began = [_built(described) for described in request["networks"]], _now()
+    measured = time_in_turns(networks, request["shape"], target, _runtime(target))
+    span = {"began": began, "ended": _now()}
+    replies = [_reply(one, target) for one in measured]
+    flags = {flag: None for one in measured for flag in one.flags}
+    return {
+        "median_ms": [one.median_ms for one in measured],
+        "detail": {"flags": list(flags), **span},
+        "networks": [{**one, "detail": {**one["detail"], **span}} for one in replies],
+        "ties": tied(measured),
+    }
+
+
+def _runtime(target: Target) -> Runtime:
+    from invsearch.latency.runtimes import Runtime
+    from invsearch.plugins import RUNTIMES
+
+    runtime = RUNTIMES.get(target.runtime, Runtime)
+    problem = runtime.problem(target.device, target.dtype)
+    if problem is not None:
+        raise SystemExit(problem)
+    return runtime
+
+
+def _built(described: Mapping[str, Any]) -> nn.Module:
+    from invsearch.models import ModuleSpec, build_searched, spec_from_json
+
+    spec = spec_from_json(described["spec"])
+    if isinstance(spec, ModuleSpec):
+        spec = spec.at(*described["paths"])
+    return build_searched(spec)
 
 
 def _time_parts(request: Mapping[str, Any]) -> dict[str, Any]:

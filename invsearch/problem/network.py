@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,19 @@ class NetworkProblem(Problem):
         for provider in self._at("after"):
             found |= provider.test(architecture, weights)
         return found
+
+    @property
+    def audited(self) -> tuple[str, ...]:
+        return tuple(name for one in self.providers for name in one.audited)
+
+    def unreached(self, name: str, known: Sequence[Metric]) -> str | None:
+        return self._auditor(name).unreached(name, known)
+
+    def audit(self, name: str, architectures: Sequence[Architecture]) -> list[Metric]:
+        return self._auditor(name).audit(name, architectures)
+
+    def _auditor(self, name: str) -> Provider:
+        return next(one for one in self.providers if name in one.audited)
 
     def compare(self, trials: Iterable[Trial], say: Callable[[str], None]) -> None:
         if self._hints is None:

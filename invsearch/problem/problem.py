@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,6 +132,28 @@ class Problem(ABC):
     def test(self, architecture: Architecture, weights: Path) -> dict[str, Metric]:
         """Judge on the test set what an evaluation left in a file; in the driver, at the end."""
         return {}
+
+    @property
+    def audited(self) -> tuple[str, ...]:
+        """Metrics that are measured again at the end, of the front's networks in turns."""
+        return ()
+
+    def unreached(self, name: str, known: Sequence[Metric]) -> str | None:
+        """Why one of :attr:`audited` cannot be measured here and now; None where it can.
+
+        Args:
+            name: The metric.
+            known: What the trials in question have of it.
+        """
+        return None
+
+    def audit(self, name: str, architectures: Sequence[Architecture]) -> list[Metric]:
+        """Measure one of :attr:`audited` of architectures in turns.
+
+        Raises:
+            TrialError: If they cannot be measured.
+        """
+        raise NotImplementedError
 
     def compare(self, trials: Iterable[Trial], say: Callable[[str], None]) -> None:
         """Ask cheap sources about the networks that were trained, so that these can judge them.

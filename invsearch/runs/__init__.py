@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from invsearch.runs.audits import Audit
 from invsearch.runs.beliefs import Belief, Beliefs
 from invsearch.runs.environment import describe
 from invsearch.runs.folder import RunFolder
@@ -13,6 +14,7 @@ from invsearch.runs.trial import SCHEMA, Origin, State, Trial
 
 __all__ = [
     "SCHEMA",
+    "Audit",
     "Belief",
     "Beliefs",
     "FrontMember",

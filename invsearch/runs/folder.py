@@ -7,14 +7,15 @@ import io
 import json
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from invsearch.atomic import sync_folder
 from invsearch.errors import DiskError, InputError
 from invsearch.metrics import Direction
+from invsearch.runs.audits import Audit, with_audits
 from invsearch.runs.beliefs import Beliefs, believe
 from invsearch.runs.columns import BELIEF_COLUMNS, METRIC_COLUMNS, parameter_columns, tested
 from invsearch.runs.curves import CurveLog
@@ -24,13 +25,15 @@ from invsearch.runs.lines import LineFile, cut_torn_end, read_lines
 from invsearch.runs.lock import hold
 from invsearch.runs.mark import ENVIRONMENT, JOURNAL, LOCK, MARK, PARTS, check_place, check_schema
 from invsearch.runs.outline import is_mapping, outline
-from invsearch.runs.records import parse_replicate, parse_trial
+from invsearch.runs.records import parse_audit, parse_replicate, parse_trial
 from invsearch.runs.reliability import Reliability, Seeds, reliability, seed_values
 from invsearch.runs.replicates import Replicate, fold, with_tests
 from invsearch.runs.trial import Trial
 from invsearch.space.sources import COPY
 
 __all__ = ["RunFolder"]
+
+NumberedT = TypeVar("NumberedT", Audit, Replicate)
 
 
 class RunFolder:
@@ -84,6 +87,10 @@ class RunFolder:
     @property
     def tests_path(self) -> Path:
         return self.path / "tests.jsonl"
+
+    @property
+    def audits_path(self) -> Path:
+        return self.path / "audits.jsonl"
 
     @property
     def curves_path(self) -> Path:
@@ -262,18 +269,22 @@ class RunFolder:
         return list(self._read_trials().records)
 
     def trials(self) -> list[Trial]:
-        """Return every logged trial in the order of the log, promotions and replicates folded in.
+        """Return every logged trial in the order of the log, as it is known now.
+
+        Promotions, audits and replicates are folded in.
 
         Raises:
             InputError: If a log is damaged other than in its last line.
         """
         trials, self.notices = self._current()
+        audits = read_lines(self.audits_path, parse_audit)
         replicates = read_lines(self.replicates_path, parse_replicate)
-        self.notices += [replicates.notice] if replicates.notice else []
-        by_number: dict[int, list[Replicate]] = {}
-        for replicate in replicates.records:
-            by_number.setdefault(replicate.number, []).append(replicate)
-        return [fold(trial, by_number.get(trial.number, ())) for trial in trials]
+        self.notices += [one.notice for one in (audits, replicates) if one.notice]
+        measured, further = _by_number(audits.records), _by_number(replicates.records)
+        return [
+            fold(with_audits(trial, measured.get(trial.number, ())), further.get(trial.number, ()))
+            for trial in trials
+        ]
 
     def replicates(self) -> list[Replicate]:
         """Return every logged replicate in the order of the log."""
@@ -290,6 +301,15 @@ class RunFolder:
         """Log durably how one training did on the test set."""
         cut_torn_end(self.tests_path, read_lines(self.tests_path, parse_replicate))
         append_lines(self.tests_path, dump_json(test.to_json()))
+
+    def audits(self) -> list[Audit]:
+        """Return every logged audit in the order of the log."""
+        return list(read_lines(self.audits_path, parse_audit).records)
+
+    def append_audits(self, audits: Sequence[Audit]) -> None:
+        """Log audits durably, in one write; :meth:`trials` puts them in their trials' place."""
+        cut_torn_end(self.audits_path, read_lines(self.audits_path, parse_audit))
+        append_lines(self.audits_path, *(dump_json(audit.to_json()) for audit in audits))
 
     def seeds(self) -> Seeds:
         """Return what each seed of each complete trial reached, by trained metric."""
@@ -399,6 +419,13 @@ class RunFolder:
 
 # What is missing is written anew; what is damaged may be somebody's work, or tell what happened.
 _RESTORE = "restore it, or remove it and resume the run, which writes it again"
+
+
+def _by_number(records: Iterable[NumberedT]) -> dict[int, list[NumberedT]]:
+    found: dict[int, list[NumberedT]] = {}
+    for record in records:
+        found.setdefault(record.number, []).append(record)
+    return found
 
 
 def _content(path: Path) -> bytes:

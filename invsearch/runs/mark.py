@@ -29,6 +29,7 @@ PARTS = (
     "replicates.jsonl",
     "queue.jsonl",
     "tests.jsonl",
+    "audits.jsonl",
     "promotions.jsonl",
     "curves.jsonl",
     "front.csv",

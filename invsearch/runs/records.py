@@ -1,14 +1,15 @@
-"""Lines of ``trials.jsonl`` and ``replicates.jsonl``, checked before they are believed."""
+"""Lines of ``trials.jsonl`` and the logs beside it, checked before they are believed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from invsearch.runs.audits import Audit
 from invsearch.runs.replicates import Replicate
 from invsearch.runs.trial import SCHEMA, Origin, State, Trial
 
-__all__ = ["NewerError", "parse_replicate", "parse_trial"]
+__all__ = ["NewerError", "parse_audit", "parse_replicate", "parse_trial"]
 
 
 class NewerError(Exception):
@@ -26,8 +27,7 @@ def parse_trial(data: Any) -> Trial:
     for field, allowed in (("state", get_args(State)), ("origin", get_args(Origin))):
         if data[field] not in allowed:
             raise ValueError(f"{field} is {data[field]!r}, not one of {', '.join(allowed)}")
-    if not all(_is_number(value) for value in data["constraints"].values()):
-        raise ValueError("a constraint is not a number")
+    _check_constraints(data)
     return Trial.from_json(data)
 
 
@@ -35,6 +35,18 @@ def parse_replicate(data: Any) -> Replicate:
     """Return the replicate that a decoded line stands for; raises as :func:`parse_trial`."""
     _check_record(data)
     return Replicate.from_json(data)
+
+
+def parse_audit(data: Any) -> Audit:
+    """Return the audit that a decoded line stands for; raises as :func:`parse_trial`."""
+    _check_record(data)
+    _check_constraints(data)
+    return Audit.from_json(data)
+
+
+def _check_constraints(data: Mapping[str, Any]) -> None:
+    if not all(_is_number(value) for value in data["constraints"].values()):
+        raise ValueError("a constraint is not a number")
 
 
 def _check_record(data: Any) -> None:

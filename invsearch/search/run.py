@@ -20,6 +20,7 @@ from invsearch.runs.keep import keep_sources
 from invsearch.runs.load import RESULTS
 from invsearch.runs.mark import check_place
 from invsearch.search.agreement import check_agreement
+from invsearch.search.audit import audit_front
 from invsearch.search.callbacks import Followers, followers_of
 from invsearch.search.executors import Executor, Workers
 from invsearch.search.final import judge_front
@@ -184,7 +185,10 @@ def _search(
                 workers.run(session)
             session.close()
             followers.update(session)
-            if judge_front(problem, folder, environment):
+            audited = not session.watch.out_of_time and audit_front(
+                problem, folder, environment, lambda text: _say(console, text)
+            )
+            if judge_front(problem, folder, environment) or audited:
                 session.derive_front()
             problem.compare(folder.trials(), lambda text: _say(console, text))
         except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from invsearch.report.agreement import latencies, predictions
+from invsearch.report.audit import audit_blocks
 from invsearch.report.blocks import Figures, NetworkLayers, PageBlock, Prose, Section
 from invsearch.report.layers import QUANTITIES, layer_costs
 from invsearch.report.plot.latency import latency_figure
@@ -25,6 +26,7 @@ def section(shown: ShownRun) -> Section | None:
         timed = latency_figure(run, shown.index, name)
         if timed:
             blocks.append(Figures([(f"{shown.id}-latency{place}", timed)], beside=False))
+        blocks += audit_blocks(run, name)
     remark = latency_remark(run)
     if remark:
         blocks.append(Prose(remark, "hint"))

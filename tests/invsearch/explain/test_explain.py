@@ -126,10 +126,16 @@ def test_layers_add_up_to_the_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rednet", "quick", "paper", "operators", "latency", "detection", "segmentation"]
+    "name",
+    ["rednet", "rednet-gpu", "quick", "paper", "operators", "latency", "detection", "segmentation"],
 )
 def test_shipped_spaces_fit_the_json_schema(name: str) -> None:
-    data = yaml.safe_load((ROOT / "spaces" / f"{name}.yaml").read_text().replace("5e-3", "0.005"))
+    data = yaml.safe_load(
+        (ROOT / "spaces" / f"{name}.yaml")
+        .read_text()
+        .replace("5e-3", "0.005")
+        .replace("5e-4", "5.0e-4")
+    )
     jsonschema.Draft202012Validator.check_schema(json_schema())
     jsonschema.Draft202012Validator(json_schema()).validate(data)
 

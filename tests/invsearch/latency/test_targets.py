@@ -268,7 +268,7 @@ def test_a_table_measured_here_is_read_there(tmp_path: Path) -> None:
     assert pair.shared == 6
     assert pair.ratio is not None
     assert pair.ratio > 0
-    (trial,) = load_run(run(path, tmp_path / "run").path).trials
+    (trial,) = run(path, tmp_path / "run").logged()
     assert trial.metrics["latency_ms@a"].source == "predicted"
 
 
