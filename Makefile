@@ -1,4 +1,4 @@
-.PHONY: install test lint format types bench bench-beliefs bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel clean test-torch test-python
+.PHONY: install test lint format types bench bench-beliefs bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel wheel-check clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -50,6 +50,9 @@ picture:  ## the README's picture, from the run in results/rednet
 
 wheel:
 	$(PYTHON) -m build
+
+wheel-check:  ## the wheel, with the tag it has earned, computes in a new environment without a compiler
+	.ci/wheel_check
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
