@@ -12,7 +12,7 @@ import ops
 from ops.involution.backends.native import library
 
 home, built = Path(ops.__file__).parent, library.path()
-assert not (home.parent / "pyproject.toml").exists(), f"{home} is a checkout, not what was installed"
+assert not (home.parent / "pyproject.toml").exists(), f"{home}: a checkout"
 assert ops.backends()["native"] == "available", ops.backends()["native"]
 assert built is not None
 assert built.is_relative_to(home), built
