@@ -63,6 +63,7 @@ class Outcome:
         traceback: The whole traceback of what was raised; empty where the reason says it all.
         environment: Id of the environment it ran in; empty for the driver's.
         untold: What it reached and no judge was told of, the last step at least where it has steps.
+        died: Whether the process that evaluated ended by itself; another might not.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class Outcome:
     traceback: str = ""
     environment: str = ""
     untold: tuple[Progress, ...] = ()
+    died: bool = False
 
 
 class Evaluation(Protocol):

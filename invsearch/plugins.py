@@ -196,6 +196,7 @@ EXECUTORS = Table(
     {
         "ray": "invsearch.search.executors.ray:RAY",
         "serial": "invsearch.search.executors.serial:SERIAL",
+        "folder": "invsearch.search.executors.folder:FOLDER",
     },
 )
 

@@ -2,10 +2,11 @@
 
 # fmt: off
 from invsearch.cli import (  # noqa: I001 - their order is that of the help
-    searching, reporting, benches, latency, networks, data,
+    searching, working, reporting, benches, latency, networks, data,
 )
 # fmt: on
 from invsearch.cli.app import app
 from invsearch.cli.entry import main
 
 __all__ = ["app", "benches", "data", "latency", "main", "networks", "reporting", "searching"]
+__all__ += ["working"]

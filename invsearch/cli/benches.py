@@ -81,7 +81,7 @@ def bench(
         return
     earlier = load_document(against) if against else None
     session = run(names or [], settings, lambda line: console.print(line, style="dim"))
-    document = session.as_dict()
+    document = {**session.as_dict(), "command": _command()}
     changes = compare_documents(earlier, document) if earlier else []
     if as_json:
         against_earlier = {"against": [change.as_dict() for change in changes]} if earlier else {}
@@ -115,7 +115,7 @@ def _sources(
         space, settings, lambda line: console.print(line, style="dim")
     )
     if as_json:
-        print_json(json.dumps(measured.as_dict(sys.argv[1:]), indent=1))
+        print_json(json.dumps(measured.as_dict(_command()[1:]), indent=1))
     else:
         make_console().print(sources.sources_table(measured))
 
@@ -131,9 +131,14 @@ def _bench_runtimes(names: list[str], settings: Settings, *, as_json: bool) -> N
     console = error_console()
     found = document(settings, lambda line: console.print(line, style="dim"))
     if as_json:
-        print_json(json.dumps(found))
+        print_json(json.dumps({**found, "command": _command()}, indent=1))
     else:
         make_console().print(runtimes_table(found))
+
+
+def _command() -> list[str]:
+    """What was typed, for the file: what it holds can be repeated with it."""
+    return ["invsearch", *sys.argv[1:]]
 
 
 @app.command("bench-search")

@@ -42,9 +42,12 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
     executor: Annotated[
-        str,
-        typer.Option(help=f"auto, {EXECUTORS}; auto: serial where nothing is trained, else ray."),
-    ] = "auto",
+        str | None,
+        typer.Option(
+            help=f"auto, {EXECUTORS}; auto: serial where nothing is trained, else ray. Default: "
+            "the space file's."
+        ),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="HOST:PORT of a Ray cluster; default: RAY_ADDRESS.")
     ] = None,
@@ -84,7 +87,7 @@ def run(
     from invsearch.search.run import AUTO, RunOptions, default_folder, run_search
     from invsearch.space import load_space_file
 
-    if executor not in (AUTO, *EXECUTORS):
+    if executor is not None and executor not in (AUTO, *EXECUTORS):
         raise InputError(f"--executor {executor!r} is not one of {AUTO}, {EXECUTORS}")
     if timeout is not None and not 0 < timeout < float("inf"):
         raise InputError(f"--timeout {timeout} must be a number of seconds above 0")

@@ -117,16 +117,17 @@ class RunFolder:
         """Whether any trial was logged."""
         return self.trials_path.exists() and self.trials_path.stat().st_size > 0
 
-    def lock(self, *, elsewhere: bool = True) -> AbstractContextManager[None]:
+    def lock(self, *, elsewhere: bool = True, needed: bool = True) -> AbstractContextManager[None]:
         """Hold the folder for writing; it is made when missing.
 
         Args:
             elsewhere: Whether another folder would do, so that a refusal should say so.
+            needed: Whether a file system that has no locks is refused.
 
         Raises:
             InputError: On entering, if another process holds it; it names that process's id.
         """
-        return hold(self.path / LOCK, elsewhere=elsewhere)
+        return hold(self.path / LOCK, elsewhere=elsewhere, needed=needed)
 
     def create(
         self,

@@ -36,7 +36,11 @@ def _holder(descriptor: int) -> str:
     return text or "another process"
 
 
-def _acquire(descriptor: int, path: Path, elsewhere: bool) -> None:
+_LOCKLESS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What file systems say that know no locks: some mounts of networks."""
+
+
+def _acquire(descriptor: int, path: Path, elsewhere: bool, needed: bool) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -45,6 +49,8 @@ def _acquire(descriptor: int, path: Path, elsewhere: bool) -> None:
             raise InputError(
                 f"{path.parent} is in use by {_holder(descriptor)}: wait until it ends{choose}"
             ) from None
+        if error.errno in _LOCKLESS and not needed:
+            return
         choose = "; choose a folder on a local disk with --out" if elsewhere else ""
         raise InputError(f"{path.parent} cannot be locked: {error.strerror}{choose}") from None
 
@@ -57,13 +63,14 @@ def _sign(descriptor: int) -> None:
 
 
 @contextlib.contextmanager
-def hold(path: Path, *, elsewhere: bool = True) -> Iterator[None]:
+def hold(path: Path, *, elsewhere: bool = True, needed: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a ``with`` block.
 
     Args:
         path: The lock file; made when missing and left in place, since removing it would let two
             processes lock two files of one name.
         elsewhere: Whether another folder would do, so that a refusal should say so.
+        needed: Whether a file system that has no locks is refused.
 
     Raises:
         InputError: If another process holds it; it names that process's id.
@@ -77,7 +84,7 @@ def hold(path: Path, *, elsewhere: bool = True) -> Iterator[None]:
         raise DiskError.of(error, path.parent, "written", choose) from None
     _held.add(descriptor)
     try:
-        _acquire(descriptor, path, elsewhere)
+        _acquire(descriptor, path, elsewhere, needed)
         _sign(descriptor)
         try:
             yield

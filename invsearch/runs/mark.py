@@ -37,6 +37,7 @@ PARTS = (
     "supernet",
     "checkpoints",
     "errors",
+    "workers",
     SOURCES,
 )
 """What a run writes into its folder."""

@@ -18,6 +18,7 @@ from invsearch.metrics import Direction, Metric
 from invsearch.runs import Beliefs, FrontMember, Trial, front
 from invsearch.runs.bounds import broken_bounds
 from invsearch.runs.columns import shown_name, tested
+from invsearch.search.executors import WorkerState
 from invsearch.search.remaining import remaining
 from invsearch.search.session import Session
 from invsearch.value import compact
@@ -26,6 +27,8 @@ __all__ = ["LiveView", "format_metric", "front_table"]
 
 _ROWS = 12  # of the front, with the lines above it: half of a terminal of 24
 _FRONT_REST = 50  # its time grows with the run: at most a fiftieth of the search goes into it
+_WORKERS = 6  # lines of them: the front matters more
+_SILENT_S = 5.0  # longer than workers are between two signs of life, by default
 _SHORTENED = 1e4  # four digits take no more room than three and a letter
 
 
@@ -97,7 +100,7 @@ class LiveView:
         head.add_row(Text(self._name, style="bold"), bar, _status(session))
         self._find_members(session)
         table = front_table(self._members, session.problem.objectives, rows=_ROWS)
-        return Group(head, table)
+        return Group(head, *_workers(session), table)
 
     def _find_members(self, session: Session) -> None:
         """Find the front anew where it may have changed and the time that takes is small."""
@@ -194,12 +197,29 @@ def _line(trial: Trial, session: Session) -> Text:
     return Text(text, style=style)
 
 
+def _workers(session: Session) -> list[Text]:
+    """Who evaluates what, where the executor knows; those at work first."""
+    states = sorted(session.workers, key=lambda one: (one.trial is None, one.name))
+    lines = [Text(_at_work(one), style="dim", no_wrap=True) for one in states[:_WORKERS]]
+    if len(states) > _WORKERS:
+        lines.append(Text(f"and {len(states) - _WORKERS} more workers", style="dim"))
+    return lines
+
+
+def _at_work(worker: WorkerState) -> str:
+    doing = "idle" if worker.trial is None else f"trial {worker.trial}"
+    step = f", step {worker.step}" if worker.step else ""
+    silent = f", silent for {worker.silent_s:.0f} s" if worker.silent_s > _SILENT_S else ""
+    return f"{worker.name}: {doing}{step}{silent}"
+
+
 def _status(session: Session) -> Text:
     states = Counter(trial.state for trial in session.trials)
     minutes = (time.monotonic() - session.started) / 60
     fresh = len(session.trials) - session.resumed
     speed = f"{fresh / minutes:.1f} trials/min" if minutes > 0.05 and fresh else ""
     parts = [f"{session.counted}/{session.trials_wanted}", f"{len(session.running)} running", speed]
+    parts += [f"{len(session.workers)} workers"] if session.workers else []
     parts += [remaining(session)]
     parts += [f"{session.replicated} replicates"] if session.replicated else []
     parts += [f"{states[state]} {state}" for state in ("stopped", "failed", "infeasible")

@@ -47,7 +47,8 @@ class RunOptions:
         trials: The budget; None for the space file's.
         resume: Whether to go on with a folder that holds trials.
         executor: Where evaluations run, a row of :data:`invsearch.plugins.EXECUTORS`; ``auto`` is
-            in-process where none does work that is worth another process, else Ray.
+            in-process where none does work that is worth another process, else Ray; None for the
+            space file's.
         address: An existing cluster.
         deterministic: Fixed batches, told in order.
         timeout_s: Seconds of the whole search; None for the space file's.
@@ -60,7 +61,7 @@ class RunOptions:
     out: Path | None = None
     trials: int | None = None
     resume: bool = False
-    executor: str = AUTO
+    executor: str | None = None
     address: str | None = None
     deterministic: bool = False
     timeout_s: float | None = None
@@ -136,7 +137,7 @@ def _search(
     found, followers = beside.brought, beside.followers
     space_file = problem.file
     with ExitStack() as stack:
-        stack.enter_context(folder.lock())
+        stack.enter_context(folder.lock(needed=not _guards(problem, options)))
         environment = _open_folder(folder, space_file, options, console)
         problem.prepare(folder, lambda text: console.print(text, soft_wrap=True))
         view = LiveView(console, space_file.name)
@@ -166,6 +167,7 @@ def _search(
             limits=_limits(space_file, options),
             on_change=changed,
             server=server,
+            say=lambda text: _say(console, text),
         )
         _announce(session, console)
         followers.start(session)
@@ -272,14 +274,24 @@ def _open_folder(
 
 def _workers(problem: Problem, options: RunOptions, stack: ExitStack) -> Workers:
     """Where evaluations run: in this process by itself only where none is worth another one."""
-    name = options.executor
-    if name == AUTO:
-        in_process = not problem.needs_workers and options.address is None
-        name = "serial" if in_process else "ray"
+    name = _executor(problem, options)
     executor = EXECUTORS.get(name, Executor)
     if options.address is not None and not executor.takes_address:
         raise InputError(f"--address needs Ray: leave out --executor {name}")
     return stack.enter_context(executor.open(problem, options.address))
+
+
+def _executor(problem: Problem, options: RunOptions) -> str:
+    name = options.executor or problem.file.search.executor
+    if name == AUTO:
+        in_process = not problem.needs_workers and options.address is None
+        name = "serial" if in_process else "ray"
+    return name
+
+
+def _guards(problem: Problem, options: RunOptions) -> bool:
+    """Whether the executor keeps a second driver off the folder, where it cannot be locked."""
+    return EXECUTORS.get(_executor(problem, options), Executor).guards
 
 
 def _announce(session: Session, console: Console) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from invsearch.problem.problem import Problem
 from invsearch.runs import Replicate, RunFolder
 from invsearch.runs.tracebacks import keep_traceback
 from invsearch.runs.trial import Trial
+from invsearch.search.executors.executor import WorkerState
 from invsearch.search.final import clear, prune
 from invsearch.search.halving import Halving
 from invsearch.search.limits import Limit, Limits, Watch
@@ -53,8 +54,10 @@ class Session:
         limits: What may end the search, or an evaluation, before.
         on_change: Called after every change, for a live view.
         server: Where the study is, if it is not in the folder's journal.
+        say: Tells the user what an executor has to say, in a line.
 
     Attributes:
+        workers: Who evaluates what, where the executor knows.
         promotes: Whether what stops at a rung may go on later: its checkpoint is kept. Not where
             several drivers share a study, since each has checkpoints of its own.
         discard: Removes the checkpoints of a trial, wherever the executor keeps them.
@@ -72,6 +75,7 @@ class Session:
         limits: Limits | None = None,
         on_change: Callable[[Session], None] = lambda session: None,
         server: StudyServer | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         search = problem.file.search
         self.problem = problem
@@ -79,6 +83,8 @@ class Session:
         self.trials_wanted = trials
         self.capacity = capacity
         self.on_change = on_change
+        self.say = say
+        self.workers: Sequence[WorkerState] = ()
         self.started = time.monotonic()
         self.watch = Watch(limits or Limits())
         self.exhausted = False
@@ -135,6 +141,11 @@ class Session:
     def running(self) -> list[Proposal]:
         """What is being evaluated now."""
         return [proposal for proposal, _ in self._out.values()]
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether proposals come in batches of :attr:`capacity`, whoever is there to work."""
+        return self._deterministic
 
     @property
     def limit(self) -> Limit:

@@ -21,6 +21,7 @@ from invsearch.metrics import Direction
 from invsearch.plugins import (
     AUGMENTATIONS,
     DECODERS,
+    EXECUTORS,
     PROXIES,
     RUNTIMES,
     SEARCH_CALLBACKS,
@@ -90,6 +91,12 @@ def _row_of(table: Table) -> Callable[[Any], Any]:
         return value
 
     return check
+
+
+def _auto_or_row_of(table: Table) -> Callable[[Any], Any]:
+    """What checks that a value is ``auto`` or the name of a row."""
+    row = _row_of(table)
+    return lambda value: value if value == "auto" else row(value)
 
 
 def _reference(value: str) -> str:
@@ -484,6 +491,9 @@ class Search(_Section):
     trials: Whole = Field(default=32, ge=1)
     seed: Whole = Field(default=0, ge=0, lt=2**32)
     parallel: Annotated[Literal["auto"] | int, BeforeValidator(_auto_or(1))] = "auto"
+    executor: Annotated[str, BeforeValidator(_auto_or_row_of(EXECUTORS))] = Field(
+        default="auto", description=f"Where trials run: auto (serial or ray), {EXECUTORS}."
+    )
     rungs: tuple[Annotated[Whole, Field(ge=1)], ...] = Field(
         default=(), description="Epochs after which weak trials stop.", strict=False
     )
@@ -542,6 +552,12 @@ class Cluster(_Section):
     )
     autoscale: bool = Field(
         default=False, description="The cluster adds nodes by itself for what none has now."
+    )
+    lease: Real = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds without a sign of life after which the executor folder gives a "
+        "worker's trial to another.",
     )
     unauthenticated: bool = Field(
         default=False, description="A cluster on the network that asks for no token will do."

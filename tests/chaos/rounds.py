@@ -35,6 +35,7 @@ TRIALS = 12
 SECONDS = {"TOY_SECONDS": "0.15"}  # of an evaluation, so that what happens meets some under way
 PATIENCE_S = 240  # of one command, on a busy machine
 HARMS_A_ROUND = 2  # Tune tries a trial three times: more would fail one, as it should
+LEASE_S = 2.0  # of the folder's workers: on a busy machine one is given up that lives, and is it
 CLOCK = """
 import os, random, time
 _real, _rng = time.time, random.Random(os.getpid())
@@ -72,6 +73,18 @@ class Arena:
                 preexec_fn=None if limit is None else functools.partial(_limit_files, limit),
             )
         return Driver(process, self.folder / "disturbed" / "trials.jsonl")
+
+    def work(self) -> subprocess.Popen[bytes]:
+        """Start a worker of the executor `folder`."""
+        with (self.folder / "errors").open("a") as errors:
+            return subprocess.Popen(
+                command("work", "disturbed"),
+                cwd=self.folder,
+                env={**os.environ, **SECONDS},
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
 
     def sleep(self) -> None:
         time.sleep(self.rng.uniform(0, 0.6))
@@ -162,6 +175,54 @@ def node_killed(arena: Arena) -> None:
     driver.end()
 
 
+def folder_worker_killed(arena: Arena) -> None:
+    with _on_folder(arena) as (driver, workers):
+        workers[0].kill()
+        driver.end()
+
+
+def folder_worker_paused(arena: Arena) -> None:
+    """For longer than its lease holds, most times; it comes back while others have its trial."""
+    with _on_folder(arena) as (driver, workers):
+        workers[0].send_signal(signal.SIGSTOP)
+        time.sleep(arena.rng.uniform(0.5, 2.5) * LEASE_S)
+        workers[0].send_signal(signal.SIGCONT)
+        driver.end()
+
+
+def folder_driver_killed(arena: Arena) -> None:
+    """The workers go on, and the next driver finds them at it."""
+    with _on_folder(arena) as (driver, _):
+        driver.kill()
+        arena.sleep()
+        arena.start("--executor", "folder").end()
+
+
+def folder_disk_filled(arena: Arena) -> None:
+    """The driver's, in whatever it writes; its workers wait."""
+    largest = max((p.stat().st_size for p in arena.folder.rglob("*") if p.is_file()), default=0)
+    limit = max(largest, 2_000) + arena.rng.randrange(6_000)
+    with _on_folder(arena, limit=limit) as (driver, _):
+        driver.end()
+
+
+@contextlib.contextmanager
+def _on_folder(
+    arena: Arena, limit: int | None = None
+) -> Iterator[tuple[Driver, list[subprocess.Popen[bytes]]]]:
+    """A search of two workers, at a moment of its own."""
+    driver = arena.start("--executor", "folder", limit=limit)
+    workers = [arena.work(), arena.work()]
+    try:
+        driver.wait_for(arena.rng.randrange(TRIALS - 2))
+        arena.sleep()
+        yield driver, workers
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
 HARMS: tuple[Callable[[Arena], None], ...] = (
     node_killed,
     disk_filled,
@@ -170,6 +231,10 @@ HARMS: tuple[Callable[[Arena], None], ...] = (
     ray_worker_killed,
     ray_driver_killed,
     raylet_killed,
+    folder_worker_killed,
+    folder_worker_paused,
+    folder_driver_killed,
+    folder_disk_filled,
 )
 
 
@@ -218,7 +283,8 @@ def play(number: int, folder: Path, cluster: RayCluster) -> list[str]:
         AssertionError: If a trial was lost, came twice, or is another than undisturbed.
     """
     rng = random.Random(number)
-    write_space(folder, search=f"{{strategy: nsga2, seed: {number}, parallel: 2}}")
+    search = f"{{strategy: nsga2, seed: {number}, parallel: 2}}"
+    write_space(folder, search=search, cluster=f"{{lease: {LEASE_S}}}")
     out = ("--deterministic", "--executor", "serial", "--trials", TRIALS, "--out", "whole")
     passed(invsearch(folder, "run", folder / "toy.yaml", *out))
     arena = Arena(folder, rng, cluster)

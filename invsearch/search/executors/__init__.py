@@ -3,6 +3,6 @@
 The table is :data:`invsearch.plugins.EXECUTORS`.
 """
 
-from invsearch.search.executors.executor import Executor, Workers
+from invsearch.search.executors.executor import Executor, Workers, WorkerState
 
-__all__ = ["Executor", "Workers"]
+__all__ = ["Executor", "WorkerState", "Workers"]

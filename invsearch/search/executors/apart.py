@@ -69,7 +69,10 @@ class Apart:
             return end.value  # type: ignore[no-any-return]
 
     def steps(self, task: Task, limit: Limit) -> Generator[Progress, bool, Outcome]:
-        """The same, which waits after each step to be sent whether to stop."""
+        """The same, which waits after each step to be sent whether to stop.
+
+        The trial's time does not run while it waits.
+        """
         self.start()
         begun = time.monotonic()
         trial_end = None if limit.trial_s is None else begun + limit.trial_s
@@ -84,8 +87,11 @@ class Apart:
                 if isinstance(answer, DiskError):
                     raise answer
                 assert isinstance(answer, Progress)
+                asked = time.monotonic()
                 if (yield answer):
                     stopped, trial_end = answer, time.monotonic() + _STOP_S
+                elif trial_end is not None:
+                    trial_end += time.monotonic() - asked
                 self._pipe.send(stopped is not None)
         except TimeoutError:
             self.close()
@@ -93,7 +99,7 @@ class Apart:
                 return Outcome(stopped.metrics, stopped=True)
             return Outcome(error=f"time limit: it took longer than {limit.trial_s:g} s")
         except (EOFError, OSError):
-            return Outcome(error=self._ending())
+            return Outcome(error=self._ending(), died=True)
 
     def start(self) -> None:
         """Start the process, if it does not run, and wait until it can evaluate.
@@ -125,13 +131,18 @@ class Apart:
             self.close()
             raise InputError(f"a process for evaluations cannot start: {reason}")
 
+    def end(self) -> None:
+        """End the process from another thread: whoever waits for it finds it ended by itself."""
+        process = self._process
+        if process is not None:
+            _kill(process)
+
     def close(self) -> None:
         """End the process and everything that it started."""
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _kill(self._process)
             self._process.wait()
         self._process = self._pipe = None
 
@@ -164,3 +175,8 @@ class Apart:
         if code < 0:
             return f"its process was ended by signal {-code} ({signal.Signals(-code).name})"
         return f"its process ended with exit code {code} during the evaluation"
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

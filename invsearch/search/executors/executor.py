@@ -11,7 +11,24 @@ if TYPE_CHECKING:
     from invsearch.problem.problem import Problem
     from invsearch.search.session import Session
 
-__all__ = ["Executor", "Workers"]
+__all__ = ["Executor", "WorkerState", "Workers"]
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker that takes part in a search, for whoever watches.
+
+    Attributes:
+        name: Which it is.
+        trial: What it evaluates; None for nothing.
+        step: How far that is.
+        silent_s: Seconds since its last sign of life.
+    """
+
+    name: str
+    trial: int | None
+    step: int
+    silent_s: float
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,10 @@ class Executor:
         open: A context manager from what is searched, with its ``cluster`` section, and an address
             (None for the default) to the workers; they are gone when it ends.
         takes_address: Whether an address means something.
+        guards: Whether it keeps a second driver off the run's folder by itself, so that a file
+            system without locks will do.
     """
 
     open: Callable[[Problem, str | None], AbstractContextManager[Workers]]
     takes_address: bool = False
+    guards: bool = False

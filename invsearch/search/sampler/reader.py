@@ -163,7 +163,8 @@ class _Sorted:
     def history(self, width: int) -> History:
         failed = [r for r in self._failed if r.number not in self._orphans]
         ended = {r.key for r in self._evaluated}  # a stopped trial that was promoted is there twice
-        stopped = [r for r in self._stopped if r.key not in ended]
+        # one that was promoted and stopped again, further on, too: what it reached last tells more
+        stopped = list({r.key: r for r in self._stopped if r.key not in ended}.values())
         everything = self._evaluated + failed + stopped + self._pending
         return History(
             self._evaluated,

@@ -68,8 +68,8 @@ def test_objectives_come_from_trainings_and_all_else_is_a_hint(
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["accuracy.sources=[naswot]"], "needs one of trained and published"),
-        (["accuracy.sources=[trained, published]"], "needs one of trained and published"),
+        (["accuracy.sources=[naswot]"], "needs exactly one of trained and published"),
+        (["accuracy.sources=[trained, published]"], "needs exactly one of trained and published"),
         (["accuracy.sources=[trained, nasvot]"], "naswot"),
         (["accuracy.sources=[trained]", "accuracy.source=trained"], "say the same"),
         (["accuracy.sources=[published, params]"], "beside published"),

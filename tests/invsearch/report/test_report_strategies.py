@@ -11,13 +11,14 @@ from invsearch.report.contests import find_contests
 ROOT = Path(__file__).parents[3]
 
 
-def test_committed_comparison_is_drawn() -> None:
-    (contest,) = find_contests(ROOT / "results")
-    assert contest.strategies[0] == "cost_aware"
-    assert len(contest.rows) == 7
-    assert {len(cells) for _, cells in contest.rows} == {len(contest.strategies)}
-    for trace in contest.figure.data:
-        assert trace["y"] == sorted(trace["y"], reverse=True), "what is missing never grows"
+def test_committed_comparisons_are_drawn() -> None:
+    contests = find_contests(ROOT / "results")
+    assert sorted(len(contest.rows) for contest in contests) == [7, 22]
+    for contest in contests:
+        assert contest.strategies[0] == "cost_aware"
+        assert {len(cells) for _, cells in contest.rows} == {len(contest.strategies)}
+        for trace in contest.figure.data:
+            assert trace["y"] == sorted(trace["y"], reverse=True), "what is missing never grows"
 
 
 def test_readme_shows_the_committed_comparison() -> None:
@@ -37,3 +38,18 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"kind": "bench"}')
     (tmp_path / "half.json").write_text('{"kind": "strategies", "standings": []}')
     assert find_contests(tmp_path) == []
+
+
+def test_docs_show_the_duels_of_the_committed_structures() -> None:
+    duels = json.loads((ROOT / "results" / "structures.json").read_text())["duels"]
+    page = (ROOT / "docs" / "sampler.md").read_text()
+    for rival, name in {
+        "tpe": "TPE (multivariate)",
+        "nsga2": "NSGA-II",
+        "random": "random",
+    }.items():
+        cells = []
+        for trials in (100, 300):
+            verdicts = [d["verdict"] for d in duels if (d["rival"], d["trials"]) == (rival, trials)]
+            cells.append(", ".join(str(verdicts.count(one)) for one in ("win", "tie", "loss")))
+        assert f"| {name} | {' | '.join(cells)} |" in page

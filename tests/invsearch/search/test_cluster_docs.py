@@ -20,15 +20,18 @@ DOCS = Path(__file__).parents[3] / "docs"
 PAGE = DOCS / "cluster.md"
 FILES = sorted((DOCS / "cluster").iterdir())
 PLACEHOLDERS = {"$SPACE": "rednet", "${SPACE}": "rednet", "SPACE": "rednet"}
+PLACEHOLDERS["$SLURM_CPUS_PER_TASK"] = "8"
 
 
 def commands(text: str) -> Iterator[list[str]]:
     """Every `invsearch ...` that a line of a text is or quotes, as words."""
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
-        before, found, after = line.partition("invsearch run ")
-        if found and (not before.strip() or before[-1] in ' "') and "`" not in line:
+        before, found, after = line.partition("invsearch ")
+        ours = after.startswith(("run ", "work ")) and "`" not in line
+        if found and ours and (not before.strip() or before[-1] in ' "'):
             quoted = before.count('"') % 2 == 1
-            yield ["run", *shlex.split(after.partition('"')[0] if quoted else after)]
+            words = after.partition('"')[0] if quoted else after
+            yield shlex.split(re.split(r"\s(?:[>&|#]|\d>)", words)[0])
 
 
 def all_commands() -> list[list[str]]:
@@ -39,7 +42,7 @@ def all_commands() -> list[list[str]]:
 
 
 def test_there_are_commands() -> None:
-    assert len(all_commands()) >= 4
+    assert len(all_commands()) >= 8
 
 
 @pytest.mark.parametrize("words", all_commands(), ids=" ".join)
@@ -49,7 +52,8 @@ def test_commands_are_ours(words: list[str]) -> None:
     assert isinstance(command, typer.core.TyperGroup)
     own = command.commands[words[0]]
     context = own.make_context(words[0], [PLACEHOLDERS.get(word, word) for word in words[1:]])
-    load_space_file(context.params["space"], context.params["overrides"] or [])
+    if words[0] == "run":
+        load_space_file(context.params["space"], context.params["overrides"] or [])
 
 
 def test_the_space_file_example_is_valid() -> None:
@@ -88,7 +92,8 @@ def test_manifests_hold_what_ray_asks_for() -> None:
     validate_config(prepare_config(scaler))
 
 
-def test_the_slurm_script_is_sound_shell() -> None:
-    script = DOCS / "cluster" / "slurm.sh"
+@pytest.mark.parametrize("name", ["slurm.sh", "workers.sh"])
+def test_the_slurm_scripts_are_sound_shell(name: str) -> None:
+    script = DOCS / "cluster" / name
     done = subprocess.run(["bash", "-n", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from folder_workers import Pool
+
+from invsearch.plugins import EXECUTORS
+from invsearch.search.executors import Executor, Workers
+from invsearch.search.session import Session
 from invsearch.testing import ExecutorConformance
+from invsearch.testing.problems import landscape
 
 
 class TestSerial(ExecutorConformance):
@@ -18,7 +25,31 @@ class TestRay(ExecutorConformance):
     executor = "ray"
 
 
-def test_every_row_is_tested() -> None:
-    from invsearch.plugins import EXECUTORS
+class TestFolder(ExecutorConformance):
+    """With two workers that come for every search, each in a process of its own."""
 
-    assert set(EXECUTORS) == {TestSerial.executor, TestRay.executor}
+    executor = "folder"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def workers(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+        pool = Pool()
+        problem = landscape(tmp_path_factory.mktemp("opened"), parallel=2)
+        with EXECUTORS.get(cls.executor, Executor).open(problem, None) as opened:
+
+            def run(session: Session) -> None:
+                with pool.at(session.problem, session.folder.path):
+                    try:
+                        opened.run(session)
+                    except BaseException as error:
+                        raised.append(error)
+                if raised:
+                    raise raised.pop()
+
+            raised: list[BaseException] = []
+            yield Workers(opened.capacity, run)
+        pool.close()
+
+
+def test_every_row_is_tested() -> None:
+    assert set(EXECUTORS) == {TestSerial.executor, TestRay.executor, TestFolder.executor}

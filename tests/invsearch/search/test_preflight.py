@@ -18,10 +18,11 @@ from toy import invsearch, one_line, passed, trial_lines, write_space
 
 from invsearch.errors import InputError
 from invsearch.runs import describe
+from invsearch.search.executors.machines import running, versions_of
 from invsearch.search.executors.ray.checkpoints import claim
 from invsearch.search.executors.ray.exposure import _own_addresses
 from invsearch.search.executors.ray.need import Need
-from invsearch.search.executors.ray.node import Asked, inspect, running, versions_of
+from invsearch.search.executors.ray.node import Asked, inspect
 from invsearch.testing.problems import landscape
 
 SECOND = "127.0.0.2"
@@ -199,7 +200,7 @@ def test_another_commit_of_one_version_is_refused(tmp_path: Path) -> None:
     changed = copy / "invsearch" / "errors.py"
     changed.write_text(f"{changed.read_text()}\n\ndef added() -> None: ...\n")
     ask = "from invsearch.runs import describe\n"
-    ask += "from invsearch.search.executors.ray.node import running\n"
+    ask += "from invsearch.search.executors.machines import running\n"
     ask += "print(running(describe()))"
     done = subprocess.run(
         [sys.executable, "-c", ask],

@@ -41,11 +41,17 @@ def net(dropout: float = 0.1) -> nn.Module:
     )
 
 
+def say(*words: object) -> None:
+    """A line in one write: torchrun's Python writes each word of ``print`` alone (``-u``), and lines
+    of two processes mix."""
+    print(" ".join(map(str, words)) + "\n", end="", flush=True)
+
+
 class Told(Callback):
     """Says each step, so that whoever kills this process knows where it is."""
 
     def on_step(self, epoch: int, step: int) -> None:
-        print(epoch, step, flush=True)
+        say(epoch, step)
 
 
 def shared_trainer(processes: Processes = ALONE) -> Trainer:
@@ -60,7 +66,7 @@ def main(folder: Path, *, shared: bool = False) -> None:
     data = load_dataset("digits", data_fraction=0.2)
     with joined("cpu") as processes:
         if shared:
-            print("process", processes.share.rank, os.getpid(), flush=True)
+            say("process", processes.share.rank, os.getpid())
             trainer = shared_trainer(processes)
         else:
             trainer = Trainer(seeded_build(net, 0), data, RECIPE, 0)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from invsearch.errors import ManifoldError
 from invsearch.runs import describe
+from invsearch.search.executors.machines import running
 from invsearch.search.executors.ray.need import Need
-from invsearch.search.executors.ray.node import Asked, Found, inspect, running, unseen
+from invsearch.search.executors.ray.node import Asked, Found, inspect, unseen
 from invsearch.search.executors.ray.presence import LOOK_S, is_lost, is_present
 
 if TYPE_CHECKING:

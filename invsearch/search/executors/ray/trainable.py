@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 import ray
@@ -12,11 +12,11 @@ from ray import tune
 
 from invsearch.errors import DiskError
 from invsearch.evaluation import Attentive, Evaluation, Outcome, Progress, timed_step
-from invsearch.metrics import Fidelity, Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import describe
 from invsearch.search.executors.apart import Apart
 from invsearch.search.executors.evaluate import Task
+from invsearch.search.executors.plain import plain_progress, progress_from
 from invsearch.search.executors.ray.checkpoints import claim
 from invsearch.search.limits import Limit
 from invsearch.user_code.failure import UserCodeError
@@ -143,9 +143,9 @@ def pack(progress: Progress, outcome: Outcome, lost: str = "") -> dict[str, Any]
         outcome: How it ended.
         lost: Why the node's disk took no checkpoint: then nothing is known of the trial.
     """
-    data = _plain(progress)
+    data = plain_progress(progress)
     data |= {"error": outcome.error, "traceback": outcome.traceback, "lost": lost}
-    data["untold"] = [_plain(reached) for reached in outcome.untold]
+    data["untold"] = [plain_progress(reached) for reached in outcome.untold]
     if progress.metrics or progress.done:  # what may be its last result says where it ran
         data["environment"] = describe()
     return {PAYLOAD: json.dumps(data), "done": progress.done}
@@ -166,24 +166,8 @@ def unpack(result: dict[str, Any]) -> tuple[Progress, Outcome]:
     data = json.loads(result[PAYLOAD])
     if data["lost"]:
         raise DiskError(data["lost"])
-    progress = _reached(data)
-    untold = tuple(_reached(each) for each in data["untold"])
+    progress = progress_from(data)
+    untold = tuple(progress_from(each) for each in data["untold"])
     return progress, Outcome(
         progress.metrics, progress.stopped, data["error"], data["traceback"], untold=untold
-    )
-
-
-def _plain(progress: Progress) -> dict[str, Any]:
-    metrics = {name: metric.to_json() for name, metric in progress.metrics.items()}
-    spent = progress.spent and progress.spent.to_json()
-    losses = dict(progress.losses)
-    return {**vars(progress), "metrics": metrics, "losses": losses, "spent": spent}
-
-
-def _reached(data: Mapping[str, Any]) -> Progress:
-    """The inverse of :func:`_plain`, whatever else stands beside it."""
-    metrics = {name: Metric.from_json(name, metric) for name, metric in data["metrics"].items()}
-    spent = data["spent"] and Fidelity.from_json(data["spent"])
-    return Progress(
-        data["step"], data["done"], metrics, data["stopped"], data["losses"], spent, data["seconds"]
     )

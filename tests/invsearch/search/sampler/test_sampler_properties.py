@@ -18,6 +18,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 
 from invsearch.search.sampler import CostAwareSampler, SpaceExhaustedError
+from invsearch.search.sampler.proposer import Proposer
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -403,3 +404,22 @@ def test_one_sampler_serves_several_studies() -> None:
     """Nothing of one study leaks into the next."""
     sampler = CostAwareSampler(SPACE, costs=known, seed=0)
     assert run(create(sampler), SPACE, 9) == run(create(sampler), SPACE, 9)
+
+
+def test_a_trial_that_stopped_twice_informs_by_its_last_rung_alone() -> None:
+    """A promotion is a further trial of the same point, which may stop again."""
+    study = optuna.create_study(directions=["minimize"])
+    space = {"x": optuna.distributions.IntDistribution(0, 9)}
+    for fidelity, value in ((0.1, 5.0), (0.5, 3.0)):
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.PRUNED,
+                params={"x": 4},
+                distributions=space,
+                user_attrs={"partial": {"fidelity": fidelity, "values": [value]}},
+            )
+        )
+    proposer = Proposer(space, np.ones(1), 0)
+    (record,) = proposer.read(study.get_trials(), {}).stopped
+    assert record.partial is not None
+    assert record.partial[0] == 0.5
