@@ -1,4 +1,4 @@
-.PHONY: install test test-slow lint format types bench bench-beliefs bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel clean test-torch test-python
+.PHONY: install test test-slow lint format types bench bench-beliefs bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel wheel-check docs clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -53,6 +53,12 @@ picture:  ## the README's picture, from the run in results/rednet
 
 wheel:
 	$(PYTHON) -m build
+
+wheel-check:  ## the wheel, with the tag it has earned, computes in a new environment without a compiler
+	.ci/wheel_check
+
+docs:  ## the documentation as a site, in build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build -q --strict
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

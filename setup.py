@@ -88,7 +88,10 @@ setup(
             sources=[f"{NATIVE}/{name}.cpp" for name in ("dispatch", "onnxruntime", "variant")],
             depends=sorted(str(path) for path in Path(NATIVE).glob("*.h")),
             optional=True,
+            # called by ctypes: one library, and one wheel of a platform, for every Python from 3.11
+            py_limited_api=True,
         )
     ],
     cmdclass={"build_ext": BuildNative},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

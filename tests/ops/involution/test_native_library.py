@@ -123,12 +123,20 @@ def test_a_broken_library_says_so(tmp_path: Path) -> None:
     assert "cannot be loaded" in reason
 
 
+def test_what_an_earlier_version_left_is_not_taken(tmp_path: Path) -> None:
+    """It built one for each Python, beside which the one for all of them now lies."""
+    suffixes = [s for s in native_library.machinery.EXTENSION_SUFFIXES if "abi3" not in s]
+    (tmp_path / f"_native{suffixes[0]}").touch()
+    assert native_library.path(tmp_path) == tmp_path / f"_native{suffixes[0]}"
+    (tmp_path / "_native.abi3.so").touch()
+    assert native_library.path(tmp_path) == tmp_path / "_native.abi3.so"
+
+
 @needs_kernels
 def test_the_library_needs_no_torch(tmp_path: Path) -> None:
     """A plain C interface: the same file serves every version of torch."""
-    folder = Path(native_library.__file__).parent  # may hold those of other Pythons too
-    names = (f"_native{suffix}" for suffix in native_library.machinery.EXTENSION_SUFFIXES)
-    path = next(folder / name for name in names if (folder / name).exists())
+    path = native_library.path()
+    assert path is not None
     copied = shutil.copy(path, tmp_path)
     assert Kernels(Path(copied)).variants == native_library.kernels().variants  # type: ignore[union-attr]
     assert b"libtorch" not in path.read_bytes()

@@ -38,6 +38,8 @@ _POINTERS = {
     "bottleneck": 9,
     "normalise": 7,
 }
+# one for every Python goes before those for one, which versions before 0.2 built and may have left
+_SUFFIXES = sorted(machinery.EXTENSION_SUFFIXES, key=lambda suffix: "abi3" not in suffix)
 _NONE = (0, 0, 0, 0)  # strides of an operand that an operator has not
 
 Strides = Sequence[int]
@@ -148,25 +150,24 @@ def readable(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
 
 
-def path() -> Path | None:
-    """The library's file; None where it was not built."""
-    files = (Path(__file__).parent / f"_native{suffix}" for suffix in machinery.EXTENSION_SUFFIXES)
+def path(folder: Path | None = None) -> Path | None:
+    """The library's file, in this folder or another; None where it was not built."""
+    folder = folder or Path(__file__).parent
+    files = (folder / f"_native{suffix}" for suffix in _SUFFIXES)
     return next((file for file in files if file.exists()), None)
 
 
 def _found(folder: Path) -> tuple[Kernels | None, str | None]:
-    for suffix in machinery.EXTENSION_SUFFIXES:
-        path = folder / f"_native{suffix}"
-        if not path.exists():
-            continue
-        try:
-            loaded = Kernels(path)
-        except (OSError, AttributeError) as error:
-            return None, f"{path.name} cannot be loaded ({error}); reinstall the package"
-        if not loaded.variants:
-            return None, "this CPU has none of the instruction sets it was compiled for"
-        return loaded, None
-    return None, NOT_BUILT
+    library = path(folder)
+    if library is None:
+        return None, NOT_BUILT
+    try:
+        loaded = Kernels(library)
+    except (OSError, AttributeError) as error:
+        return None, f"{library.name} cannot be loaded ({error}); reinstall the package"
+    if not loaded.variants:
+        return None, "this CPU has none of the instruction sets it was compiled for"
+    return loaded, None
 
 
 def _declared(library: ctypes.CDLL, name: str, pointers: int) -> Callable[..., int]:
