@@ -10,6 +10,7 @@ in a fresh process. Per runtime, over these networks: the relative error and Ken
   on the sums by operator and the number of blocks, to learn what more networks, or more features,
   would bring.
 
+Where a runtime does not time blocks (``compiled``), eager blocks are fitted to networks that it ran.
 What was measured is kept beside the tables in ``--folder``: a run that was cut off goes on there.
 """
 
@@ -32,9 +33,12 @@ from invsearch.errors import TrialError
 from invsearch.latency.calibration import calibrate
 from invsearch.latency.measured import ask
 from invsearch.latency.parts import network_parts
+from invsearch.latency.runtimes import Runtime
+from invsearch.latency.table import CalibrationNetwork
 from invsearch.latency.tabled import TabledLatency
 from invsearch.latency.target import Target
 from invsearch.models import NetworkSpec
+from invsearch.plugins import RUNTIMES
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.network import NetworkProblem
 from invsearch.runs import describe
@@ -48,16 +52,7 @@ Array = NDArray[np.float64]
 
 OUTPUT = Path("results/bench-composition.json")
 NETWORKS = 30
-RUNTIMES = ("torch", "compiled")
-# Half of the width, so that a part compiles in seconds and all of them in minutes; the depths and
-# operators of spaces/rednet.yaml, and 58 distinct blocks.
-SETTING = (
-    "model.resolution=128",
-    "space.depth={choice: [custom]}",
-    "space.width={choice: [0.5]}",
-    "space.stage.group_channels={choice: [16]}",
-    "space.stage.reduction={choice: [4]}",
-)
+JUDGED = ("torch", "compiled")
 AIM = {"error": 0.05, "tau": 0.95}
 _RIDGE = 1e-3  # of relative errors squared: small, it only holds features that nothing tells
 _RESAMPLED = 500
@@ -152,10 +147,14 @@ class _Bench:
     ) -> None:
         self._problem, self._runtime = problem, runtime
         self._target = Target(runtime=runtime, undisturbed=undisturbed)
-        self._kept = folder / f"{runtime}.networks.json"
+        self._path = folder / f"{runtime}.networks.json"
+        self._kept = json.loads(self._path.read_text()) if self._path.exists() else {}
+        # blocks are not timed compiled: eager ones are fitted to compiled networks then
+        blocks = "torch" if not RUNTIMES.get(runtime, Runtime).parts else runtime
+        target = Target(runtime=blocks, undisturbed=undisturbed)
         self._size = (problem.setting.resolution,) * 2
         self._table = TabledLatency(
-            folder / f"{runtime}.table.json", problem.space, self._spec, self._target,
+            folder / f"{blocks}.table.json", problem.space, self._spec, target,
             (1, *self._size), _say,
         )  # fmt: skip
 
@@ -169,7 +168,7 @@ class _Bench:
         self._table.prepare()
         table = self._table.table
         wholes = [self._whole(a, ms) for a, ms in self._measured(count)]
-        told = [(one.sum_ms, one.latency.value) for one in table.networks]
+        told = [(one.sum_ms, self._measured_ms(one)) for one in table.networks]
         true = [one.measured_ms for one in wholes]
         return {
             "runtime": self._runtime,
@@ -186,24 +185,29 @@ class _Bench:
 
     def _measured(self, count: int) -> Iterator[tuple[Architecture, float]]:
         """Random networks that are not the table's own, with milliseconds."""
-        kept = json.loads(self._kept.read_text()) if self._kept.exists() else {}
         own = [network.architecture for network in self._table.table.networks]
         rng, met = random.Random(2), set[str]()
         while len(met) < count:
             one = self._problem.space.sample(rng)
-            if one.key in met or one.to_json() in own:
-                continue
-            met.add(one.key)
-            if one.key not in kept:
-                kept[one.key] = self._ask(one)
-                write_atomic(self._kept, dump_json(kept, indent=1) + "\n")
-                _say(f"{self._runtime} {len(met)} of {count}: {kept[one.key]:.4g} ms")
-            yield one, kept[one.key]
+            if one.key not in met and one.to_json() not in own:
+                met.add(one.key)
+                yield one, self._ask(one)
+
+    def _measured_ms(self, network: CalibrationNetwork) -> float:
+        """Of one of the table's own networks."""
+        if self._table.table.under["runtime"] == self._runtime:
+            return network.latency.value
+        return self._ask(Architecture(tuple(network.architecture.items())))
 
     def _ask(self, one: Architecture) -> float:
-        spec = self._spec(one)
-        shape = (1, spec.in_channels, *self._size)
-        return float(ask(spec, shape, self._target)["median_ms"])
+        """Milliseconds of a network, from what was kept or measured now."""
+        if one.key not in self._kept:
+            spec = self._spec(one)
+            reply = ask(spec, (1, spec.in_channels, *self._size), self._target)
+            self._kept[one.key] = reply["median_ms"]
+            write_atomic(self._path, dump_json(self._kept, indent=1) + "\n")
+            _say(f"{self._runtime}, network {len(self._kept)}: {self._kept[one.key]:.4g} ms")
+        return float(self._kept[one.key])
 
     def _whole(self, one: Architecture, measured_ms: float) -> Whole:
         sums: dict[str, float] = {}
@@ -219,19 +223,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write the file."""
     parser = argparse.ArgumentParser(prog="python -m invsearch.bench.composition")
     parser.add_argument("space", nargs="?", default="rednet")
-    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="default: see SETTING")
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", default=[])
     parser.add_argument("--networks", type=int, default=NETWORKS)
-    parser.add_argument("--runtime", action="append", help=f"default: {' and '.join(RUNTIMES)}")
+    parser.add_argument("--runtime", action="append", help=f"default: {' and '.join(JUDGED)}")
     parser.add_argument("--any-load", action="store_true", help="keep disturbed measurements")
     parser.add_argument("--folder", type=Path, default=Path("build/composition"))
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
-    setting = options.set or list(SETTING)
-    problem = problem_of(load_space_file(options.space, setting))
+    problem = problem_of(load_space_file(options.space, options.set))
     assert isinstance(problem, NetworkProblem)
     options.folder.mkdir(parents=True, exist_ok=True)
     began, rows = time.monotonic(), []
-    for runtime in options.runtime or RUNTIMES:
+    for runtime in options.runtime or JUDGED:
         try:
             bench = _Bench(problem, runtime, options.folder, undisturbed=not options.any_load)
             rows.append(bench.row(options.networks))
@@ -244,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "environment": describe(),
         "seconds": time.monotonic() - began,
         "space": options.space,
-        "set": setting,
+        "set": options.set,
         "aim": AIM,
         "rows": rows,
     }
