@@ -10,7 +10,7 @@ in a fresh process. Per runtime, over these networks: the relative error and Ken
   on the sums by operator and the number of blocks, to learn what more networks, or more features,
   would bring.
 
-Where a runtime does not time blocks (``compiled``), eager blocks are fitted to networks that it ran.
+Where a runtime does not time blocks (``compiled``), eager blocks are fitted to networks it ran.
 What was measured is kept beside the tables in ``--folder``: a run that was cut off goes on there.
 """
 
