@@ -31,7 +31,7 @@ def test_program_equals_the_network_for_any_batch(native: bool) -> None:
     stages = [{"blocks": 1, "operator": operator, "kernel_size": 3} for operator in operators]
     network = rednet(None, num_classes=7, width=0.25, stem_kernel_size=3, stages=stages).eval()
     for stage in network.stages:
-        stage[0].bn3.weight.data.fill_(0.2)
+        stage[0].bn3.weight.data.fill_(1.0)
     program = trace(network, (1, 3, 32, 32), native=native)
     images = torch.randn(5, 3, 32, 32)
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_a_file_that_takes_pixels_normalises_them(tmp_path: Path, form: str) -> 
     stages = [{"blocks": 1, "operator": "convolution", "kernel_size": 3}] * 4
     network = rednet(None, num_classes=3, in_channels=1, width=0.125, stages=stages).eval()
     for stage in network.stages:
-        stage[0].bn3.weight.data.fill_(0.2)
+        stage[0].bn3.weight.data.fill_(1.0)
     origin = {"run": None, "trial": None, "architecture": {}, "operators": []}
     training = {"dataset": "digits"}
     config = config_of(origin, network.spec, 16, metrics={}, training=training)
