@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from invsearch.errors import InputError
 from invsearch.space.architecture import Architecture
 from invsearch.space.load import SpaceFile
-from invsearch.space.schema import Latency
+from invsearch.space.schema import Latency, Timing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,13 +72,13 @@ def explain_layers(
         space_file: The space.
         architecture: Which one; by default the first of the space (every parameter's first value).
             ``--set space.depth=50``, or ``space.depth.choice=[50, custom]``, choose another.
-        measure: Also measure the latency of each layer and of the network, at the resolution that
-            they are counted for, with the space file's device, batch size and threads (by default
-            cpu, 1 and 1).
+        measure: Also measure the latency of each layer and of the network, as the space file's
+            ``latency`` or its first target says: device, precision, threads, images, and their
+            resolution, for which they are counted then.
 
     Raises:
-        InputError: If the space is not one of networks; if a detector or segmenter is to be
-            measured.
+        InputError: If the space is not one of networks; if a detector or segmenter, or another
+            runtime than torch, is to be measured.
         TrialError: If the measurement fails.
     """
     if space_file.model is None:
@@ -89,20 +89,28 @@ def explain_layers(
     from invsearch.problem.kinds import network_problem_of
 
     chosen = architecture or next(space_file.space.enumerate())
-    resolution = space_file.model.resolution
+    timing = _timing(space_file) if measure else None
+    resolution = (timing and timing.resolution) or space_file.model.resolution
     spec = network_problem_of(space_file).searched(chosen)
     if isinstance(spec, ModuleSpec):
         check_module(spec, (resolution, resolution))
-    latency = _measured(space_file, spec, resolution) if measure else None
+    latency = _measured(timing, spec, resolution) if timing else None
     layers = cost.searched_layers(spec, resolution)
     height, width = cost.searched_shape(spec, resolution)[2:]
     size = height if height == width else (height, width)
     return LayersExplanation(chosen, size, tuple(layers), latency)
 
 
-def _measured(space_file: SpaceFile, spec: SearchedSpec, resolution: int) -> LayerLatencies:
+def _timing(space_file: SpaceFile) -> Timing:
+    """What the space file says of latency first."""
+    section = space_file.latency or Latency()
+    return next(iter(section.targets.values()), section)
+
+
+def _measured(timing: Timing, spec: SearchedSpec, resolution: int) -> LayerLatencies:
     from invsearch import cost
     from invsearch.latency import layer_latency
+    from invsearch.latency.target import Target
     from invsearch.models import ModuleSpec, TaskSpec
 
     if isinstance(spec, ModuleSpec):
@@ -115,7 +123,11 @@ def _measured(space_file: SpaceFile, spec: SearchedSpec, resolution: int) -> Lay
             f"--measure times networks that classify, and this one is a {spec.task}: "
             "leave --measure out, and --layers counts it"
         )
-    settings = space_file.latency or Latency()
-    shape = (settings.batch_size, *cost.searched_shape(spec, resolution)[1:])
-    device, threads = settings.device, settings.threads
-    return layer_latency(spec, shape=shape, device=device, threads=threads)
+    target = Target.of(timing, undisturbed=False)
+    if target.runtime != "torch":
+        raise InputError(
+            f"--measure times each layer as torch runs it, and latency says runtime: "
+            f"{target.runtime}: override that with --set, or leave --measure out"
+        )
+    shape = (timing.batch_size, *cost.searched_shape(spec, resolution)[1:])
+    return layer_latency(spec, shape=shape, target=target)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import ops
 from invsearch.latency.measured import ask, metric
+from invsearch.latency.placing import Form
 from invsearch.latency.target import Target
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec
@@ -47,8 +48,7 @@ def layer_latency(
     spec: NetworkSpec,
     *,
     shape: Sequence[int],
-    device: str = "cpu",
-    threads: int = 1,
+    target: Target = Target(),
     timeout_s: float = 1800.0,
 ) -> LayerLatencies:
     """Measure every layer alone, with the batch norm and ReLU that follow it, in eval mode.
@@ -60,8 +60,7 @@ def layer_latency(
     Args:
         spec: The network.
         shape: Input shape (B, C, H, W).
-        device: ``cpu``, ``cuda``, ``cuda:1``, ...
-        threads: CPU threads of the process.
+        target: Where and how they run, as torch runs them: layers have no other runtime.
         timeout_s: Seconds after which the measurement is given up; waiting for the lock is free.
 
     Returns:
@@ -70,29 +69,36 @@ def layer_latency(
     Raises:
         TrialError: If the process fails or takes too long, with the last line it wrote.
     """
-    reply = ask(spec, shape, Target(device, threads), timeout_s, layers=True)
+    reply = ask(spec, shape, target, timeout_s, layers=True)
     layers = {name: metric(figures) for name, figures in reply["layers"].items()}
     return LayerLatencies(metric(reply), layers)
 
 
 def time_layers(
-    network: Network, shape: Sequence[int], device: str
+    network: Network, images: Tensor, how: Form
 ) -> Iterator[tuple[str, ops.Measurement]]:
-    """Time each layer alone, in this process; the network is on the device already."""
+    """Time each layer alone, in this process.
+
+    Args:
+        network: On the device, of the target's type.
+        images: (B, C, H, W), an input of it there.
+        how: What the inputs of layers are like.
+    """
     parts = dict(layer_modules(network))
-    shapes = _input_shapes(network, parts, torch.zeros(tuple(shape), device=device))
-    for name, part in parts.items():
-        layer = _adding(part, shapes[name], device) if name.endswith(".add") else part
-        yield name, _time(layer, shapes[name], device)
+    for name, shape in _input_shapes(network, parts, images).items():
+        part = parts[name]
+        layer = _adding(part, images.new_ones(shape)) if name.endswith(".add") else part
+        yield name, _time(layer, shape, str(images.device), how)
 
 
-def _time(layer: Layer, shape: tuple[int, ...], device: str) -> ops.Measurement:
+def _time(layer: Layer, shape: tuple[int, ...], device: str, how: Form) -> ops.Measurement:
     """Briefly: a network may have 200 layers."""
     return ops.measure(
         layer,
         shape,
         device,
-        memory_format=torch.channels_last,
+        dtype=how.dtype,
+        memory_format=how.memory_format,
         min_time=0.1,
         warmup_time=0.05,
         max_time=2.0,
@@ -125,7 +131,6 @@ def _input_shapes(
     return shapes
 
 
-def _adding(relu: nn.Module, shape: tuple[int, ...], device: str) -> Layer:
+def _adding(relu: nn.Module, shortcut: Tensor) -> Layer:
     """The end of a block, with a shortcut of its own."""
-    shortcut = torch.ones(shape, device=device)
     return lambda x: relu(x + shortcut)

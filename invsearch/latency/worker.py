@@ -79,7 +79,7 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     reply["energy"] = result.conditions["energy"]
     if request["layers"]:
         assert isinstance(network, Network)
-        timed = time_layers(network, shape, target.device)
+        timed = time_layers(network, x, how)
         reply["layers"] = {name: _figures(result, target) for name, result in timed}
     return reply
 

@@ -54,6 +54,20 @@ def test_what_is_timed_is_what_is_counted(spec) -> None:
     assert timed == [(row.name, row.params) for row in layers(spec, 32)]
 
 
+def test_layers_are_timed_as_the_target_says(space: str) -> None:
+    """Precision, images and resolution are the target's; rows are counted for that resolution."""
+    target = "latency.targets={a: {dtype: bf16, batch_size: 3, resolution: 24, threads: 2}}"
+    given = load_space_file(space, ["latency={}", target])
+    found = explain_layers(given, measure=True)
+    assert found.latency is not None
+    detail = found.latency.network.detail
+    assert (detail["batch_size"], detail["threads"], detail["dtype"]) == (3, 2, "bf16")
+    assert found.latency.layers["stem.conv1"].detail["shape"][0] == 3
+    assert found.resolution == 24
+    with pytest.raises(InputError, match="runtime: compiled"):
+        explain_layers(load_space_file(space, ["latency.runtime=compiled"]), measure=True)
+
+
 def test_every_row_is_measured_at_its_shape(space: str) -> None:
     """A fresh process gives each row an interval, at the shape that enters it in the network."""
     found = explain_layers(load_space_file(space), measure=True)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,26 @@ def test_with_a_busy_loop_on_the_same_core_samples_are_rejected(
         loop.kill()
         loop.wait()
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.slow
+def test_a_busy_loop_that_ends_leaves_the_quiet_number() -> None:
+    """The first samples are rejected; what is accepted at last is what an idle core gives."""
+    spec = proxy_spec(network_spec({"family": "rednet", "depth": 26}, {}), **PROXY)
+    target, before = Target(undisturbed=True), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})  # the children inherit it
+    try:
+        quiet = ask(spec, (1, 3, 16, 16), target)
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as loop:
+            ended = threading.Timer(10.0, loop.kill)
+            ended.start()
+            found = ask(spec, (1, 3, 16, 16), target)
+            ended.join()
+    finally:
+        os.sched_setaffinity(0, before)
+    assert found["detail"]["rejected"]
+    assert found["low_ms"] <= quiet["high_ms"] * 1.05  # two processes differ by so much: measured
+    assert quiet["low_ms"] <= found["high_ms"] * 1.05
 
 
 def test_parts_of_a_former_versions_table_keep_their_conditions() -> None:

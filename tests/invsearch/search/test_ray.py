@@ -192,11 +192,13 @@ def latency_space(folder: Path, resource: str) -> Path:
     path = folder / "far.yaml"
     path.write_text(
         "name: far\n"
-        "objectives: {latency_ms@far: minimize, latency_ms@near: minimize}\n"
+        "objectives: {latency_ms@far: minimize, latency_ms@near: minimize, val_loss: minimize}\n"
         "model: {family: rednet, depth: 26, width: 0.125, resolution: 16, num_classes: 10}\n"
-        "space: {kernel_size: {choice: [3, 5]}, group_channels: 8}\n"
+        "space: {kernel_size: {choice: [3, 5, 7]}, group_channels: {choice: [4, 8]}}\n"
         f"latency: {{targets: {{far: {{resource: {resource}, undisturbed: false}},"
         " near: {undisturbed: false}}}\n"
+        "accuracy: {dataset: digits, epochs: 1, baselines: false, proxy: {resolution: 8}}\n"
+        "search: {trials: 4, parallel: 2, strategy: random}\n"
     )
     return path
 
@@ -204,12 +206,16 @@ def latency_space(folder: Path, resource: str) -> Path:
 def test_latency_is_measured_on_the_node_that_has_the_device(
     tmp_path: Path, cluster: dict[str, str]
 ) -> None:
-    """Near on the driver's machine, far by a task on the other node, and never both at a time."""
+    """Near on the driver's machine, far by a task on the other node, and never both at a time.
+
+    Both nodes train, and neither does while something is measured: the timestamps say so.
+    """
     path = latency_space(tmp_path, "far")
     passed(invsearch(tmp_path, "run", path, "--out", "run", **cluster))
-    spans, nodes = [], set()
+    spans, trained, nodes = [], [], set()
     for line in trial_lines(tmp_path / "run"):
         assert line["state"] == "complete"
+        trained.append((line["started"], line["finished"]))
         for name, metric in line["metrics"].items():
             if "@" in name:
                 detail = metric["detail"]
@@ -220,6 +226,10 @@ def test_latency_is_measured_on_the_node_that_has_the_device(
     assert dict(nodes)["latency_ms@near"] is None
     spans.sort()
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+    assert len(trained) == 4
+    assert all(b <= began or ended <= a for a, b in spans for began, ended in trained)
+    trained.sort()
+    assert any(began < end for (_, end), (began, _) in pairwise(trained)), "none trained at a time"
 
 
 def test_a_resource_that_no_node_has_is_one_line(tmp_path: Path, cluster: dict[str, str]) -> None:
