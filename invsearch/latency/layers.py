@@ -18,6 +18,7 @@ from invsearch.models import Network, NetworkSpec
 
 __all__ = ["LayerLatencies", "layer_latency", "layer_modules", "time_layers"]
 
+_HERE = Target()
 Layer = nn.Module | Callable[[Tensor], Any]
 
 
@@ -48,7 +49,7 @@ def layer_latency(
     spec: NetworkSpec,
     *,
     shape: Sequence[int],
-    target: Target = Target(),
+    target: Target = _HERE,
     timeout_s: float = 1800.0,
 ) -> LayerLatencies:
     """Measure every layer alone, with the batch norm and ReLU that follow it, in eval mode.

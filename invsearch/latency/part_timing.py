@@ -35,7 +35,7 @@ def time_parts(parts: Sequence[Part], batch_size: int, target: Target) -> list[M
     strike all parts alike.
 
     Args:
-        parts: What to time; the more there are, the more a turn is like a pass of a network.
+        parts: What to time: those of a network, so that a turn is like one of its passes.
         batch_size: Images in the input.
         target: Where and how they run.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from invsearch.errors import InputError
@@ -11,7 +12,7 @@ from invsearch.latency.parts import Part, network_parts
 from invsearch.models import NetworkSpec
 from invsearch.space import Architecture, Space
 
-__all__ = ["distinct_parts"]
+__all__ = ["companies", "distinct_parts", "parts_of_networks"]
 
 _MOST_PARTS = 2_000  # at 0.15 s each, five minutes under the device's lock
 _ENUMERABLE = 4_096  # architectures of which each is walked over
@@ -31,17 +32,57 @@ def distinct_parts(
     Raises:
         InputError: If there are too many to measure each.
     """
+    return parts_of_networks(space, spec, size)[0]
+
+
+def parts_of_networks(
+    space: Space, spec: Callable[[Mapping[str, Any]], NetworkSpec], size: Sequence[int]
+) -> tuple[dict[str, Part], list[tuple[str, ...]]]:
+    """:func:`distinct_parts`, and networks that have all of them, each as the names of its parts.
+
+    Raises:
+        InputError: If there are too many to measure each.
+    """
     found: dict[str, Part] = {}
+    networks: list[tuple[str, ...]] = []
     height, width = size
     for architecture in _until_known(space, found):
-        for part in network_parts(spec(architecture), height, width):
-            found[part.name] = part
+        parts = {part.name: part for part in network_parts(spec(architecture), height, width)}
+        networks.append(tuple(parts))
+        found |= parts
         if len(found) > _MOST_PARTS:
             raise InputError(
                 f"latency.table: the space has more than {_MOST_PARTS:,} distinct blocks, too"
                 " many to measure each: narrow the space, or leave out latency.table"
             )
-    return found
+    return found, networks
+
+
+def companies(
+    networks: Sequence[Collection[str]], wanted: Collection[str]
+) -> list[Collection[str]]:
+    """Few of the networks that together have every wanted part: the greedy cover.
+
+    The gain of a network only falls as others are taken, so its last gain, kept in a heap, bounds
+    what it brings (Minoux's lazy greedy).
+
+    Args:
+        networks: Each as the names of its parts.
+        wanted: Names that some of them have.
+    """
+    left = set(wanted)
+    heap = [(-len(left & set(parts)), place) for place, parts in enumerate(networks)]
+    heapq.heapify(heap)
+    taken: list[Collection[str]] = []
+    while left and heap:
+        gain, place = heapq.heappop(heap)
+        brings = len(left & set(networks[place]))
+        if brings == -gain and brings:
+            taken.append(networks[place])
+            left -= set(networks[place])
+        elif brings:
+            heapq.heappush(heap, (-brings, place))
+    return taken
 
 
 def _until_known(space: Space, found: Mapping[str, Part]) -> Iterator[Architecture]:

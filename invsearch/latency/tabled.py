@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 from invsearch.errors import InputError, TrialError
 from invsearch.latency.differences import differences
 from invsearch.latency.measured import ask, metric, part_latencies
-from invsearch.latency.parts import Part
-from invsearch.latency.space_parts import distinct_parts
+from invsearch.latency.parts import Part, network_parts
+from invsearch.latency.space_parts import companies, parts_of_networks
 from invsearch.latency.table import CalibrationNetwork, LatencyTable, MissingPartsError
 from invsearch.latency.target import Target
 from invsearch.metrics import Metric
@@ -26,7 +27,6 @@ from invsearch.space import Architecture, Space
 __all__ = ["TabledLatency", "conditions", "in_words"]
 
 _TOGETHER = 48  # 0.15 s a part: about 7 s in one process, and lost at most by a kill
-_COMPANY = 16  # parts at least take turns, so that they find caches as in a network
 _NETWORKS = 8  # a ratio and a constant, with six degrees of freedom left for the spread
 _DRAWN = 256  # architectures among which those networks are chosen, by their sums
 _AGAIN = 2  # further measurements where another process took the time
@@ -38,8 +38,9 @@ Say = Callable[[str], None]
 class TabledLatency:
     """Predicts the latency of a space's networks from a table in the run's folder.
 
-    Every distinct part of the space's networks is measured once, some dozens at a time in a fresh
-    process under the device's lock, and the file is replaced after each of these; then a few
+    Every distinct part of the space's networks is measured once, in turns with the other parts of a
+    network that has it, some dozens at a time in a fresh process under the device's lock, and the
+    file is replaced after each of these; then a few
     whole networks, from the fastest to the slowest, to which the sums are fitted. From then on
     the fit is fixed, so a prediction depends on the file alone and a resumed search goes on as it
     would have. A part that drawing networks did not find is measured when a candidate has it.
@@ -70,6 +71,7 @@ class TabledLatency:
         self._path, self._space, self._spec, self._say = path, space, spec, say
         self._target, self._images = target, images
         self._known: dict[str, Part] = {}
+        self._networks: list[tuple[str, ...]] = []
         self._advance = advance
         self._conditions = conditions(target, images)
         self.table = self._read() or LatencyTable(self._conditions, str(describe()["id"]))
@@ -83,7 +85,8 @@ class TabledLatency:
         try:
             return self.table.predict(spec)
         except MissingPartsError as missing:
-            self._measure(missing.parts)
+            parts = {part.name: part for part in network_parts(spec, *self._images[1:])}
+            self._measure([part.name for part in missing.parts], parts, [tuple(parts)])
             return self.table.predict(spec)
 
     def prepare(self) -> None:
@@ -92,14 +95,15 @@ class TabledLatency:
         Raises:
             InputError: If the space has too many distinct parts, or one cannot be measured.
         """
-        self._known = distinct_parts(self._space, self._spec, self._images[1:])
-        missing = [part for name, part in self._known.items() if name not in self.table.entries]
+        found = parts_of_networks(self._space, self._spec, self._images[1:])
+        self._known, self._networks = found
+        missing = [name for name in self._known if name not in self.table.entries]
         if missing:
             self._say(
                 f"latency table: {len(missing)} distinct blocks to measure on"
                 f" {self._target.device}, then up to {_NETWORKS} whole networks"
             )
-            self._measure(missing)
+            self._measure(missing, self._known, self._networks)
         wanted, before = min(_NETWORKS, self._space.size()), len(self.table.networks)
         if before < wanted:
             for architecture in self._chosen():
@@ -108,28 +112,33 @@ class TabledLatency:
         if missing or len(self.table.networks) > before:
             self._say(f"latency table: {in_words(self.table)}")
 
-    def _measure(self, parts: Sequence[Part]) -> None:
-        order = list(parts)
-        random.Random(0).shuffle(order)
-        groups = math.ceil(len(order) / _TOGETHER)
-        for group in (order[i::groups] for i in range(groups)):
-            latencies = self._latencies(group)
-            names = [part.name for part in group]
-            self.table.entries |= zip(names, latencies, strict=True)
+    def _measure(
+        self,
+        missing: Sequence[str],
+        parts: Mapping[str, Part],
+        networks: Sequence[tuple[str, ...]],
+    ) -> None:
+        """Measure the missing parts, each in the company of a network: there it finds the caches.
+
+        Among parts of other networks it finds them full of those. On spaces/rednet.yaml, 30
+        networks, that made the sums wrong by 29 % at the 90th percentile, in place of 9 %.
+        """
+        for together in _batches(companies(networks, missing)):
+            latencies = self._latencies([[parts[name] for name in names] for names in together])
+            self.table.entries |= {
+                part: latency
+                for part, latency in zip(itertools.chain(*together), latencies, strict=True)
+                if part not in self.table.entries
+            }
             self._write()
             self._tell()
 
-    def _latencies(self, group: Sequence[Part]) -> list[Metric]:
-        """Of each part, measured among others even where few are left."""
-        names = {part.name for part in group}
-        others = [part for name, part in self._known.items() if name not in names]
-        together = [*group, *others[: max(0, _COMPANY - len(group))]]
-
+    def _latencies(self, networks: Sequence[Sequence[Part]]) -> list[Metric]:
         def measure() -> list[Metric]:
-            return part_latencies(together, batch_size=self._images[0], target=self._target)
+            return part_latencies(networks, batch_size=self._images[0], target=self._target)
 
         try:
-            return _undisturbed(measure)[: len(group)]
+            return _undisturbed(measure)
         except TrialError as error:
             raise InputError(f"latency.table: {error}") from error
 
@@ -191,6 +200,18 @@ class TabledLatency:
                 " measured, or choose another place with --out or -o"
             )
         return table
+
+
+def _batches(networks: Sequence[Collection[str]]) -> Iterator[list[Collection[str]]]:
+    """Networks that are measured in one process; each keeps its own turns."""
+    together: list[Collection[str]] = []
+    for names in networks:
+        if together and sum(map(len, together)) + len(names) > _TOGETHER:
+            yield together
+            together = []
+        together.append(names)
+    if together:
+        yield together
 
 
 def conditions(target: Target, images: tuple[int, int, int]) -> dict[str, Any]:

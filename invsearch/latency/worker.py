@@ -128,8 +128,11 @@ def _time_parts(request: Mapping[str, Any]) -> dict[str, Any]:
     from invsearch.latency.target import Target
 
     target = Target.from_json(request["target"])
-    parts = [Part.from_json(data) for data in request["parts"]]
-    timed = time_parts(parts, request["batch_size"], target)
+
+    timed = []
+    for network in request["parts"]:
+        parts = [Part.from_json(data) for data in network]
+        timed += time_parts(parts, request["batch_size"], target)
     return {"parts": [_figures(result, target) for result in timed]}
 
 

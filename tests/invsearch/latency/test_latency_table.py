@@ -176,7 +176,7 @@ def test_intervals_cover_as_often_as_they_say() -> None:
 def test_parts_are_measured_in_a_process_of_their_own() -> None:
     """Each with an interval, in the order asked for, however many are the same."""
     parts = list(itertools.islice(network_parts(SMALL, 16, 16), 3))
-    latencies = part_latencies(parts, batch_size=2)
+    latencies = part_latencies([parts], batch_size=2)
     assert [one.detail["shape"] for one in latencies] == [[2, *part.shape] for part in parts]
     for one in latencies:
         assert one.source == "measured"

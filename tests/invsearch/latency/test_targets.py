@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from invsearch.latency.carried import read_table
 from invsearch.latency.measured import ask
 from invsearch.latency.parts import network_parts
 from invsearch.latency.place import places
-from invsearch.latency.space_parts import distinct_parts
+from invsearch.latency.space_parts import companies, distinct_parts
 from invsearch.latency.table import CalibrationNetwork, LatencyTable
 from invsearch.latency.target import Target
 from invsearch.metrics import Metric, metric_info
@@ -344,3 +345,18 @@ def test_distinct_parts_are_those_of_every_network(tmp_path: Path) -> None:
         for part in network_parts(problem.spec(one), 16, 16)
     }
     assert set(found) == walked
+
+
+def test_companies_are_few_networks_that_have_every_part() -> None:
+    """On random networks: every part is there, in no more of them than the greedy cover."""
+    rng = random.Random(0)
+    networks = [tuple(str(rng.randrange(60)) for _ in range(8)) for _ in range(500)]
+    wanted = {name for names in networks for name in names} - {"7"}
+    taken = companies(networks, wanted)
+    assert wanted <= {name for names in taken for name in names}
+    left, plain = set(wanted), 0
+    while left:
+        left -= set(max(networks, key=lambda names: len(left & set(names))))
+        plain += 1
+    assert len(taken) <= plain + 2
+    assert companies(networks, []) == []
