@@ -86,8 +86,9 @@ def time_layers(
         how: What the inputs of layers are like.
     """
     parts = dict(layer_modules(network))
-    for name, shape in _input_shapes(network, parts, images).items():
-        part = parts[name]
+    shapes = _input_shapes(network, parts, images)
+    for name, part in parts.items():
+        shape = shapes[name]
         layer = _adding(part, images.new_ones(shape)) if name.endswith(".add") else part
         yield name, _time(layer, shape, str(images.device), how)
 

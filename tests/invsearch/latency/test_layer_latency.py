@@ -57,11 +57,11 @@ def test_what_is_timed_is_what_is_counted(spec) -> None:
 def test_layers_are_timed_as_the_target_says(space: str) -> None:
     """Precision, images and resolution are the target's; rows are counted for that resolution."""
     target = "latency.targets={a: {dtype: bf16, batch_size: 3, resolution: 24, threads: 2}}"
-    given = load_space_file(space, ["latency={}", target])
+    given = load_space_file(space, ["objectives={latency_ms@a: minimize}", "latency={}", target])
     found = explain_layers(given, measure=True)
     assert found.latency is not None
     detail = found.latency.network.detail
-    assert (detail["batch_size"], detail["threads"], detail["dtype"]) == (3, 2, "bf16")
+    assert (detail["shape"], detail["threads"], detail["dtype"]) == ([3, 3, 24, 24], 2, "bf16")
     assert found.latency.layers["stem.conv1"].detail["shape"][0] == 3
     assert found.resolution == 24
     with pytest.raises(InputError, match="runtime: compiled"):
