@@ -1,4 +1,4 @@
-.PHONY: install test test-slow lint format types bench bench-beliefs bench-composition bench-fidelity bench-hints bench-gpu bench-scale chaos picture wheel wheel-check docs clean test-torch test-python
+.PHONY: install test test-slow lint format types bench bench-beliefs bench-composition bench-fidelity footprint newcomer bench-hints bench-gpu bench-scale chaos picture wheel wheel-check docs clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -38,6 +38,12 @@ bench-beliefs:  ## what believing gains over observing, on a table whose truth i
 
 bench-hints:  ## what hints of cheap sources save a search, and cost it, into results/bench-hints.json
 	$(PYTHON) -m invsearch.bench.hints
+
+footprint:  ## what the packages take on the disk, and to import, into results/footprint.json
+	$(PYTHON) -m invsearch.bench.footprint
+
+newcomer:  ## from the built wheel to a network of one's own photos, word for word, with the seconds
+	.ci/newcomer
 
 bench-composition:  ## what a table of blocks foretells of whole networks, into results/bench-composition.json
 	$(PYTHON) -m invsearch.bench.composition
