@@ -168,6 +168,7 @@ def bench_search(
     import json
 
     from invsearch.bench import contests
+    from invsearch.runs import describe
     from invsearch.runs.outputs import check_output, write_checked
 
     if output is not None:
@@ -178,19 +179,29 @@ def bench_search(
         chosen = contests.structures(trials, batch, str(space).partition("/")[2])
     elif space is not None:
         chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
-    console = error_console()
+    console, names = error_console(), contests.known_strategies(strategies)
+    comparison = {"space": space, "strategies": names, "seeds": seeds, "trials": trials}
+    part = None if output is None else output.with_name(f".{output.name}.part")
+    partial = contests.Partial(part, {**comparison, "batch": batch, "commit": describe()["commit"]})
+
+    def keep(standing: contests.Standing) -> None:
+        partial.add(standing)
+        console.print(str(standing), style="dim")
+
     standings = contests.compare_strategies(
         chosen,
-        contests.known_strategies(strategies),
+        names,
         seeds=seeds,
         workers=workers,
-        on_standing=lambda standing: console.print(str(standing), style="dim"),
+        known=tuple(partial.standings),
+        on_standing=keep,
     )
     found = contests.duels(standings, "cost_aware", sorted({100, 300, trials}))
     compared = {**contests.document(standings, sys.argv[1:]), "duels": [d.to_json() for d in found]}
     document = json.dumps(compared, indent=1)
     if output is not None:
         write_checked(output, document + "\n")
+    partial.done()
     if as_json:
         print_json(document)
     else:

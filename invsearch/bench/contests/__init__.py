@@ -3,12 +3,14 @@
 from invsearch.bench.contests.compare import compare_strategies
 from invsearch.bench.contests.contest import TABLE, Contest, known_strategies, structures
 from invsearch.bench.contests.duel import Duel, duels, duels_table
+from invsearch.bench.contests.partial import Partial
 from invsearch.bench.contests.standing import Standing, document, standings_table
 
 __all__ = [
     "TABLE",
     "Contest",
     "Duel",
+    "Partial",
     "Standing",
     "compare_strategies",
     "document",

@@ -32,6 +32,7 @@ def compare_strategies(
     *,
     seeds: int = 10,
     workers: int = 1,
+    known: Sequence[Standing] = (),
     on_standing: Callable[[Standing], None] = lambda standing: None,
 ) -> list[Standing]:
     """Run every strategy in every contest over seeds 0, 1, ..., through the product's own search.
@@ -45,16 +46,24 @@ def compare_strategies(
         strategies: Names of strategies.
         seeds: How many seeds.
         workers: Processes that run searches at a time.
+        known: What an earlier run of the same comparison found, which is not searched again.
         on_standing: Called with each result as it is there.
 
     Raises:
         InputError: If a space cannot be enumerated or its evaluator is missing.
     """
-    standings = []
+    standings, before = [], {(one.contest, one.strategy): one for one in known}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for contest in contests:
+            kept = [before.get((contest.name, strategy)) for strategy in strategies]
+            if all(kept):
+                standings += [one for one in kept if one is not None]
+                continue
             truth = Truth.of(contest, _problem(contest, strategies[0], 0))
-            for strategy in strategies:
+            for strategy, found_before in zip(strategies, kept, strict=True):
+                if found_before is not None:
+                    standings.append(found_before)
+                    continue
                 jobs = [(contest, strategy, seed) for seed in range(seeds)]
                 found = list(pool.map(_search, jobs))
                 both = [truth.shares(points) for points, _ in found]

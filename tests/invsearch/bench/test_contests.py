@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from toy import invsearch, one_line, passed, write_space
+from toy import command, invsearch, one_line, passed, write_space
 
 
 def contest(folder: Path, *arguments: object) -> dict:
@@ -24,6 +26,32 @@ def test_whole_space_is_the_whole_hypervolume_and_less_is_less(tmp_path: Path) -
             assert shares == sorted(shares), "the hypervolume never shrinks"
             assert shares[0] < 1
     assert found["environment"]["id"]
+
+
+def test_a_comparison_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    """What it had found is not searched again, and the file is as one that nothing disturbed."""
+    write_space(tmp_path, costs="toy_evaluator:costs")
+    common = ("bench-search", "toy.yaml", "--seeds", 2, "--trials", 9, "-o", "found.json")
+    names = ("--strategies", "random,nsga2")
+    part = tmp_path / ".found.json.part"
+    with subprocess.Popen(command(*common, *names), cwd=tmp_path, stderr=subprocess.DEVNULL) as run:
+        while not part.exists():
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.kill()
+    kept = json.loads(part.read_text())
+    kept["standings"][0]["ask_ms"] = [1234.0, 1234.0]  # none other would say so
+    part.write_text(json.dumps(kept))
+    one_line(invsearch(tmp_path, *common, "--strategies", "tpe"), "another comparison")
+    passed(invsearch(tmp_path, *common, *names))
+    assert not part.exists()
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["standings"][0]["ask_ms"] == 1234.0
+    whole = contest(tmp_path, "--trials", 9, *names)
+    for ours, other in zip(found["standings"], whole["standings"], strict=True):
+        assert ours["shares"] == other["shares"]
+    part.write_text("{")
+    one_line(invsearch(tmp_path, *common, *names), "damaged")
 
 
 def test_unknown_strategy_is_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Partial: what a comparison of strategies has found so far, in a file that a kill leaves whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from invsearch.bench.contests.standing import Standing
+from invsearch.errors import InputError
+from invsearch.runs.files import dump_json, write_atomic
+
+__all__ = ["Partial"]
+
+
+class Partial:
+    """The standings of a comparison that is not done, in a file: after a kill it goes on there.
+
+    Args:
+        path: The file; None keeps nothing.
+        comparison: What is compared and how, as plain data.
+
+    Raises:
+        InputError: If the file is of another comparison, or damaged.
+    """
+
+    def __init__(self, path: Path | None, comparison: dict[str, Any]) -> None:
+        self._path, self._comparison = path, json.loads(json.dumps(comparison))
+        self.standings: list[Standing] = []
+        if path is None or not path.exists():
+            return
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            same = kept["comparison"] == self._comparison
+            self.standings = [_restored(one) for one in kept["standings"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged ({error}): remove it to begin anew") from error
+        if not same:
+            raise InputError(f"{path} is of another comparison: finish that one, or remove it")
+
+    def add(self, standing: Standing) -> None:
+        """Keep one more."""
+        self.standings.append(standing)
+        if self._path is not None:
+            kept = [asdict(one) for one in self.standings]
+            document = {"comparison": self._comparison, "standings": kept}
+            write_atomic(self._path, dump_json(document) + "\n")
+
+    def done(self) -> None:
+        """Remove the file."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def _restored(data: dict[str, Any]) -> Standing:
+    curves = {key: tuple(map(tuple, data[key])) for key in ("shares", "nadir_shares")}
+    return Standing(data["contest"], data["strategy"], ask_ms=tuple(data["ask_ms"]), **curves)
