@@ -21,8 +21,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the backgrou
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two a core: half of a test's time here is waiting, for nodes, drivers and browsers."""
-    return 2 * len(os.sched_getaffinity(0))
+    """One more than cores: a third of a test's time here is waiting, for nodes and browsers.
+
+    With two a core, nodes of test clusters that share the machine answer too late.
+    """
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(tryfirst=True)
