@@ -116,7 +116,7 @@ class _Expansion:
         self._put(kind, inputs, [output])
         return output
 
-    def _put(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **rest: int) -> None:
+    def _put(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **rest: Any) -> None:
         from onnx import helper
 
         name = f"{self.name}_{kind}_{len(self.nodes)}"
