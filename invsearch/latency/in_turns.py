@@ -17,8 +17,7 @@ from ops.timing.workload import Layer
 
 __all__ = ["tied", "time_in_turns"]
 
-_LEAST_S = 0.2  # a network: as long as one that is measured alone, by ops.measure
-_MOST_S = 10.0
+_ALONE = Rule()  # each network is sampled as long as one that is measured alone
 
 
 def time_in_turns(
@@ -45,7 +44,7 @@ def time_in_turns(
         dtype=how.dtype,
         memory_format=how.memory_format,
         cuda_graph=runtime.cuda_graph,
-        rule=Rule(min_time=_LEAST_S * many, max_time=_MOST_S * many),
+        rule=Rule(min_time=_ALONE.min_time * many, max_time=_ALONE.max_time * many),
     )
     return [found.measurements[str(place)] for place in range(many)]
 

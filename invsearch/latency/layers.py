@@ -12,13 +12,12 @@ from torch import Tensor, nn
 import ops
 from invsearch.latency.measured import ask, metric
 from invsearch.latency.placing import Form
-from invsearch.latency.target import Target
+from invsearch.latency.target import HERE, Target
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec
 
 __all__ = ["LayerLatencies", "layer_latency", "layer_modules", "time_layers"]
 
-_HERE = Target()
 Layer = nn.Module | Callable[[Tensor], Any]
 
 
@@ -49,7 +48,7 @@ def layer_latency(
     spec: NetworkSpec,
     *,
     shape: Sequence[int],
-    target: Target = _HERE,
+    target: Target = HERE,
     timeout_s: float = 1800.0,
 ) -> LayerLatencies:
     """Measure every layer alone, with the batch norm and ReLU that follow it, in eval mode.

@@ -18,7 +18,7 @@ import ops
 from invsearch.errors import TrialError
 from invsearch.latency.lane import undisturbed
 from invsearch.latency.parts import Part
-from invsearch.latency.target import Target
+from invsearch.latency.target import HERE, Target
 from invsearch.metrics import Metric
 from invsearch.models import ModuleSpec, NetworkSpec
 from invsearch.models.replacement import KEEP
@@ -27,9 +27,8 @@ from ops.timing.fresh_process import ask_fresh_process
 __all__ = ["ask", "ask_in_turns", "device_lock", "latency", "metric", "origins", "part_latencies"]
 
 _WORKER = "invsearch.latency.worker"
-_HERE = Target()
 
-KEEPS_PAGES = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20)}
+_KEEPS_PAGES = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20)}
 """Of the measuring process: glibc keeps what it was given, as jemalloc and tcmalloc do.
 
 Else it may return the memory of a pass to the system and ask for it again in the next, or not,
@@ -164,7 +163,7 @@ def part_latencies(
     networks: Sequence[Sequence[Part]],
     *,
     batch_size: int = 1,
-    target: Target = _HERE,
+    target: Target = HERE,
     timeout_s: float = 600.0,
 ) -> list[Metric]:
     """Measure parts of networks, each alone, in one fresh process as :func:`latency` does.
@@ -233,7 +232,7 @@ def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, A
             text=json.dumps(request),
             environment={
                 **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads),
-                **KEEPS_PAGES,
+                **_KEEPS_PAGES,
             },
             timeout_s=timeout_s,
             pass_fds=(lock,),

@@ -15,7 +15,8 @@ from invsearch.plugins import RUNTIMES
 __all__ = ["why_unreached"]
 
 _SAME = ("cpu_model", "logical_cores", "gpu")
-"""What makes it the same machine; with another torch its networks are all measured anew."""
+"""Facts of a latency's conditions that the machine alone decides; a target's settings are in the
+place already, and where torch is another the front's networks are all measured anew."""
 
 
 def why_unreached(place: Place, machines: Sequence[Mapping[str, Any]]) -> str | None:

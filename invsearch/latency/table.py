@@ -15,7 +15,9 @@ from invsearch.models.network import NetworkSpec
 
 __all__ = ["SCHEMA", "CalibrationNetwork", "LatencyTable", "MissingPartsError"]
 
-SCHEMA = 1  # of the file; one of another number is measured anew
+SCHEMA = 2
+"""Of the file; one of another number is measured anew. 1: blocks among those of any networks, in
+processes whose memory the system got back between passes."""
 KIND = "latency_table"
 
 _BEFORE_TARGETS = {"dtype": "fp32", "runtime": "torch"}

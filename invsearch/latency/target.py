@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from invsearch.space import Timing
 
-__all__ = ["Target"]
+__all__ = ["HERE", "Target"]
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,7 @@ class Target:
             "memory_format": self.memory_format,
             "runtime": self.runtime,
         }
+
+
+HERE = Target()
+"""One thread of this machine's CPU, eager, in float32."""

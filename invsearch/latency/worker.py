@@ -172,6 +172,7 @@ def _reply(result: Measurement, target: Target) -> dict[str, Any]:
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "affinity": _affinity(),
         "environment": result.environment,
+        "memory": "kept",  # between passes; former versions, which do not say it, gave it back
     }
     return figures
 

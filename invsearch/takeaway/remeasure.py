@@ -75,6 +75,9 @@ def remeasure(
         if _machine(latency) != _machine(first):
             reason = "the trial was measured on another machine or with another version of torch"
             return Remeasured(latency, reason=reason)
+        if latency.detail.get("memory") != first.detail.get("memory"):
+            reason = "the trial was measured in a process that gave its memory back between passes"
+            return Remeasured(latency, reason=reason)
         replicate = Replicate(
             picked.trial.number,
             picked.trial.seed,

@@ -61,6 +61,46 @@ def test_errors_and_tau_are_of_these_networks() -> None:
     assert accuracy_of([4.0, 3.0, 2.0], [1.0, 2.0, 3.0])["tau"]["value"] == -1.0
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["nosuch"], "nosuch"),
+        (["rednet", "--set", "model.resolutoin=32"], "resolutoin"),
+        (["rednet", "--set", "model.resolution=nan"], "resolution"),
+        (["rednet", "--runtime", "compield"], "compiled"),
+        (["rednet", "-o", "."], "folder"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_measured(
+    given: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main([*given, "--folder", "kept"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"setting": {}, "networks": {"a": "b"}}', "damaged"),
+        ('{"setting": {"space": "quick", "set": []}, "networks": {}}', "another space"),
+    ],
+)
+def test_what_was_kept_of_something_else_is_not_mixed_in(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torch.networks.json").write_text(text)
+    output = str(tmp_path / "found.json")
+    assert main(["rednet", "--runtime", "torch", "--folder", str(tmp_path), "-o", output]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "torch.networks.json" in line
+    assert words in line
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     settings = [word for each in SMALL for word in ("--set", each)]
@@ -70,10 +110,10 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     ]
     kept = tmp_path / "kept" / "torch.networks.json"
     assert main([*command, "--networks", "2"]) == 0
-    first = json.loads(kept.read_text())
+    first = json.loads(kept.read_text())["networks"]
     assert main([*command, "--networks", "3"]) == 0
     assert len(first) == 2
-    assert first.items() < json.loads(kept.read_text()).items()
+    assert first.items() < json.loads(kept.read_text())["networks"].items()
     (row,) = json.loads((tmp_path / "found.json").read_text())["rows"]
     assert len(row["each"]) == 3
     assert all(0 < one["measured_ms"] < 4 * one["sum_ms"] for one in row["each"])

@@ -26,8 +26,9 @@ def made(folder: Path) -> RunFolder:
     run = RunFolder(folder / "results" / "timed")
     run.create(SPACE, environment=describe())
     latency = Metric(
-        "latency_ms", 100.0, "measured", 90.0, 110.0, detail={"environment": ops.environment()}
-    )
+        "latency_ms", 100.0, "measured", 90.0, 110.0,
+        detail={"environment": ops.environment(), "memory": "kept"},
+    )  # fmt: skip
     metrics = {"latency_ms": latency, "macs": Metric("macs", 1e6, "counted")}
     small, large = (Architecture((("width", width),)) for width in (0.25, 0.5))
     run.append_trials([Trial(0, "complete", small, metrics)])
@@ -58,6 +59,16 @@ def test_only_what_is_comparable_is_recorded(tmp_path: Path) -> None:
     text = (timed / "space.yaml").read_text().replace("latency_ms: minimize, ", "")
     (timed / "space.yaml").write_text(text)
     assert "neither an objective" in why_not_recorded(pick(timed, 0), own)
+
+
+def test_a_former_versions_measurement_is_of_another_kind_of_process(tmp_path: Path) -> None:
+    """It gave its memory back between passes, which took time, and does not say so."""
+    run = made(tmp_path)
+    run.trials_path.write_text(run.trials_path.read_text().replace('"memory": "kept"', '"x": 1'))
+    found = remeasure(pick(run.path, 0))
+    assert found.recorded is None
+    assert "gave its memory back" in found.reason
+    assert not run.replicates_path.exists()
 
 
 def test_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
