@@ -40,10 +40,10 @@ class TabledLatency:
 
     Every distinct part of the space's networks is measured once, in turns with the other parts of a
     network that has it, some dozens at a time in a fresh process under the device's lock, and the
-    file is replaced after each of these; then a few
-    whole networks, from the fastest to the slowest, to which the sums are fitted. From then on
-    the fit is fixed, so a prediction depends on the file alone and a resumed search goes on as it
-    would have. A part that drawing networks did not find is measured when a candidate has it.
+    file is replaced after each of these; then a few whole networks, from the fastest to the
+    slowest, to which the sums are fitted. From then on the fit is fixed, so a prediction depends
+    on the file alone and a resumed search goes on as it would have. A part that drawing networks
+    did not find is measured when a candidate has it.
 
     Args:
         path: The file.
@@ -120,8 +120,9 @@ class TabledLatency:
     ) -> None:
         """Measure the missing parts, each in the company of a network: there it finds the caches.
 
-        Among parts of other networks it finds them full of those. On spaces/rednet.yaml, 30
-        networks, that made the sums wrong by 29 % at the 90th percentile, in place of 9 %.
+        Among parts of other networks it finds them full of those. On 30 networks of
+        spaces/rednet.yaml sums were off by 29 % at the 90th percentile then, and by 9 % with each
+        part among its own network's, all else alike.
         """
         for together in _batches(companies(networks, missing)):
             latencies = self._latencies([[parts[name] for name in names] for names in together])
