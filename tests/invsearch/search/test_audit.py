@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
+import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from folder_workers import Pool
 from rich.console import Console
 
 from invsearch.errors import TrialError
 from invsearch.latency.lane import DisturbedError
 from invsearch.metrics import Metric
 from invsearch.problem.function import FunctionProblem
+from invsearch.problem.network import NetworkProblem
 from invsearch.report.audit import audit_blocks
 from invsearch.report.blocks import Grid
 from invsearch.runs import RunFolder, Trial, load_run
@@ -40,6 +46,7 @@ class Device(FunctionProblem):
     asked: list[list[int]]
     fails: Exception | None = None
     holds = 99
+    dies_at = 99
 
     @property
     def audited(self) -> tuple[str, ...]:
@@ -48,6 +55,8 @@ class Device(FunctionProblem):
     def audit(self, name: str, architectures: Sequence[Architecture]) -> list[Metric]:
         numbers = [int(str(one["x"])) for one in architectures]
         self.asked.append(numbers)
+        if len(self.asked) == self.dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.fails or len(numbers) > self.holds:
             raise self.fails or TrialError("out of memory")
         return [
@@ -137,6 +146,47 @@ def test_a_killed_audit_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(on_front(problem, folder)) == 20
 
 
+LOGGED = {**{number: 9.0 - number / 5 for number in range(20)}, 20: 7.76}
+TRUE = {**{number: 9.05 - number / 5 for number in range(20)}, 7: 8.5, 20: 7.7}
+"""Number 7 loses its place, and 20, whose loss is the same, takes it in a second turn."""
+
+
+def audited_until(folder: Path, dies_at: int) -> None:
+    """Audit in this process, and be killed in the midst of a measurement."""
+    problem = device(folder, TRUE)
+    problem.dies_at = dies_at
+    audit(problem, RunFolder(folder))
+
+
+@pytest.mark.parametrize("dies_at", [2, 4])
+def test_sigkill_within_an_audit_and_a_resume_give_the_same_front(
+    tmp_path: Path, dies_at: int
+) -> None:
+    """Within the first turn, and within the next, where a member has lost its place already."""
+    fronts = []
+    for name, killed in (("whole", False), ("killed", True)):
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir()
+        losses = {**{n: 1.0 + n for n in LOGGED}, 20: 8.0}
+        folder.append_trials([trial(n, losses[n], ms) for n, ms in LOGGED.items()])
+        if killed:
+            context = multiprocessing.get_context("spawn")
+            process = context.Process(target=audited_until, args=(folder.path, dies_at))
+            process.start()
+            process.join(60)
+            assert process.exitcode == -signal.SIGKILL
+            assert 0 < len(folder.audits()) < 40
+        problem = device(folder.path, TRUE)
+        audit(problem, folder)
+        assert len(folder.audits()) == 40  # two turns of 20, none of them twice
+        members = folder.write_front(folder.trials(), problem.objectives)
+        fronts.append({m.trial.number: asdict(m.trial.metrics["latency_ms"]) for m in members})
+    for one in (one for front in fronts for one in front.values()):
+        one["detail"].pop("in_turns_with")  # a group is what is left of a turn
+    assert fronts[0] == fronts[1]
+    assert set(fronts[0]) == {*range(21)} - {7}
+
+
 def test_what_does_not_fit_together_is_measured_in_halves(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.append_trials([trial(n, 1.0 + n, 9.0 - n) for n in range(6)])
@@ -167,11 +217,39 @@ latency: {targets: {a: {table: a.json, undisturbed: false}}}
 """
 
 
-def test_a_table_of_this_machine_is_checked_on_whole_networks(tmp_path: Path) -> None:
-    """End to end: searched by a table that was brought along, audited where it was measured."""
-    path = tmp_path / "t.yaml"
+@pytest.fixture(scope="module")
+def tabled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A space file, and beside it the table that it names."""
+    path = tmp_path_factory.mktemp("tabled") / "t.yaml"
     path.write_text(NETWORKS)
-    measure_table(load_space_file(path), tmp_path / "a.json")
+    measure_table(load_space_file(path), path.with_name("a.json"))
+    return path
+
+
+def brought(tabled: Path, folder: Path) -> Path:
+    for file in tabled.parent.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder / tabled.name
+
+
+def test_workers_on_a_shared_folder_leave_a_front_that_is_audited(
+    tmp_path: Path, tabled: Path
+) -> None:
+    path = brought(tabled, tmp_path)
+    pool = Pool()
+    options = RunOptions(out=tmp_path / "run", executor="folder")
+    with pool.at(NetworkProblem(load_space_file(path)), options.out):
+        folder = run_search(load_space_file(path), options, Console(file=io.StringIO()))
+    pool.close()
+    members = load_run(folder.path).members
+    assert members
+    for member in members:
+        assert member.trial.metrics["latency_ms@a"].source == "measured"
+
+
+def test_a_table_of_this_machine_is_checked_on_whole_networks(tmp_path: Path, tabled: Path) -> None:
+    """End to end: searched by a table that was brought along, audited where it was measured."""
+    path = brought(tabled, tmp_path)
     said = io.StringIO()
     options = RunOptions(out=tmp_path / "run", executor="serial")
     folder = run_search(load_space_file(path), options, Console(file=said, width=200))
