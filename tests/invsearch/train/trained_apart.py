@@ -42,7 +42,7 @@ def net(dropout: float = 0.1) -> nn.Module:
 
 
 def say(*words: object) -> None:
-    """A line in one write: torchrun's Python writes each word of ``print`` alone (``-u``), and lines
+    """A line in one write: torchrun's Python (``-u``) writes each word of ``print`` alone, and lines
     of two processes mix."""
     print(" ".join(map(str, words)) + "\n", end="", flush=True)
 
