@@ -1,4 +1,4 @@
-"""A training's share of its device's lock: it gives way to who measures there, between two steps."""
+"""A training's share of its device's lock: between two steps it gives way to who measures there."""
 
 from __future__ import annotations
 

@@ -94,25 +94,25 @@ def test_no_step_falls_into_a_measurement_and_neither_side_starves() -> None:
     assert any(begin < last for begin, _ in steps), "the trainings waited for all measurements"
 
 
-def test_who_measures_within_its_own_work_does_not_wait_for_itself() -> None:
+def test_who_measures_within_its_own_work_does_not_wait_for_itself(own_locks: Path) -> None:
     with shared("cpu") as sharing, shared("cpu") as again:
         assert again is sharing
         with alone("cpu"):
             pass
         with (
             pytest.raises(BlockingIOError),
-            open(os.environ["INVSEARCH_LOCKS"] + "/invsearch-cpu.lock") as file,
+            (own_locks / "invsearch-cpu.lock").open() as file,
         ):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it is shared again
 
 
-def test_a_child_that_a_dead_training_left_holds_nothing() -> None:
+def test_a_child_that_a_dead_training_left_holds_nothing(own_locks: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEAVES_A_CHILD], capture_output=True, text=True, check=True
     )
     child = int(done.stdout)
     try:
-        with open(os.environ["INVSEARCH_LOCKS"] + "/invsearch-cpu.lock") as file:
+        with (own_locks / "invsearch-cpu.lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:
         os.kill(child, signal.SIGKILL)
