@@ -104,3 +104,54 @@ def test_a_device_that_is_not_there_is_one_line(space: str) -> None:
     file = load_space_file(space, ["latency.device=cuda:77"])
     with pytest.raises(TrialError, match="latency on cuda:77: "):
         explain_layers(file, measure=True)
+
+
+TARGETS = (
+    "latency.targets.a={batch_size: 3, dtype: bf16, runtime: frozen, memory_format: contiguous,"
+    " resolution: 8, undisturbed: false, resource: moon}",
+    "latency.targets.b={runtime: compiled}",
+    "objectives={latency_ms@a: minimize, latency_ms@b: minimize}",
+    "latency.batch_size=1",
+)
+
+
+def test_layers_are_timed_as_a_target_runs_them(space: str) -> None:
+    """Here, wherever its node is: type, memory format, runtime, batch and resolution."""
+    found = explain_layers(load_space_file(space, TARGETS), measure=True, target="a")
+    measured = found.latency
+    assert measured is not None
+    assert measured.network.detail["runtime"] == "frozen"
+    for latency in (measured.network, *measured.layers.values()):
+        assert latency.detail["dtype"] == "bf16"
+        assert latency.detail["memory_format"] == "contiguous"
+        assert latency.detail["shape"][0] == 3
+    assert measured.layers["stem.conv1"].detail["shape"] == [3, 3, 8, 8]
+    assert found.resolution == 8  # what is counted beside it
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("b", "'compiled' takes whole networks, and times no layer alone; these do: torch, "),
+        ("c", "--target 'c' is none of latency.targets"),
+        (None, "several latency.targets: say --target a or --target b"),
+    ],
+)
+def test_a_target_that_cannot_be_timed_layer_by_layer_is_one_line(
+    space: str, target: str | None, reason: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        explain_layers(load_space_file(space, TARGETS), measure=True, target=target)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_only_target_is_the_one_that_is_timed(space: str) -> None:
+    file = load_space_file(space, [TARGETS[1], "objectives={latency_ms@b: minimize}", TARGETS[3]])
+    with pytest.raises(InputError, match="'compiled' takes whole networks"):
+        explain_layers(file, measure=True)
+
+
+def test_a_target_without_measure_is_refused(space: str) -> None:
+    with pytest.raises(InputError, match="--target goes with --measure"):
+        app(["explain", space, "--layers", "--target", "a"], standalone_mode=False)
