@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from invsearch.runs.ranking import kendall, with_interval
 
@@ -29,27 +28,16 @@ class Predicted:
     said_ms: Sequence[float]
     took_ms: Sequence[float]
 
-    @property
-    def errors(self) -> NDArray[np.float64]:
-        """How far off each prediction is, relative to what was measured."""
-        return np.asarray(np.abs(np.array(self.said_ms) / np.array(self.took_ms) - 1.0))
 
-
-def row_of(way: str, found: Predicted, present: Predicted) -> dict[str, Any]:
+def row_of(way: str, found: Predicted) -> dict[str, Any]:
     """The errors of one way to predict.
 
-    Args:
-        way: Its name.
-        found: What it says.
-        present: What searches predict of the same networks.
-
     Returns:
-        ``median`` and ``p90`` of the relative error, ``tau``, Kendall's, and ``gain``, by how much
-        the error is less than that of the present way, on average; each as ``value``, ``low`` and
-        ``high``, the ends of its 95 % interval by a bootstrap over networks.
+        ``median`` and ``p90`` of the relative error and ``tau``, Kendall's, each as ``value``,
+        ``low`` and ``high``, the ends of its 95 % interval by a bootstrap over networks.
     """
     said, took = np.array(found.said_ms), np.array(found.took_ms)
-    off, less = found.errors, present.errors - found.errors
+    off = np.abs(said / took - 1.0)
 
     def quantile(share: float) -> dict[str, float | None]:
         return _figure(lambda rows: float(np.quantile(off[rows], share)), len(off))
@@ -59,7 +47,6 @@ def row_of(way: str, found: Predicted, present: Predicted) -> dict[str, Any]:
         "median": quantile(0.5),
         "p90": quantile(_FARTHEST),
         "tau": _figure(lambda rows: kendall(said[rows], took[rows]), len(off)),
-        "gain": _figure(lambda rows: float(less[rows].mean()), len(off)),
     }
 
 
@@ -72,13 +59,15 @@ def composition_table(found: Mapping[str, Any]) -> Any:
     """The document as a table."""
     from rich.table import Table
 
-    table = Table("runtime", "networks", "by", "median error", "90th percentile", "Kendall's tau")
-    table.add_column("less off than now")
+    table = Table(
+        "runtime", "blocks by", "networks", "by", "median error", "90th percentile", "Kendall's tau"
+    )
     for runtime, one in found["runtimes"].items():
         for row in one["rows"]:
-            head = (runtime, str(len(one["networks"])), row["way"])
-            errors = (_share(row["median"]), _share(row["p90"]))
-            table.add_row(*head, *errors, _number(row["tau"]), _share(row["gain"]))
+            head = (runtime, one["blocks_by"], str(len(one["networks"])))
+            table.add_row(
+                *head, row["way"], _share(row["median"]), _share(row["p90"]), _number(row["tau"])
+            )
         table.add_section()
     return table
 
