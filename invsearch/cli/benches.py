@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,7 +28,7 @@ def bench(
         typer.Argument(
             metavar="[OP...]",
             help="Operators, reach, study, training, runtimes, or a case's first parts (OP/s1);"
-            " or: sources SPACE; or: composition [SPACE].",
+            " or: sources SPACE.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -41,17 +40,14 @@ def bench(
     cold: Annotated[bool, typer.Option("--cold", help="Flush the cache before each call.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     networks: Annotated[
-        int | None,
-        typer.Option(min=3, help="Of sources, trained alone, or of composition; default 30."),
+        int | None, typer.Option(min=3, help="Of sources: networks trained alone; default 30.")
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Of sources: trainings of each; default 3.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Of sources and composition: where all is kept, to go on with."
-        ),
+        typer.Option(metavar="DIR", help="Of sources: where trainings are kept, to go on with."),
     ] = None,
     supernet: Annotated[
         bool, typer.Option("--supernet", help="Of sources: train and judge one (experimental).")
@@ -61,22 +57,13 @@ def bench(
     """Time operators by every back end, in turns, after a check of their results.
 
     `bench sources SPACE` trains networks of a space and measures how well each source of
-    information (proxies, costs, a single training) ranks them. `bench composition [SPACE]` times
-    the blocks of a space, and networks that it predicts from them.
+    information (proxies, costs, a single training) ranks them.
     """
     import json
 
     if names and names[0] == "sources":
         how_many = (networks or 30, seeds or 3)
         _sources(names[1:], how_many, out, override or [], supernet=supernet, as_json=as_json)
-        return
-    if names and names[0] == "composition":
-        given: dict[str, Any] = {"--seeds": seeds, "--supernet": supernet or None}
-        given |= {"--against": against, "--cold": cold or None}
-        given |= {"--device": None if device == "cpu" else device}
-        refuse_with("bench composition", given, "leave it out")
-        sets = override or []
-        _composition(names[1:], sets, out, threads, networks, quick=quick, as_json=as_json)
         return
     given = {"--networks": networks, "--seeds": seeds, "--out": out, "--set": override}
     given["--supernet"] = supernet or None
@@ -131,36 +118,6 @@ def _sources(
         print_json(json.dumps(measured.as_dict(_command()[1:]), indent=1))
     else:
         make_console().print(sources.sources_table(measured))
-
-
-def _composition(
-    names: list[str],
-    override: list[str],
-    out: Path | None,
-    threads: int,
-    networks: int | None,
-    *,
-    quick: bool,
-    as_json: bool,
-) -> None:
-    import json
-
-    from invsearch.bench.composition import CompositionSettings, measure_composition
-    from invsearch.bench.composition_errors import composition_table
-    from invsearch.space import load_space_file
-
-    if len(names) > 1:
-        raise InputError("bench composition takes one SPACE, rednet where none is named")
-    space = load_space_file(names[0] if names else "rednet", override)
-    settings = CompositionSettings(out or RESULTS / f"composition-{space.slug}", threads=threads)
-    settings = settings.quickly() if quick else settings
-    settings = settings if networks is None else replace(settings, networks=networks)
-    console = error_console()
-    found = measure_composition(space, settings, lambda line: console.print(line, style="dim"))
-    if as_json:
-        print_json(json.dumps({**found, "command": _command()}, indent=1))
-    else:
-        make_console().print(composition_table(found))
 
 
 def _bench_runtimes(names: list[str], settings: Settings, *, as_json: bool) -> None:

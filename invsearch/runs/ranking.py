@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["LEAST_RANKED", "Tau", "kendall", "rank_agreement", "residuals"]
-__all__ += ["with_interval"]
 
 Array = NDArray[np.float64]
 
@@ -86,14 +85,13 @@ def rank_agreement(
             return None  # the source is the cost
         return kendall(rest, residuals(y[rows], logs[rows]))
 
-    tau = with_interval(plain, len(x), resamples)
-    return Tau(*tau, *with_interval(equal, len(x), resamples), n=len(x))
+    tau = _with_interval(plain, len(x), resamples)
+    return Tau(*tau, *_with_interval(equal, len(x), resamples), n=len(x))
 
 
-def with_interval(
+def _with_interval(
     figure: Callable[[NDArray[np.int64]], float | None], n: int, resamples: int
 ) -> tuple[float | None, float | None, float | None]:
-    """A figure of some rows of ``n``, with the ends of its 95 % interval by a bootstrap."""
     value = figure(np.arange(n))
     if value is None:
         return None, None, None
