@@ -202,9 +202,6 @@ def explain(
             help="With --layers: time each layer too, as the space file's latency: says.",
         ),
     ] = False,
-    target: Annotated[
-        str | None, typer.Option(help="With --measure: one of latency.targets.")
-    ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="The JSON Schema of space files, for editors.")
     ] = False,
@@ -224,13 +221,11 @@ def explain(
         raise InputError("explain needs a SPACE: a path, or the name of a shipped space")
     if measure_layers and not layers:
         raise InputError("--measure goes with --layers: it times each layer of one network")
-    if target is not None and not measure_layers:
-        raise InputError("--target goes with --measure: it says how layers are timed")
     space_file = load_space_file(space, overrides or [])
     if layers:
         status = "measuring, in a process of its own" if measure_layers else "counting"
         with working(error_console(), status):
-            explanation: Any = explain_layers(space_file, measure=measure_layers, target=target)
+            explanation: Any = explain_layers(space_file, measure=measure_layers)
     else:
         explanation = explain_space(space_file)
     if as_json:

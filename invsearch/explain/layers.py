@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from invsearch.errors import InputError
 from invsearch.space.architecture import Architecture
 from invsearch.space.load import SpaceFile
+from invsearch.space.schema import Latency
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from invsearch.cost import LayerCost
     from invsearch.latency import LayerLatencies
-    from invsearch.latency.place import Place
     from invsearch.models import SearchedSpec
 
 __all__ = ["LayersExplanation", "explain_layers"]
@@ -64,11 +64,7 @@ class LayersExplanation:
 
 
 def explain_layers(
-    space_file: SpaceFile,
-    architecture: Architecture | None = None,
-    *,
-    measure: bool = False,
-    target: str | None = None,
+    space_file: SpaceFile, architecture: Architecture | None = None, *, measure: bool = False
 ) -> LayersExplanation:
     """Count every layer of one network.
 
@@ -76,40 +72,35 @@ def explain_layers(
         space_file: The space.
         architecture: Which one; by default the first of the space (every parameter's first value).
             ``--set space.depth=50``, or ``space.depth.choice=[50, custom]``, choose another.
-        measure: Also measure the latency of each layer and of the network on this machine, as the
-            space file's ``latency`` says: device, batch size, threads, type, memory format,
-            runtime and resolution, which layers are then counted for too.
-        target: One of ``latency.targets`` to measure as; None for the section, or its only target.
+        measure: Also measure the latency of each layer and of the network, at the resolution that
+            they are counted for, with the space file's device, batch size and threads (by default
+            cpu, 1 and 1).
 
     Raises:
         InputError: If the space is not one of networks; if a detector or segmenter is to be
-            measured, or a target cannot time layers here.
+            measured.
         TrialError: If the measurement fails.
     """
     if space_file.model is None:
         raise InputError("--layers needs a space of networks: this one has an evaluator")
     from invsearch import cost
     from invsearch.cost.module_count import check_module
-    from invsearch.latency.place import place_here
     from invsearch.models import ModuleSpec
     from invsearch.problem.kinds import network_problem_of
 
     chosen = architecture or next(space_file.space.enumerate())
-    place = place_here(space_file, target, table=False) if measure else None
     resolution = space_file.model.resolution
-    if place is not None:
-        resolution = place.images(resolution)[1]
     spec = network_problem_of(space_file).searched(chosen)
     if isinstance(spec, ModuleSpec):
         check_module(spec, (resolution, resolution))
-    latency = None if place is None else _measured(place, spec, resolution)
+    latency = _measured(space_file, spec, resolution) if measure else None
     layers = cost.searched_layers(spec, resolution)
     height, width = cost.searched_shape(spec, resolution)[2:]
     size = height if height == width else (height, width)
     return LayersExplanation(chosen, size, tuple(layers), latency)
 
 
-def _measured(place: Place, spec: SearchedSpec, resolution: int) -> LayerLatencies:
+def _measured(space_file: SpaceFile, spec: SearchedSpec, resolution: int) -> LayerLatencies:
     from invsearch import cost
     from invsearch.latency import layer_latency
     from invsearch.models import ModuleSpec, TaskSpec
@@ -124,8 +115,7 @@ def _measured(place: Place, spec: SearchedSpec, resolution: int) -> LayerLatenci
             f"--measure times networks that classify, and this one is a {spec.task}: "
             "leave --measure out, and --layers counts it"
         )
-    problem = place.problem()
-    if problem is not None:
-        raise InputError(f"{place.key}: {problem}")
-    shape = (place.section.batch_size, *cost.searched_shape(spec, resolution)[1:])
-    return layer_latency(spec, shape=shape, target=place.target)
+    settings = space_file.latency or Latency()
+    shape = (settings.batch_size, *cost.searched_shape(spec, resolution)[1:])
+    device, threads = settings.device, settings.threads
+    return layer_latency(spec, shape=shape, device=device, threads=threads)

@@ -74,8 +74,7 @@ def _latency_note(measured: LayerLatencies) -> str:
         f"the whole network takes {value} ms ({interval}), its layers, each timed alone, "
         f"{significant(measured.sum_ms, 3)} ms together: alone, a layer finds its tensors in the "
         "cache and its memory mapped. "
-        f"Measured on {detail['device']}, batch {detail['shape'][0]}, threads {detail['threads']}, "
-        f"{detail['dtype']}, by {detail['runtime']}"
+        f"Measured on {detail['device']}, batch {detail['shape'][0]}, threads {detail['threads']}"
     )
     flags = [latency.detail["flags"] for latency in (measured.network, *measured.layers.values())]
     if not any(flags):

@@ -10,15 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import ops
-from invsearch.errors import InputError
 from invsearch.latency.measured import ask, metric
-from invsearch.latency.placing import Form, form_of
-from invsearch.latency.runtimes import Runtime
 from invsearch.latency.target import Target
 from invsearch.metrics import Metric
 from invsearch.models import Network, NetworkSpec
-from invsearch.plugins import RUNTIMES
-from ops.timing.measure import random_input
 
 __all__ = ["LayerLatencies", "layer_latency", "layer_modules", "time_layers"]
 
@@ -54,73 +49,50 @@ def layer_latency(
     shape: Sequence[int],
     device: str = "cpu",
     threads: int = 1,
-    target: Target | None = None,
     timeout_s: float = 1800.0,
 ) -> LayerLatencies:
     """Measure every layer alone, with the batch norm and ReLU that follow it, in eval mode.
 
     One fresh process, under the device's lock as in :func:`invsearch.latency.measured`, times the
     network, runs it once to see the shape of each layer's input, and times each layer on a random
-    input of that shape; all of them of the target's type, in its memory format and by its runtime.
+    input of that shape.
 
     Args:
         spec: The network.
         shape: Input shape (B, C, H, W).
         device: ``cpu``, ``cuda``, ``cuda:1``, ...
         threads: CPU threads of the process.
-        target: Where and how it runs, in place of both.
         timeout_s: Seconds after which the measurement is given up; waiting for the lock is free.
 
     Returns:
         The latencies, with 95 % intervals.
 
     Raises:
-        InputError: If the runtime takes whole networks alone.
         TrialError: If the process fails or takes too long, with the last line it wrote.
     """
-    target = target or Target(device, threads)
-    if not RUNTIMES.get(target.runtime, Runtime).parts:
-        able = [name for name in RUNTIMES if RUNTIMES.get(name, Runtime).parts]
-        raise InputError(
-            f"runtime {target.runtime!r} takes whole networks, and times no layer alone; these do:"
-            f" {', '.join(able)}"
-        )
-    reply = ask(spec, shape, target, timeout_s, layers=True)
+    reply = ask(spec, shape, Target(device, threads), timeout_s, layers=True)
     layers = {name: metric(figures) for name, figures in reply["layers"].items()}
     return LayerLatencies(metric(reply), layers)
 
 
 def time_layers(
-    network: Network, shape: Sequence[int], target: Target
+    network: Network, shape: Sequence[int], device: str
 ) -> Iterator[tuple[str, ops.Measurement]]:
-    """Time each layer alone, in this process.
-
-    Args:
-        network: As :func:`.placed` leaves it.
-        shape: Input shape (B, C, H, W).
-        target: Where and how it runs.
-    """
-    parts, form = dict(layer_modules(network)), form_of(target)
-    images = torch.zeros(tuple(shape), device=target.device, dtype=form.dtype)
-    shapes = _input_shapes(network, parts, images.contiguous(memory_format=form.memory_format))
+    """Time each layer alone, in this process; the network is on the device already."""
+    parts = dict(layer_modules(network))
+    shapes = _input_shapes(network, parts, torch.zeros(tuple(shape), device=device))
     for name, part in parts.items():
-        yield name, _time(part, shapes[name], target, form, adds=name.endswith(".add"))
+        layer = _adding(part, shapes[name], device) if name.endswith(".add") else part
+        yield name, _time(layer, shapes[name], device)
 
 
-def _time(
-    part: nn.Module, shape: tuple[int, ...], target: Target, form: Form, *, adds: bool
-) -> ops.Measurement:
+def _time(layer: Layer, shape: tuple[int, ...], device: str) -> ops.Measurement:
     """Briefly: a network may have 200 layers."""
-    runtime = RUNTIMES.get(target.runtime, Runtime)
-    x = random_input(shape, torch.device(target.device), form.dtype, form.memory_format)
-    layer = runtime.prepare(part.eval(), x)  # what a row puts together is new
     return ops.measure(
-        _adding(layer, x) if adds else layer,
+        layer,
         shape,
-        target.device,
-        dtype=form.dtype,
-        memory_format=form.memory_format,
-        cuda_graph=runtime.cuda_graph,
+        device,
+        memory_format=torch.channels_last,
         min_time=0.1,
         warmup_time=0.05,
         max_time=2.0,
@@ -153,7 +125,7 @@ def _input_shapes(
     return shapes
 
 
-def _adding(relu: Layer, x: Tensor) -> Layer:
+def _adding(relu: nn.Module, shape: tuple[int, ...], device: str) -> Layer:
     """The end of a block, with a shortcut of its own."""
-    shortcut = torch.ones_like(x)
-    return lambda images: relu(images + shortcut)
+    shortcut = torch.ones(shape, device=device)
+    return lambda x: relu(x + shortcut)

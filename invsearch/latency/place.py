@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invsearch.errors import InputError, nearest
 from invsearch.latency.runtimes import Runtime
 from invsearch.latency.target import Target
 from invsearch.metrics import MEASURED_ON_TARGETS
 from invsearch.plugins import RUNTIMES
-from invsearch.space import Latency, OnTarget
+from invsearch.space import OnTarget
 
 if TYPE_CHECKING:
     from invsearch.provider import Setting
     from invsearch.runs import RunFolder
-    from invsearch.space import SpaceFile, Timing
+    from invsearch.space import Timing
 
-__all__ = ["Place", "place_here", "places"]
+__all__ = ["Place", "places"]
 
 
 @dataclass(frozen=True)
@@ -92,35 +91,3 @@ def places(setting: Setting) -> Iterator[Place]:
         wanted = tuple(base for base in MEASURED_ON_TARGETS if f"{base}@{name}" in setting.wanted)
         if wanted:
             yield Place(f"latency.targets.{name}", f"@{name}", target, wanted)
-
-
-def place_here(space_file: SpaceFile, target: str | None, *, table: bool) -> Place:
-    """The section that a command asks for, to be timed on the machine that it is given on.
-
-    Args:
-        space_file: What says how.
-        target: One of ``latency.targets``; None for the section itself, or the only target.
-        table: Whether a table of blocks is measured; the file's own may be what is to be made.
-
-    Raises:
-        InputError: If there is no such target, or none is named and there are several.
-    """
-    section = space_file.latency or Latency()
-    names, plain = section.targets, "latency_ms"
-    if target is None and names and plain not in {*space_file.objectives, *space_file.constraints}:
-        if len(names) > 1:
-            raise InputError(f"{space_file.path} has several latency.targets: {_choose(names)}")
-        target = next(iter(names))
-    if target is not None and target not in names:
-        there = f"; there are: {', '.join(names)}" if names else ""
-        raise InputError(
-            f"--target {target!r} is none of latency.targets{nearest(target, names)}{there}"
-        )
-    key, suffix = (f"latency.targets.{target}", f"@{target}") if target else ("latency", "")
-    chosen = names[target] if target else section
-    here = {"table": table, **({"resource": None} if isinstance(chosen, OnTarget) else {})}
-    return Place(key, suffix, chosen.model_copy(update=here), (plain,))
-
-
-def _choose(names: Iterable[str]) -> str:
-    return "say " + " or ".join(f"--target {name}" for name in names)

@@ -11,7 +11,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from invsearch.latency.target import Target
 
-__all__ = ["DTYPES", "Form", "form_of", "placed"]
+__all__ = ["DTYPES", "Form", "placed"]
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -28,14 +28,9 @@ class Form:
     memory_format: torch.memory_format
 
 
-def form_of(target: Target) -> Form:
-    """What the input of a target's networks is like."""
-    return Form(DTYPES[target.dtype], _FORMATS[target.memory_format])
-
-
 def placed(network: ModuleT, target: Target) -> tuple[ModuleT, Form]:
     """The network in eval mode where and as the target wants it, and what its input is like."""
-    form = form_of(target)
+    form = Form(DTYPES[target.dtype], _FORMATS[target.memory_format])
     network = network.eval().to(target.device, form.dtype)
     if form.memory_format is torch.channels_last:
         convert_conv2d_weight_memory_format(network, torch.channels_last)

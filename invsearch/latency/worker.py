@@ -79,7 +79,7 @@ def _time_network(request: Mapping[str, Any]) -> dict[str, Any]:
     reply["energy"] = result.conditions["energy"]
     if request["layers"]:
         assert isinstance(network, Network)
-        timed = time_layers(network, shape, target)
+        timed = time_layers(network, shape, target.device)
         reply["layers"] = {name: _figures(result, target) for name, result in timed}
     return reply
 
@@ -163,6 +163,7 @@ def _reply(result: Measurement, target: Target) -> dict[str, Any]:
     figures = _figures(result, target)
     figures["detail"] |= {
         "device": target.device,
+        "dtype": target.dtype,
         "runtime": target.runtime,
         "threads": result.threads,
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
@@ -180,7 +181,6 @@ def _figures(result: Measurement, target: Target) -> dict[str, Any]:
         "high_ms": high,
         "detail": {
             "shape": list(result.shape or ()),
-            "dtype": _dtype(result),
             "memory_format": target.memory_format,
             "samples": len(result.samples),
             "calls_per_sample": result.calls_per_sample,
@@ -188,14 +188,6 @@ def _figures(result: Measurement, target: Target) -> dict[str, Any]:
             "flags": list(result.flags),
         },
     }
-
-
-def _dtype(result: Measurement) -> str:
-    """What it was of, by the name that targets use."""
-    from invsearch.latency.placing import DTYPES
-
-    names = {str(dtype).removeprefix("torch."): name for name, dtype in DTYPES.items()}
-    return names[result.dtype]
 
 
 def _affinity() -> list[int] | None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from scipy.stats import spearmanr
 
-from invsearch.errors import InputError
+from invsearch.errors import InputError, nearest
 from invsearch.latency.carried import read_table
-from invsearch.latency.place import place_here
+from invsearch.latency.place import Place
 from invsearch.latency.table import LatencyTable
 from invsearch.latency.tabled import TabledLatency
 from invsearch.problem import problem_of
 from invsearch.problem.network import NetworkProblem
-from invsearch.space import SpaceFile
+from invsearch.space import Latency, SpaceFile, Timing
 from invsearch.takeaway.device import check_device
 
 __all__ = ["ReadTable", "TablePair", "compare_tables", "measure_table", "read_tables"]
@@ -50,7 +50,7 @@ def measure_table(
     problem = problem_of(space_file)
     if not isinstance(problem, NetworkProblem):
         raise InputError(f"{space_file.path}: only a space of networks has latency to measure")
-    place = place_here(space_file, target, table=True)
+    place = _place(space_file, target)
     check_device(place.section.device)
     reason = place.problem()
     if reason is not None:
@@ -62,6 +62,27 @@ def measure_table(
     tabled = TabledLatency(output, setting.space, setting.spec, place.target, images, say, advance)
     tabled.prepare()
     return tabled.table
+
+
+def _place(space_file: SpaceFile, target: str | None) -> Place:
+    section = space_file.latency or Latency()
+    names = section.targets
+    if target is None and len(names) == 1 and "latency_ms" not in space_file.objectives:
+        target = next(iter(names))
+    if target is None:
+        return Place("latency", "", _to_measure(section), ("latency_ms",))
+    if target not in names:
+        there = f"; there are: {', '.join(names)}" if names else ""
+        raise InputError(
+            f"--target {target!r} is none of latency.targets{nearest(target, names)}{there}"
+        )
+    measured = _to_measure(names[target])
+    return Place(f"latency.targets.{target}", f"@{target}", measured, ("latency_ms",))
+
+
+def _to_measure(section: Timing) -> Timing:
+    """The section with a table that is measured: its own may be the file that is to be made."""
+    return section.model_copy(update={"table": True})
 
 
 @dataclass(frozen=True)

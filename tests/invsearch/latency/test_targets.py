@@ -17,7 +17,7 @@ from invsearch.latency import lane
 from invsearch.latency.carried import read_table
 from invsearch.latency.measured import ask
 from invsearch.latency.parts import network_parts
-from invsearch.latency.place import place_here, places
+from invsearch.latency.place import places
 from invsearch.latency.space_parts import distinct_parts
 from invsearch.latency.table import CalibrationNetwork, LatencyTable
 from invsearch.latency.target import Target
@@ -267,17 +267,6 @@ def test_a_table_measured_here_is_read_there(tmp_path: Path) -> None:
     assert pair.ratio > 0
     (trial,) = run(path, tmp_path / "run").logged()
     assert trial.metrics["latency_ms@a"].source == "predicted"
-
-
-def test_a_table_is_measured_on_the_machine_where_the_command_is_given(tmp_path: Path) -> None:
-    """On the node: the target's resource says how a search elsewhere finds it."""
-    path = space(tmp_path, "a: {device: cpu, table: a.json, resource: moon}, b: {}",
-                 "latency_ms@a: minimize, latency_ms@b: minimize")  # fmt: skip
-    place = place_here(load_space_file(path), "a", table=True)
-    assert place.problem() is None
-    assert place.section.table is True
-    with pytest.raises(InputError, match="several latency.targets: say --target a or --target b"):
-        measure_table(load_space_file(path), tmp_path / "a.json")
 
 
 def figures(median_ms: float, *flags: str) -> dict[str, Any]:
