@@ -14,7 +14,6 @@ import pytest
 import training_beside
 from training_beside import overlaps, sampled, steps, wait_for_steps
 
-from invsearch.errors import TrialError
 from invsearch.latency import lane
 from invsearch.latency.lane import DisturbedError
 from invsearch.latency.measured import ask
@@ -40,22 +39,6 @@ def one_core() -> Iterator[None]:
 
 def busy_loop() -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", "while True: pass"])
-
-
-@pytest.mark.usefixtures("one_core")
-def test_with_a_busy_loop_on_the_same_core_samples_are_rejected(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A real loop on the one core that the measurement may use, which does not end."""
-    monkeypatch.setattr(lane, "ATTEMPTS", 2)
-    monkeypatch.setattr(lane, "_FIRST_WAIT_S", 0.0)
-    loop = busy_loop()
-    try:
-        with pytest.raises(TrialError, match="2 measurements in a row were disturbed"):
-            ask(SPEC, SHAPE, Target(undisturbed=True))
-    finally:
-        loop.kill()
-        loop.wait()
 
 
 @pytest.mark.usefixtures("one_core")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -282,6 +285,26 @@ def test_a_rejected_measurement_never_becomes_a_number() -> None:
     assert waits == [1.0, 2.0]
     with pytest.raises(TrialError, match=r"6 measurements in a row were disturbed \(starved"):
         lane.undisturbed(lambda: figures(9, "starved: 40 %"), "cpu", wait=waits.append)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's affinity")
+def test_with_a_busy_loop_on_the_same_core_samples_are_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A real loop on the one core that the measurement may use."""
+    spec = proxy_spec(network_spec({"family": "rednet", "depth": 26}, {}), **PROXY)
+    monkeypatch.setattr(lane, "ATTEMPTS", 2)
+    monkeypatch.setattr(lane, "_FIRST_WAIT_S", 0.0)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})  # the children inherit it
+    loop = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        with pytest.raises(TrialError, match="2 measurements in a row were disturbed"):
+            ask(spec, (1, 3, 16, 16), Target(undisturbed=True))
+    finally:
+        loop.kill()
+        loop.wait()
+        os.sched_setaffinity(0, before)
 
 
 def test_parts_of_a_former_versions_table_keep_their_conditions() -> None:

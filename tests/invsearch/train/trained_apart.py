@@ -42,8 +42,7 @@ def net(dropout: float = 0.1) -> nn.Module:
 
 
 def say(*words: object) -> None:
-    """A line in one write: torchrun's Python (``-u``) writes each word of ``print`` alone, and
-    lines of two processes mix."""
+    """Print a line in one write: torchrun's Python (``-u``) writes each word alone, and two mix."""
     print(" ".join(map(str, words)) + "\n", end="", flush=True)
 
 
