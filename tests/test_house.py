@@ -40,6 +40,7 @@ FLOORS = (
     "plugins",
     "terminal",
     "atomic",
+    "device_lock",
     "__init__",
     "shadow",
     "errors",

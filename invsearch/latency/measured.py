@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import inspect
 import json
-import os
-import re
 import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ops
+from invsearch.device_lock import alone
 from invsearch.errors import TrialError
 from invsearch.latency.lane import undisturbed
 from invsearch.latency.parts import Part
@@ -24,7 +20,7 @@ from invsearch.models import ModuleSpec, NetworkSpec
 from invsearch.models.replacement import KEEP
 from ops.timing.fresh_process import ask_fresh_process
 
-__all__ = ["ask", "ask_in_turns", "device_lock", "latency", "metric", "origins", "part_latencies"]
+__all__ = ["ask", "ask_in_turns", "latency", "metric", "origins", "part_latencies"]
 
 _WORKER = "invsearch.latency.worker"
 
@@ -49,8 +45,8 @@ def latency(
     """Measure the latency of one forward pass of the whole batch, in eval mode.
 
     A fresh process builds the network and times it with :func:`ops.measure`, so neither a worker's
-    stale thread count nor its memory touches the figure. An OS file lock per device, held from
-    before that process starts until it ends, keeps measurements on one machine apart.
+    stale thread count nor its memory touches the figure. The device's lock is held alone from
+    before that process starts until it ends; see :mod:`invsearch.device_lock`.
 
     Args:
         spec: The network; it runs in the channels-last memory format.
@@ -153,7 +149,7 @@ def _described(spec: NetworkSpec | ModuleSpec) -> dict[str, Any]:
 
 def _accepted(request: Mapping[str, Any], target: Target, timeout_s: float) -> dict[str, Any]:
     def measure() -> dict[str, Any]:
-        with device_lock(target.device) as lock:
+        with alone(target.device) as lock:
             return _ask(request, lock, timeout_s)
 
     return undisturbed(measure, target.device) if target.undisturbed else measure()
@@ -188,7 +184,7 @@ def part_latencies(
             {part.block.operator for parts in networks for part in parts if part.block}
         ),
     }
-    with device_lock(target.device) as lock:
+    with alone(target.device) as lock:
         return [metric(figures) for figures in _ask(request, lock, timeout_s)["parts"]]
 
 
@@ -202,25 +198,6 @@ def metric(figures: Mapping[str, Any], name: str = "latency_ms") -> Metric:
         high=figures["high_ms"],
         detail=figures["detail"],
     )
-
-
-@contextmanager
-def device_lock(device: str) -> Iterator[int]:
-    """Hold this machine's lock on a device, waiting for it; yields the lock's file descriptor.
-
-    A child process that inherits the descriptor keeps the lock until it has ended too.
-    """
-    name = re.sub(r"\W", "_", "cuda:0" if device == "cuda" else device)
-    path = Path(tempfile.gettempdir()) / f"invsearch-{name}.lock"
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _ask(request: Mapping[str, Any], lock: int, timeout_s: float) -> dict[str, Any]:

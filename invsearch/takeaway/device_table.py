@@ -16,7 +16,7 @@ from invsearch.latency.table import LatencyTable
 from invsearch.latency.tabled import TabledLatency
 from invsearch.problem import problem_of
 from invsearch.problem.network import NetworkProblem
-from invsearch.space import Latency, SpaceFile, Timing
+from invsearch.space import Latency, OnTarget, SpaceFile, Timing
 from invsearch.takeaway.device import check_device
 
 __all__ = ["ReadTable", "TablePair", "compare_tables", "measure_table", "read_tables"]
@@ -81,8 +81,12 @@ def _place(space_file: SpaceFile, target: str | None) -> Place:
 
 
 def _to_measure(section: Timing) -> Timing:
-    """The section with a table that is measured: its own may be the file that is to be made."""
-    return section.model_copy(update={"table": True})
+    """The section as it is measured here: its own table may be the file that is to be made.
+
+    Its resource says how searches elsewhere find this machine.
+    """
+    here = {"resource": None} if isinstance(section, OnTarget) else {}
+    return section.model_copy(update={"table": True, **here})
 
 
 @dataclass(frozen=True)

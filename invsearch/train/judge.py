@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from invsearch.data import Part
 from invsearch.metrics import Fidelity, Metric
+from invsearch.train.at_work import at_work
 from invsearch.train.averaged import Averaged
 from invsearch.train.batch_norm import reestimated_batch_norm
-from invsearch.train.batches import Batches
+from invsearch.train.batches import Batch, Batches
 from invsearch.train.evaluate import score
 from invsearch.train.precision import computing_in
+from invsearch.train.processes import Processes
 from invsearch.train.recipe import Recipe
 from invsearch.train.seeding import epoch_seed
 from invsearch.train.tasks import LearningTask
@@ -39,6 +41,7 @@ class Judge:
         seed: Which images batch-norm statistics are estimated from.
         device: Where it is.
         dense: Whether every pixel is judged.
+        processes: Those that train it together.
     """
 
     model: nn.Module
@@ -49,10 +52,11 @@ class Judge:
     seed: int
     device: torch.device
     dense: bool
+    processes: Processes
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the final state dict on the CPU."""
-        with self._final() as model:
+        with self._at_work(), self._final() as model:
             return {
                 name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
                 for name, value in model.state_dict().items()
@@ -60,19 +64,28 @@ class Judge:
 
     def judge(self, part: Part, spent: Fidelity) -> dict[str, Metric]:
         """The task's metrics of the final weights on a part of the data."""
-        with self._computing(), self._final() as model:
-            return self.task.judge(model, self.batches.judged(part), spent)
+        with self._at_work() as give_way, self._computing(), self._final() as model:
+            return self.task.judge(model, self._judged(part, give_way), spent)
 
     def judge_as_it_is(self, part: Part, spent: Fidelity) -> dict[str, Metric]:
         """Those of weights that were final when they were loaded into the model."""
         self.model.eval()
-        with self._computing():
-            return self.task.judge(self.model, self.batches.judged(part), spent)
+        with self._at_work() as give_way, self._computing():
+            return self.task.judge(self.model, self._judged(part, give_way), spent)
 
     def score(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Of each image its loss in nats, float64 (N,), and whether its class was found."""
-        with self._computing(), self._final() as model:
+        with self._at_work(), self._computing(), self._final() as model:
             return score(model, self.batches.ready(images), labels.to(self.device))
+
+    def _judged(self, part: Part, give_way: Callable[[], None]) -> Iterator[Batch]:
+        """Images and labels batch by batch; between two of them who measures has its turn."""
+        for batch in self.batches.judged(part):
+            yield batch
+            give_way()
+
+    def _at_work(self) -> AbstractContextManager[Callable[[], None]]:
+        return at_work(self.device, self.processes)
 
     def _computing(self) -> AbstractContextManager[object]:
         return computing_in(self.recipe.precision, self.device)

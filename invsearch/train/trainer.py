@@ -14,6 +14,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from invsearch.data import ImageData
 from invsearch.errors import InputError, TrialError
 from invsearch.metrics import KNOWN_METRICS, Fidelity, Metric
+from invsearch.train.at_work import at_work
 from invsearch.train.averaged import Averaged
 from invsearch.train.batches import batches_of
 from invsearch.train.checkpoint import read_checkpoint, write_checkpoint
@@ -97,6 +98,7 @@ class Trainer:
             seed=seed,
             device=self.device,
             dense=data.dense,
+            processes=processes,
         )
         self._underway: EpochUnderway | None = None
 
@@ -154,14 +156,16 @@ class Trainer:
         if self.done:
             raise RuntimeError(f"all {self.recipe.epochs} epochs of the recipe are trained")
         seed = epoch_seed(self.seed, self.epoch)
-        self.model.train()
-        with isolated_rng(process_seed(seed, self.processes.share.rank), self.device):
-            try:
-                mean = self._train_rest(seed, after_step or (lambda: None))
-            except DivergedError as error:
-                raise self._explained(error, seed) from error
-        self.epoch, self.step, self._underway = self.epoch + 1, 0, None
-        return self.processes.mean(mean)
+        with at_work(self.device, self.processes) as give_way:
+            self.processes.from_first(None)  # nobody begins before every device is theirs
+            self.model.train()
+            with isolated_rng(process_seed(seed, self.processes.share.rank), self.device):
+                try:
+                    mean = self._train_rest(seed, after_step or (lambda: None), give_way)
+                except DivergedError as error:
+                    raise self._explained(error, seed) from error
+            self.epoch, self.step, self._underway = self.epoch + 1, 0, None
+            return self.processes.mean(mean)
 
     def evaluate(self) -> dict[str, Metric]:
         """Measure the task's metrics, such as ``val_loss`` and ``top1``, on the validation set.
@@ -271,7 +275,9 @@ class Trainer:
         """
         self.load_state_dict(read_checkpoint(Path(path), self.device))
 
-    def _train_rest(self, seed: int, after_step: Callable[[], object]) -> float:
+    def _train_rest(
+        self, seed: int, after_step: Callable[[], object], give_way: Callable[[], None]
+    ) -> float:
         """Take the steps of an epoch that are left; torch's generators are seeded for it."""
         underway = self._underway or EpochUnderway(self._losses())
         underway.set_rng(self.device)
@@ -283,6 +289,7 @@ class Trainer:
             if self._averaged is not None:
                 self._averaged.update(first + self.step)
             self.step += 1
+            give_way()
             if self.step < self.steps_per_epoch:
                 self._between(after_step, underway)
         return underway.losses.mean()

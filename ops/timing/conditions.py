@@ -1,14 +1,18 @@
 """What went on around a measurement: whether the machine was ours, and at full speed.
 
-Linux says most of it under /proc and /sys; what cannot be read is None and flags nothing.
+Linux says most of it under /proc and /sys; what cannot be read is None and flags nothing. What no
+kernel tells, a virtual machine's neighbours and a clock that the host lowers, shows in how long a
+fixed piece of work takes before and after.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +22,15 @@ import torch
 from ops.timing.gpu import GpuConditions, GpuWatch
 from ops.timing.statistics import LEAST_SAMPLES, median_interval
 
-__all__ = ["Conditions", "Watch", "drift"]
+__all__ = ["Conditions", "Watch", "core", "drift", "migration"]
 
 LEAST_SHARE = 0.9  # chosen: of a core's time
 FOREIGN_SHARE = 0.05  # chosen: of all cores' time
 SLOWER_CLOCK = 0.9  # chosen: a drop by a tenth shows in a median
 DRIFT = 0.05  # of the median, from the first half of the samples to the second
+MOVED_SHARE = 0.1  # of the samples: fewer move a median by a twentieth of the ranks at most
+_REFERENCE_CALLS = 20  # the fastest counts, so that an interrupt does not
+_REFERENCE_TURNS = 20_000  # of an empty loop: half a millisecond, less than a scheduler's slice
 _CPUS = Path("/sys/devices/system/cpu")
 
 
@@ -39,6 +46,8 @@ class Conditions:
         throttled_s: Seconds for which the control group was stopped at its quota.
         frequency_mhz: The slowest usable core's clock before and after (cpufreq).
         heat_events: Thermal throttling events meanwhile.
+        reference_ms: What a fixed piece of work took before and after; None where a GPU works, and
+            with several threads, which may still spin on the core beside.
         gpu: The GPU's own, where one was measured.
     """
 
@@ -49,13 +58,14 @@ class Conditions:
     throttled_s: float | None
     frequency_mhz: tuple[float, float] | None
     heat_events: int | None
+    reference_ms: tuple[float, float] | None = None
     gpu: GpuConditions | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        clocks = None if self.frequency_mhz is None else list(self.frequency_mhz)
-        gpu = None if self.gpu is None else self.gpu.as_dict()
-        return {**asdict(self), "frequency_mhz": clocks, "gpu": gpu}
+        plain = asdict(self)
+        pairs = {key: list(one) for key, one in plain.items() if isinstance(one, tuple)}
+        return {**plain, **pairs, "gpu": None if self.gpu is None else self.gpu.as_dict()}
 
     def flags(self) -> tuple[str, ...]:
         """What may have disturbed work that keeps at least one core busy, as `kind: detail`."""
@@ -70,6 +80,9 @@ class Conditions:
         if self.frequency_mhz and self.frequency_mhz[1] < SLOWER_CLOCK * self.frequency_mhz[0]:
             before, after = self.frequency_mhz
             found.append(f"clock: fell from {before:.0f} to {after:.0f} MHz")
+        if self.reference_ms and min(self.reference_ms) < SLOWER_CLOCK * max(self.reference_ms):
+            before, after = self.reference_ms
+            found.append(f"speed: fixed work took {before:.3g} ms before and {after:.3g} ms after")
         if self.heat_events:
             found.append(f"heat: {self.heat_events} throttling events")
         return tuple(found)
@@ -101,6 +114,8 @@ class Watch:
 
     def __init__(self, device: torch.device | None = None) -> None:
         self._gpu = GpuWatch(device) if device is not None and device.type == "cuda" else None
+        one = self._gpu is None and torch.get_num_threads() == 1
+        self._reference = _reference_ms() if one else None
         self._start = _State.now()
 
     def stop(self) -> Conditions:
@@ -117,8 +132,26 @@ class Watch:
             throttled_s=throttled,
             frequency_mhz=None if None in clocks else clocks,  # type: ignore[arg-type]
             heat_events=_since(start.heat, end.heat),
+            reference_ms=None if self._reference is None else (self._reference, _reference_ms()),
             gpu=None if self._gpu is None else self._gpu.stop(),
         )
+
+
+def core() -> int | None:
+    """The core that this thread runs on just now, where the C library tells."""
+    ask = _getcpu()
+    return None if ask is None else ask()
+
+
+def migration(moved: int, samples: int) -> str | None:
+    """Says in how many samples the thread that calls changed its core, if they are many.
+
+    A core that it comes to has none of its data in the nearer caches. The threads that work for
+    it may move unseen.
+    """
+    if moved <= MOVED_SHARE * samples:
+        return None
+    return f"migration: moved to another core in {moved} of {samples} samples"
 
 
 def drift(samples: Sequence[float]) -> str | None:
@@ -131,6 +164,26 @@ def drift(samples: Sequence[float]) -> str | None:
     (early_low, early_high), (low, high) = median_interval(early), median_interval(late)
     apart = low > early_high or high < early_low
     return f"drift: {change:+.0%} in the later half" if apart and abs(change) > DRIFT else None
+
+
+def _reference_ms() -> float:
+    """What a fixed piece of work takes at best just now: the core alone, and no memory."""
+    fastest = float("inf")
+    for _ in range(_REFERENCE_CALLS):
+        start = time.perf_counter()
+        for _ in range(_REFERENCE_TURNS):
+            pass
+        fastest = min(fastest, time.perf_counter() - start)
+    return fastest * 1e3
+
+
+@functools.cache
+def _getcpu() -> Callable[[], int] | None:
+    try:
+        found: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
+    except (OSError, AttributeError):  # no Linux
+        return None
+    return found
 
 
 def _since(start: Any, end: Any) -> Any:

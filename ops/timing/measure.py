@@ -154,6 +154,7 @@ def measurement_of(
         **conditions.as_dict(),
         "clock": timer.clock.as_dict() if isinstance(timer.clock, CudaClock) else MONOTONIC,
         "flushed_bytes": flushed_bytes(device, cache),
+        "moved_samples": timer.moved,
         **{
             key: one.as_dict() if isinstance(one, Energy) else one
             for key, one in (how or {}).items()
@@ -170,7 +171,7 @@ def measurement_of(
         warmup_calls=timer.warmup_calls,
         calls_per_sample=timer.calls,
         missed=missed,
-        flags=(*flags_of(samples, conditions, device.type), *exposed),
+        flags=(*flags_of(samples, conditions, device.type, timer.moved), *exposed),
         conditions=circumstances,
         environment=surroundings or environment(),
     )

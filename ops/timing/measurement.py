@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ops.timing.clock import Cache
-from ops.timing.conditions import Conditions, drift
+from ops.timing.conditions import Conditions, drift, migration
 from ops.timing.statistics import Interval, Verdict, judge, median_interval, speedup
 
 __all__ = ["Measurement"]
@@ -32,7 +32,8 @@ class Measurement:
         flags: What may have disturbed it: foreign load, throttling, drift; empty if nothing.
         conditions: What the operating system said meanwhile; see `ops.timing.Conditions`. Beside
             that `clock` (how the time was taken), `flushed_bytes` (before each sample),
-            `cuda_graph`, and `energy` (see `ops.timing.Energy`).
+            `moved_samples` (that ended on another core than they began on), `cuda_graph`, and
+            `energy` (see `ops.timing.Energy`).
         environment: See `ops.environment`.
     """
 
@@ -134,9 +135,11 @@ class Measurement:
         ) + "".join(f"; {note}" for note in notes if note)
 
 
-def flags_of(samples: tuple[float, ...], conditions: Conditions, device: str) -> tuple[str, ...]:
+def flags_of(
+    samples: tuple[float, ...], conditions: Conditions, device: str, moved: int
+) -> tuple[str, ...]:
     """What to flag; where a GPU works, this process and its cores may well be idle or shared."""
-    drifted = drift(samples)
     on_gpu = conditions.gpu.flags() if conditions.gpu is not None else ()
     around = conditions.flags() if device == "cpu" else on_gpu
-    return (*around, *([drifted] if drifted else []))
+    migrated = migration(moved, len(samples)) if device == "cpu" else None
+    return (*around, *filter(None, (migrated, drift(samples))))

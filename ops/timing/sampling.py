@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ops.timing.clock import Clock, Run
+from ops.timing.conditions import core
 from ops.timing.statistics import LEAST_SAMPLES, relative_width
 
 __all__ = ["Rule", "Timer", "sample"]
@@ -59,7 +60,7 @@ class Rule:
 
 @dataclass
 class Timer:
-    """Takes the samples of one piece of work."""
+    """Takes the samples of one piece of work; `moved` are those that ended on another core."""
 
     run: Run
     clock: Clock
@@ -69,6 +70,7 @@ class Timer:
     warmup_calls: int = 0
     call_time: float = 0.0
     calls: int = 1
+    moved: int = 0
     samples: list[float] = field(default_factory=list)
 
     def warm_up(self, rule: Rule) -> None:
@@ -89,7 +91,9 @@ class Timer:
         if self.primed:
             self.run()
         self.flush()
+        where = core()
         self.samples.append(self.clock(self.run, self.calls) / self.calls)
+        self.moved += core() != where
 
 
 PRIMED_SECONDS = 0.25  # of a call; longer ones hardly feel what a neighbour left in the cache

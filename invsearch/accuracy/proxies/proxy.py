@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from invsearch.device_lock import shared
 from invsearch.errors import InvsearchError
 from invsearch.plugins import PROXIES
 
@@ -97,7 +99,8 @@ def proxy_values(name: str, subject: Subject) -> dict[str, float]:
     """
     row = PROXIES.get(name, Proxy)
     try:
-        found = row.values(subject)
+        with nullcontext() if row.counted else shared("cpu"):  # who measures is not disturbed
+            found = row.values(subject)
     except InvsearchError:
         raise
     except (RuntimeError, ValueError, ArithmeticError):  # of linear algebra: it cannot tell

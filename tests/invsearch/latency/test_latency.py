@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import pytest
 
 from invsearch.errors import TrialError
 from invsearch.latency import latency
-from invsearch.latency.measured import device_lock
 from invsearch.models import network_spec, proxy_spec
 
 OPERATOR = """
@@ -62,17 +59,3 @@ def test_a_measurement_that_takes_too_long_is_given_up() -> None:
     """The time limit ends the process and names itself."""
     with pytest.raises(TrialError, match=r"not done in 0.01 s"):
         latency(small(), shape=(1, 1, 8, 8), timeout_s=0.01)
-
-
-def test_the_lock_excludes_other_holders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one measurement holds a device nobody else gets it; another device is free."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with device_lock("cpu"):
-        path = tmp_path / "invsearch-cpu.lock"
-        other = os.open(path, os.O_RDONLY)
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with device_lock("cuda"):
-            assert (tmp_path / "invsearch-cuda_0.lock").exists()
-    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.close(other)

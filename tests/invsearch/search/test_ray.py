@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import training_beside
 from ray_cluster import RayCluster
 from toy import command, invsearch, passed, trial_lines, without_times, write_space
+from training_beside import overlaps, sampled, steps
 
 from invsearch import load_run
 
@@ -21,10 +25,14 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Two nodes of one CPU each on this machine; yields the environment that reaches them."""
+    """Two nodes of one CPU each on this machine; yields the environment that reaches them.
+
+    Their devices are two, as those of two machines are: the far node has locks of its own.
+    """
+    locks = str(tmp_path_factory.mktemp("locks"))
     with RayCluster(tmp_path_factory.mktemp("home")) as nodes:
-        nodes.head()
-        nodes.worker('--resources={"far": 1}')
+        nodes.head('--resources={"near": 1}')
+        nodes.worker('--resources={"far": 1}', INVSEARCH_LOCKS=locks)
         yield nodes.environment
 
 
@@ -238,3 +246,66 @@ def test_a_resource_that_no_node_has_is_one_line(tmp_path: Path, cluster: dict[s
     assert done.returncode == 2
     assert "no node of the Ray cluster has the resource 'moon'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+BESIDE = """
+import json, sys, time
+from pathlib import Path
+import ray
+from invsearch.latency.remote import ask_on_node
+from invsearch.latency.target import Target
+from invsearch.models import network_spec, proxy_spec
+
+tests, here = sys.argv[1], Path(sys.argv[2])
+sys.path.insert(0, tests)
+from training_beside import wait_for_steps
+
+
+@ray.remote(num_cpus=0)
+def training(log, stop):
+    sys.path.insert(0, tests)
+    from training_beside import train
+    train(log, stop)
+    return ray.get_runtime_context().get_node_id()
+
+
+ray.init(log_to_driver=False)
+stop = here / "stop"
+running = [
+    training.options(resources={node: 0.001}).remote(here / node, stop) for node in ("near", "far")
+]
+for node in ("near", "far"):
+    wait_for_steps(here / node, 20)
+spec = network_spec({"family": "rednet", "depth": 26}, {})
+spec = proxy_spec(spec, width=0.125, num_classes=10, in_channels=3)
+found = [ask_on_node("far", spec, (1, 3, 16, 16), Target())["detail"] for _ in range(2)]
+wait_for_steps(here / "far", 20)
+stop.touch()
+print(json.dumps([found, ray.get(running)]))
+"""
+
+
+def test_on_two_nodes_no_sample_overlaps_a_training_on_its_device(
+    tmp_path: Path, cluster: dict[str, str]
+) -> None:
+    """By the timestamps of all; the training on the other node's device goes on meanwhile."""
+    (tmp_path / "beside.py").write_text(BESIDE)
+    done = subprocess.run(
+        [sys.executable, "beside.py", str(Path(training_beside.__file__).parent), str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, **cluster},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    details, (near_node, far_node) = json.loads(done.stdout)
+    assert near_node != far_node
+    assert {detail["node_id"] for detail in details} == {far_node}
+    measured = [sampled(detail) for detail in details]
+    near, far = steps(tmp_path / "near"), steps(tmp_path / "far")
+    assert not overlaps(far, measured)
+    assert far[0][1] < measured[0][0] < measured[1][1] < far[-1][0]
+    between = (measured[0][1], measured[1][0])
+    assert overlaps(far, [between]), "the training starved"
+    assert overlaps(near, measured), "a training on another device waited"
