@@ -48,7 +48,7 @@ newcomer:  ## from the built wheel to a network of one's own photos, word for wo
 bench-composition:  ## what a table of blocks foretells of whole networks, into results/bench-composition.json
 	$(PYTHON) -m invsearch.bench.composition
 
-bench-fidelity:  ## what rungs and promotions save, on LCBench's surrogate, into results/bench-fidelity.json
+bench-fidelity:  ## what rungs, promotions and an allocation by a model save, on LCBench, into results/bench-fidelity.json
 	$(PYTHON) -m invsearch.bench.fidelity
 
 chaos:  ## two hundred searches, disturbed at random, that must end as if nothing had happened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from invsearch.bench.fidelity import FULL, WAYS, main, reached, summary
+from invsearch.bench.fidelity import ALLOCATED, FULL, WAYS, main, peers, reached, summary
 from invsearch.bench.lcbench import EPOCHS, costs, missing
 
 
@@ -38,4 +38,32 @@ def test_a_search_of_the_table() -> None:
     shares = reached(FULL, "3945", 0, "random", trials=3)
     assert len(shares) == 3 * EPOCHS
     assert (np.diff(shares) >= 0).all()
-    assert np.flatnonzero(np.diff(shares)).tolist() in ([51, 103], [51, 103, 155], [51], [103])
+    ends = np.flatnonzero(np.diff(shares)) + 2  # counted from 1
+    assert len(ends)
+    assert not (ends % EPOCHS).any()
+
+
+def test_the_part_that_a_peer_costs() -> None:
+    """The allocation is at .9 in the end: past one peer half-way, past another never."""
+    rising = np.tile(np.linspace(0.0, 0.9, 91), (2, 1))
+    found = {
+        ("cost_aware", ALLOCATED): rising,
+        ("random", FULL): rising,
+        ("tpe", FULL): rising / 2,
+        ("cost_aware", FULL): rising * 2,
+    }
+    parts = {row["peer"]: row["epochs_part"] for row in peers(found)}
+    assert parts == {
+        "tpe, full training": pytest.approx(46 / 91),
+        "cost_aware, full training": None,
+    }
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "the table is here")
+def test_an_allocated_search_of_the_table() -> None:
+    """Eight trainings come to the first rung, then one to the end; the whole repeats itself."""
+    shares = reached(ALLOCATED, "3945", 0, "cost_aware", trials=4)
+    first = np.flatnonzero(np.diff(shares))[0] + 2
+    assert first == 8 * 3 + EPOCHS - 3
+    assert (np.diff(shares) >= 0).all()
+    assert np.array_equal(shares, reached(ALLOCATED, "3945", 0, "cost_aware", trials=4))
