@@ -380,6 +380,8 @@ class Accuracy(_Section):
     @model_validator(mode="after")
     def _one_judge(self) -> Accuracy:
         if not self.sources:
+            if "sources" in self.model_fields_set:
+                raise ValueError("sources is empty: leave it out, or name trained and what hints")
             return self
         if "source" in self.model_fields_set:
             raise ValueError("source and sources say the same: keep one")

@@ -95,7 +95,10 @@ def followers_of(
 
 def _made(name: str, search_paths: Sequence[str]) -> Any:
     if ":" in name:
-        make = import_function(name, search_paths)
+        try:
+            make = import_function(name, search_paths)
+        except InputError as error:
+            raise InputError(f"--callback {error}") from error
     elif name in SEARCH_CALLBACKS:
         make = SEARCH_CALLBACKS.get(name, type)
     else:

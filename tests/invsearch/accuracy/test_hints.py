@@ -70,6 +70,7 @@ def test_objectives_come_from_trainings_and_all_else_is_a_hint(
     [
         (["accuracy.sources=[naswot]"], "needs exactly one of trained and published"),
         (["accuracy.sources=[trained, published]"], "needs exactly one of trained and published"),
+        (["accuracy.sources=[]"], "sources is empty"),
         (["accuracy.sources=[trained, nasvot]"], "naswot"),
         (["accuracy.sources=[trained]", "accuracy.source=trained"], "say the same"),
         (["accuracy.sources=[published, params]"], "beside published"),

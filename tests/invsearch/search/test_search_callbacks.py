@@ -112,7 +112,9 @@ def test_a_callback_that_fails_is_a_warning_and_every_trial_counts(folder: Path)
     [
         ("tensorbord", ["did you mean 'tensorboard'", "package.module:Class"]),
         ("toy_evaluator:Nothing", ["has no on_trial(trial)"]),
-        ("toy_evaluator:Notin", ["did you mean"]),
+        ("toy_evaluator:Notin", ["--callback", "did you mean"]),
+        ("os:path", ["--callback 'os:path' is no function"]),
+        ("no_such_module:Class", ["--callback 'no_such_module:Class' cannot be imported"]),
         ("toy_evaluator:Missing", ["needs the package no_such_package"]),
     ],
 )
