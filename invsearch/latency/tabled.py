@@ -30,7 +30,8 @@ _TOGETHER = 48  # 0.15 s a part: about 7 s in one process, and lost at most by a
 _NETWORKS = 8  # a ratio and a constant, with six degrees of freedom left for the spread
 _DRAWN = 256  # architectures among which those networks are chosen, by their sums
 _AGAIN = 2  # further measurements where another process took the time
-_MACHINE = ("cpu_model", "cpu_capability", "logical_cores", "torch", "gpu")
+_MACHINE = ("cpu_model", "cpu_capability", "native", "logical_cores", "torch", "gpu")
+_OF_CPU = "native"  # our kernels there; tables of former versions left it unsaid
 
 Say = Callable[[str], None]
 
@@ -194,7 +195,8 @@ class TabledLatency:
         except (OSError, ValueError) as error:
             self._say(f"{self._path} {error}: its blocks are measured anew")
             return None
-        changed = differences(table.under, self._conditions)
+        unsaid = {key: self._conditions[key] for key in [_OF_CPU] if key in self._conditions}
+        changed = differences({**unsaid, **table.under}, self._conditions)
         if changed:
             raise InputError(
                 f"{self._path} was measured under other conditions ({changed}): go on where it was"
@@ -224,8 +226,7 @@ def conditions(target: Target, images: tuple[int, int, int]) -> dict[str, Any]:
     """
     machine = describe()["machine"]
     facts = {key: machine.get(key) for key in _MACHINE}
-    if target.device == "cpu":
-        del facts["gpu"]
+    del facts["gpu" if target.device == "cpu" else _OF_CPU]
     return {**target.conditions(images[0], images[1:]), **facts}
 
 

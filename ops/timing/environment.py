@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ops.involution.backends.native import library as native
 from ops.timing import nvml
 
 __all__ = ["environment"]
@@ -18,13 +19,15 @@ def environment() -> dict[str, Any]:
     """Describes this process's machine: plain values, ready for JSON.
 
     Keys: `cpu_model`, `cpu_capability` (the vector instructions torch uses), `logical_cores`,
-    `usable_cores` (this process's affinity), `threads` (torch's), `nice`, `load_average` (1, 5, 15
+    `native` (the variant of our CPU kernels in use, None where they are not built), `usable_cores`
+    (this process's affinity), `threads` (torch's), `nice`, `load_average` (1, 5, 15
     minutes), `python`, `torch`, `platform`, `gpu` (a name, or None without CUDA), and `gpu_details`
     (its capability, memory, caches, driver, clocks, power limit).
     """
     return {
         "cpu_model": _cpu_model(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "native": _native(),
         "logical_cores": os.cpu_count(),
         "usable_cores": _usable_cores(),
         "threads": torch.get_num_threads(),
@@ -36,6 +39,11 @@ def environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "gpu_details": _gpu(),
     }
+
+
+def _native() -> str | None:
+    loaded = native.kernels()
+    return loaded.variant if loaded is not None else None
 
 
 def _cpu_model() -> str:

@@ -139,7 +139,9 @@ def test_a_torn_file_is_measured_anew(tmp_path: Path) -> None:
     assert len(table.networks) == 1
 
 
-@pytest.mark.parametrize(("key", "value"), [("cpu_model", "another"), ("threads", 7)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("cpu_model", "another"), ("threads", 7), ("native", "other kernels")]
+)
 def test_a_table_of_other_conditions_is_refused(tmp_path: Path, key: str, value: object) -> None:
     space_file = load_space_file(space(tmp_path))
     table = made_up(NetworkProblem(space_file))
@@ -147,6 +149,14 @@ def test_a_table_of_other_conditions_is_refused(tmp_path: Path, key: str, value:
     with pytest.raises(InputError, match=rf"other conditions \({key} {value!r}, here ") as caught:
         prepared(space_file, RunFolder(tmp_path / "run"), table)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_does_not_say_which_kernels_it_is_of_is_taken(tmp_path: Path) -> None:
+    """As it was before tables did."""
+    space_file = load_space_file(space(tmp_path))
+    table = made_up(NetworkProblem(space_file))
+    table.conditions = {k: v for k, v in table.conditions.items() if k != "native"}
+    assert prepared(space_file, RunFolder(tmp_path / "run"), table)
 
 
 def test_what_surely_breaks_the_bound_is_never_proposed(tmp_path: Path) -> None:
