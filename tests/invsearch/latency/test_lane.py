@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -84,7 +85,9 @@ def test_no_sample_overlaps_a_step_of_a_training_on_the_device(
     """By the timestamps of both, of a training that never pauses by itself and goes on after."""
     monkeypatch.setenv("INVSEARCH_LOCKS", str(tmp_path))
     log, stop = tmp_path / "steps", tmp_path / "stop"
-    training = subprocess.Popen([sys.executable, training_beside.__file__, log, stop])
+    # away from tests/invsearch, which would be taken for the package
+    program = shutil.copy(training_beside.__file__, tmp_path)
+    training = subprocess.Popen([sys.executable, program, log, stop])
     try:
         wait_for_steps(log, 20)
         measured = [sampled(ask(SPEC, SHAPE, Target())["detail"]) for _ in range(2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -290,8 +291,10 @@ def test_on_two_nodes_no_sample_overlaps_a_training_on_its_device(
 ) -> None:
     """By the timestamps of all; the training on the other node's device goes on meanwhile."""
     (tmp_path / "beside.py").write_text(BESIDE)
+    # away from tests/invsearch, which would be taken for the package
+    program = Path(shutil.copy(training_beside.__file__, tmp_path))
     done = subprocess.run(
-        [sys.executable, "beside.py", str(Path(training_beside.__file__).parent), str(tmp_path)],
+        [sys.executable, "beside.py", str(program.parent), str(tmp_path)],
         cwd=tmp_path,
         env={**os.environ, **cluster},
         capture_output=True,
