@@ -32,7 +32,8 @@ from invsearch.errors import InputError, TrialError
 __all__ = ["Sharing", "alone", "shared"]
 
 _PATIENCE_S = 1800.0
-"""Longer than any measurement or step: who holds a lock so long is a process that was stopped."""
+"""Chosen: the longest time limit of a measurement (:mod:`invsearch.latency.layers`), and far longer
+than a step. Who holds a lock longer is a process that was stopped."""
 
 _POLL_S = (1e-3, 2e-2)  # at first, and at most: a fiftieth of a second is no loss to a measurement
 

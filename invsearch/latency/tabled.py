@@ -30,6 +30,8 @@ _TOGETHER = 48  # 0.15 s a part: about 7 s in one process, and lost at most by a
 _NETWORKS = 8  # a ratio and a constant, with six degrees of freedom left for the spread
 _DRAWN = 256  # architectures among which those networks are chosen, by their sums
 _AGAIN = 2  # further measurements where another process took the time
+# What decides how fast our networks run, of all that ops.environment() says; not what varies from
+# minute to minute, and not versions of what computes nothing.
 _MACHINE = ("cpu_model", "cpu_capability", "native", "logical_cores", "torch", "gpu")
 _OF_CPU = "native"  # our kernels there; tables of former versions left it unsaid
 

@@ -23,7 +23,7 @@ from invsearch.models import network_spec, proxy_spec
 
 PROXY: dict[str, Any] = {"width": 0.125, "num_classes": 10, "in_channels": 3}
 SPEC = proxy_spec(network_spec({"family": "rednet", "depth": 26}, {}), **PROXY)
-SHAPE = (1, 3, 16, 16)
+SHAPE = (1, 3, 16, 16)  # a pass of milliseconds: the test is of who waits, not of how long
 LONGER = proxy_spec(network_spec({"family": "rednet", "depth": 26}, {}), **{**PROXY, "width": 0.5})
 
 
