@@ -1,4 +1,4 @@
-.PHONY: install test test-slow lint format types bench bench-beliefs bench-composition bench-fidelity footprint newcomer bench-hints bench-gpu bench-scale chaos picture wheel wheel-check docs clean test-torch test-python
+.PHONY: install test test-slow lint format types bench bench-beliefs bench-composition bench-fidelity bench-fidelity-rednet footprint newcomer bench-hints bench-gpu bench-scale chaos picture wheel wheel-check docs clean test-torch test-python
 PYTHON ?= python3
 TORCH ?= 2.14.1
 
@@ -50,6 +50,9 @@ bench-composition:  ## what a table of blocks foretells of whole networks, into 
 
 bench-fidelity:  ## what rungs, promotions and an allocation by a model save, on LCBench, into results/bench-fidelity.json
 	$(PYTHON) -m invsearch.bench.fidelity
+
+bench-fidelity-rednet:  ## what rungs and promotions save on the default space, really trained, an hour
+	$(PYTHON) -m invsearch.bench.fidelity_trained --space rednet --seeds 3 --workers 2
 
 chaos:  ## two hundred searches, disturbed at random, that must end as if nothing had happened
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR) $(PYTHON) -m chaos.rounds --rounds 200
