@@ -6,7 +6,7 @@ of a range) and NaN where the parameter is inactive, so equal points have equal 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,10 @@ class Encoder:
     Attributes:
         names: The parameters, in the order of a row.
         distributions: Theirs, in the same order.
-        groups: (columns,), the parameter group of each feature column.
+        families: The places of parameters that have the same values, two at least in each: the
+            operators of several positions, the widths of several stages.
+        groups: (columns,), the group of each feature column: one or two a parameter, then one a
+            family.
     """
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
@@ -80,6 +83,7 @@ class Encoder:
         self._cache: list[dict[tuple[type, Any], float]] = [{} for _ in self.names]
         self._externals = [_external(distribution) for distribution in self.distributions]
         self._codes = [_codes(distribution) for distribution in self.distributions]
+        self.families = _families(self.distributions)
         self.groups = self._groups()
 
     def row(self, params: Mapping[str, Any]) -> Array:
@@ -126,6 +130,8 @@ class Encoder:
                     groups += [group + 1]
             else:
                 groups += [group, group]
+        for family in self.families:
+            groups += [groups[-1] + 1] * _width(self.distributions[family[0]])
         return np.array(groups, dtype=np.intp)
 
     def features(self, rows: Array) -> Array:
@@ -134,7 +140,8 @@ class Encoder:
         A choice is one-hot (with a level of its own where it is inactive), scaled so that two
         different choices are at squared distance 1, or nearly so where they are many; a choice
         among numbers has its rank as a second group. A range lies in 0..1, logarithmic where it is
-        declared so, beside a column that tells whether it is active.
+        declared so, beside a column that tells whether it is active. Last, of each family, how many
+        of its parameters have each choice, or the sum of its ranges.
         """
         blocks = []
         for j, distribution in enumerate(self.distributions):
@@ -151,7 +158,22 @@ class Encoder:
             else:
                 unit = np.where(absent, 0.5, _unit(distribution, value))
                 blocks.append(np.stack([unit, 0.5 * absent], axis=1))
+        blocks += [self._together(rows, family) for family in self.families]
         return np.concatenate(blocks, axis=1) if blocks else np.empty((len(rows), 0))
+
+    def _together(self, rows: Array, family: Sequence[int]) -> Array:
+        """The columns of a family: (n, columns), whatever the order of its parameters.
+
+        They are divided by the root of its size: points that differ in one parameter are as near as
+        by that parameter's own columns, on average.
+        """
+        distribution, values = self.distributions[family[0]], rows[:, family]
+        if isinstance(distribution, CategoricalDistribution):
+            choices = range(len(distribution.choices))
+            total = np.stack([(values == choice).sum(axis=1) for choice in choices], axis=1)
+        else:
+            total = np.nansum(_unit(distribution, values), axis=1)[:, None]
+        return np.asarray(total * np.sqrt(0.5 / len(family)))
 
     def with_costs(self, rows: Array, costs: Array) -> Features:
         """``rows`` (n, parameters) as the kernel sees them, with their warped costs (n, costs).
@@ -161,8 +183,15 @@ class Encoder:
         first = self.groups.max() + 1 if len(self.groups) else 0
         groups = np.concatenate([self.groups, first + np.arange(costs.shape[1])])
         shared = np.concatenate([self._shared(), np.ones(costs.shape[1], dtype=bool)])
+        pooled = np.zeros(len(groups), dtype=bool)
+        pooled[self._pooled()] = True
         columns = np.concatenate([self.features(rows), 0.5 * costs], axis=1)
-        return Features(columns, costs, groups, shared)
+        return Features(columns, costs, groups, shared, pooled)
+
+    def _pooled(self) -> slice:
+        """Where the columns of families are."""
+        widths = [_width(self.distributions[family[0]]) for family in self.families]
+        return slice(len(self.groups) - sum(widths), len(self.groups))
 
     def _shared(self) -> NDArray[np.bool_]:
         """Which columns have no weight of their own: (columns,).
@@ -176,7 +205,30 @@ class Encoder:
                 shared += [True] * _is_ordered(distribution)
             else:
                 shared += [True, True]
+        for family in self.families:
+            width = _width(self.distributions[family[0]])
+            shared += [width == 1] * width
         return np.array(shared, dtype=bool)
+
+
+def _families(distributions: Sequence[BaseDistribution]) -> tuple[tuple[int, ...], ...]:
+    """Places of equal distributions, two at least in each, in order; not of too many choices."""
+    found: list[list[int]] = []
+    for j, distribution in enumerate(distributions):
+        many = isinstance(distribution, CategoricalDistribution) and _width(distribution) >= _OWN
+        if many or count_of(distribution) <= 1:
+            continue
+        like = [family for family in found if distributions[family[0]] == distribution]
+        if like:
+            like[0].append(j)
+        else:
+            found.append([j])
+    return tuple(tuple(family) for family in found if len(family) > 1)
+
+
+def _width(distribution: BaseDistribution) -> int:
+    """Columns of a family of such parameters: one a choice; one for ranges."""
+    return len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 1
 
 
 def _codes(distribution: BaseDistribution) -> Array:

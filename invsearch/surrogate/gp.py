@@ -20,6 +20,11 @@ NOISE_FLOOR = 1e-6  # of a unit variance: the factorisation stays positive defin
 # Standard deviations of the normal priors on the logarithms: wide (0.7 is a factor of 2, 2 of
 # 7), since they shall only hold what a dozen trials cannot tell.
 _WEIGHT_SD, _SIGNAL_SD, _LINEAR_SD, _ADDITIVE_SD, _NOISE_SD = 0.7, 1.5, 1.5, 2.0, 2.0
+# Of families, wider: that order says nothing, and that likeness says nothing, may both be so. From
+# 30 random points the mean negative logarithm of a prediction's density is .42 with families and
+# .73 without on NAS-Bench-Macro, .52 and 1.08 of latencies of NAS-Bench-Graph, and on made spaces
+# whose parameters have nothing in common at most .03 higher.
+_POOLED_WEIGHT_SD, _POOLED_SD = 2.0, 2.0
 # Of a column's own factor. .7 and 1.5 found equally much on cells with paths (.992 of the volume in
 # 100 trials; none at all .989), .7 no less on graphs and sums.
 _LEVEL_SD = 0.7
@@ -50,14 +55,16 @@ class Posterior:
     def __init__(self, x: Features, y: Array, known_noise: Array) -> None:
         self._x, self._y, self._known_noise = x, y, known_noise
         self._line = x.linear @ x.linear.T
-        self._plain = x.columns @ x.columns.T
+        single, pooled = x.columns[:, ~x.of_families], x.columns[:, x.of_families]
+        self._plain, self._pool = single @ single.T, pooled @ pooled.T
         shared = np.zeros(x.columns.shape[1], dtype=bool) if x.shared is None else x.shared
         self._own = ~shared & (len(y) >= _LEVEL_POINTS)
         self.mode = Hyperparameters.prior(x)
         self.prior = self.mode.pack()
         weights = np.full(len(self.mode.weights), _WEIGHT_SD)
+        weights[x.groups[x.of_families]] = _POOLED_WEIGHT_SD
         levels = np.full(len(self.mode.levels), _LEVEL_SD)
-        others = [_SIGNAL_SD, _LINEAR_SD, _ADDITIVE_SD, _NOISE_SD]
+        others = [_SIGNAL_SD, _LINEAR_SD, _ADDITIVE_SD, _POOLED_SD, _NOISE_SD]
         self.sd = np.concatenate([weights, levels, others])
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
@@ -67,6 +74,7 @@ class Posterior:
         k = smooth + CONSTANT
         k += np.exp(h.linear) * self._line
         k += np.exp(h.additive) * self._plain
+        k += np.exp(h.pooled) * self._pool
         k.flat[:: len(k) + 1] += np.exp(h.noise) + NOISE_FLOOR + self._known_noise
         lower = factor(k)
         alpha = cho_solve((lower, True), self._y, check_finite=False)
@@ -84,15 +92,16 @@ class Posterior:
     def _gradient(self, h: Hyperparameters, smooth: Array, slope: Array) -> Array:
         """From the derivative ``slope`` / 2 by the covariance to that by the hyperparameters."""
         f, groups = self._x.columns, len(h.weights)
-        gradient = np.empty(groups + f.shape[1] + 4)
+        gradient = np.empty(groups + f.shape[1] + 5)
         weighted = slope * smooth
         column = np.einsum("ij,ij->j", f, weighted.sum(axis=1)[:, None] * f - weighted @ f)
         column *= -np.exp(h.weights[self._x.groups] + h.levels)
         gradient[:groups] = np.bincount(self._x.groups, weights=column, minlength=groups)
-        gradient[groups:-4] = column * self._own
-        gradient[-4] = 0.5 * weighted.sum()
-        gradient[-3] = 0.5 * np.exp(h.linear) * np.vdot(slope, self._line)
-        gradient[-2] = 0.5 * np.exp(h.additive) * np.vdot(slope, self._plain)
+        gradient[groups:-5] = column * self._own
+        gradient[-5] = 0.5 * weighted.sum()
+        gradient[-4] = 0.5 * np.exp(h.linear) * np.vdot(slope, self._line)
+        gradient[-3] = 0.5 * np.exp(h.additive) * np.vdot(slope, self._plain)
+        gradient[-2] = 0.5 * np.exp(h.pooled) * np.vdot(slope, self._pool)
         gradient[-1] = 0.5 * np.exp(h.noise) * np.trace(slope)
         return gradient
 
@@ -186,6 +195,14 @@ class GaussianProcess:
         """Posterior mean at the points themselves: (n,)."""
         noise = np.exp(self.h.noise) + NOISE_FLOOR + self._known_noise
         return np.asarray(self._y - noise * self._alpha)
+
+    def left_out(self) -> tuple[Array, Array]:
+        """What each point told beyond all the others: (n,) errors and their deviations.
+
+        By leave-one-out cross-validation in closed form (Rasmussen and Williams, equation 5.12).
+        """
+        precision = np.diag(_inverse(self._lower))
+        return self._alpha / precision, 1.0 / np.sqrt(precision)
 
     def surprises(self) -> tuple[Array, Array]:
         """What each point told beyond the points before it: (n,) errors and their deviations.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from invsearch.surrogate.gp import GaussianProcess, fit
 from invsearch.surrogate.kernel import Features, Hyperparameters
+from invsearch.surrogate.outliers import doubtful, fence
 
 __all__ = ["FIT_POINTS", "ObjectiveScale", "Surrogate", "log_offset"]
 
@@ -16,6 +17,7 @@ Array = NDArray[np.float64]
 
 FIT_POINTS = 300  # a fit is cubic in them: 27 M multiply-adds a factorisation, a few dozen a fit
 _FINISH = 5  # iterations on all points, from where those on a part of them ended
+_AGAIN = 10  # iterations once what is doubtful is known
 _LEAST = 60  # points below which a fit on a part of them saves nothing
 
 
@@ -86,6 +88,7 @@ class Surrogate:
         start: Hyperparameters | None = None,
         iterations: int = 40,
         fit_points: int = FIT_POINTS,
+        robust: bool = False,
     ) -> None:
         """Args:
         x: The n points with a value.
@@ -95,12 +98,31 @@ class Surrogate:
         start: Hyperparameters to begin from; None finds them on few of the points first.
         iterations: Most iterations of the fit; 0 keeps ``start``, where there is one.
         fit_points: Most points that the hyperparameters are fitted to.
+        robust: Whether values far worse than the rest are not taken at their word (see
+            :mod:`~invsearch.surrogate.outliers`).
         """
+        if robust:
+            values = _fenced(values, offset)
         self.scale = ObjectiveScale.of(values, offset)
         self._x, self._y = x, self.scale.forward(values)
         self._noise = self.scale.variances(values, variances)
+        self._doubtful = np.zeros(len(values), dtype=bool)
         self.hyperparameters = self._fitted(start, iterations, fit_points)
         self.process = GaussianProcess(self.hyperparameters, x, self._y, self._noise)
+        if robust:
+            self._doubt(iterations, fit_points)
+
+    def _doubt(self, iterations: int, fit_points: int) -> None:
+        """Tell what is much worse than the others foretell as unsure, by as much as it is."""
+        errors, deviations = self.process.left_out()
+        self._doubtful = doubtful(errors, deviations)
+        if not self._doubtful.any():
+            return
+        self._noise = self._noise + np.where(self._doubtful, errors**2, 0.0)
+        if iterations:
+            again = min(iterations, _AGAIN)
+            self.hyperparameters = self._fitted(self.hyperparameters, again, fit_points)
+        self.process = GaussianProcess(self.hyperparameters, self._x, self._y, self._noise)
 
     def _fitted(
         self, start: Hyperparameters | None, iterations: int, fit_points: int
@@ -120,12 +142,21 @@ class Surrogate:
         return float(self._y.max())
 
     def estimates(self) -> Array:
-        """Posterior means at the points themselves: (n,)."""
-        return self.process.fitted()
+        """Posterior means at the points themselves: (n,); values that were doubted as they are."""
+        return np.where(self._doubtful, self._y, self.process.fitted())
 
     def with_pending(self, pending: Features) -> GaussianProcess:
         """The process with ``pending`` points observed at their posterior means (fantasies)."""
         return self.process.imagined(pending) if len(pending) else self.process
+
+
+def _fenced(values: Array, offset: float | None) -> Array:
+    """Values with those beyond the fence on it, on the scale that is modelled."""
+    scale = ObjectiveScale.of(values, offset)
+    modelled = scale.forward(values)
+    most = fence(modelled)
+    beyond = modelled > most
+    return np.where(beyond, scale.backward(np.array([most])), values) if beyond.any() else values
 
 
 def _spread_rows(y: Array, most: int) -> NDArray[np.intp]:

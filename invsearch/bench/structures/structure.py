@@ -33,12 +33,19 @@ class Parameter:
         levels: How many values it has; 0 for a continuous one between 0 and 1.
         ordered: Whether these are numbers rather than choices.
         when: Another parameter and the level of it with which alone this one has an effect.
+        like: What its choices are called after, where several parameters have the same; else it.
     """
 
     name: str
     levels: int
     ordered: bool = False
     when: tuple[str, int] | None = None
+    like: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What its choices are called after."""
+        return self.like or self.name
 
     def declared(self) -> dict[str, Any]:
         """As a space file declares it."""
@@ -47,7 +54,7 @@ class Parameter:
         elif self.ordered:
             found = {"range": [0, self.levels - 1]}
         else:
-            found = {"choice": [f"{self.name}{k}" for k in range(self.levels)]}
+            found = {"choice": [f"{self.kind}{k}" for k in range(self.levels)]}
         if self.when is not None:
             name, level = self.when
             found["when"] = {name: f"{name}{level}"}
@@ -56,7 +63,7 @@ class Parameter:
     def level(self, value: Any) -> float:
         """The level of a value: the index of a choice, the number itself of a range."""
         if self.levels and not self.ordered:
-            return float(str(value).removeprefix(self.name))
+            return float(str(value).removeprefix(self.kind))
         return float(value)
 
     def draw(self, rng: np.random.Generator, n: int) -> Array:

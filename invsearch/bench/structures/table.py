@@ -12,6 +12,7 @@ from invsearch.bench.structures.structure import Objective, Parameter, Structure
 from invsearch.bench.structures.worth import (
     Worth,
     additive,
+    alike,
     interacting,
     mixed,
     paths,
@@ -38,8 +39,12 @@ def _error(worth: Worth, noise: Worth | None = None) -> Objective:
 
 
 def _price(parameters: Sequence[Parameter], rng: np.random.Generator, name: str = "cost") -> Worth:
-    """A sum over the parameters; of choices it rises with the level."""
-    prices = [np.sort(rng.lognormal(0.0, 1.0, max(p.levels, 2))) for p in parameters]
+    """A sum over the parameters; of choices it rises with the level, alike where they are."""
+    of: dict[str, Array] = {}
+    for p in parameters:
+        if p.kind not in of:
+            of[p.kind] = np.sort(rng.lognormal(0.0, 1.0, max(p.levels, 2)))
+    prices = [of[p.kind] for p in parameters]
 
     def price(x: Array) -> Array:
         total = np.ones(len(x))
@@ -138,6 +143,7 @@ def _constant(deviation: float) -> Worth:
 _SEVEN = _choices(7, 4)  # 16,384 points: all are candidates of cost_aware
 _EIGHT = _choices(8, 4)  # 65,536: a pool of them is
 _CELL = _choices(6, 5)
+_OPERATORS = tuple(Parameter(f"op{j}", 4, like="o") for j in range(7))
 _RANGES = tuple(Parameter(f"r{j}", 6, ordered=True) for j in range(6))
 _MIXED = (*_choices(4, 4), *(Parameter(f"u{j}", 0) for j in range(4)))
 
@@ -171,6 +177,8 @@ STRUCTURES: tuple[Structure, ...] = (
     ),
     _structure("no_costs", _SEVEN, lambda rng: interacting(7, 4, rng, order=2), known=False),
     _structure("cell_no_costs", _CELL, paths, known=False),
+    _structure("operators", _OPERATORS, lambda rng: alike(7, 4, rng)),
+    _structure("operators_no_costs", _OPERATORS, lambda rng: alike(7, 4, rng), known=False),
     _structure("opposed", _SEVEN, lambda rng: interacting(7, 4, rng, order=2), more=_second(-1.0)),
     _structure(
         "alike_no_costs",

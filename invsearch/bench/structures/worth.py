@@ -13,7 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Worth", "additive", "interacting", "mixed", "paths", "plateaus", "smooth", "switched"]
+__all__ = [
+    "Worth",
+    "additive",
+    "alike",
+    "interacting",
+    "mixed",
+    "paths",
+    "plateaus",
+    "smooth",
+    "switched",
+]
 
 Array = NDArray[np.float64]
 Worth = Callable[[Array], Array]
@@ -43,6 +53,14 @@ def additive(count: int, levels: int, rng: np.random.Generator) -> Worth:
     """The sum of what every level is worth by itself."""
     table = _Table.drawn(count, levels, rng)
     return lambda x: table.each(x).sum(axis=1)
+
+
+def alike(count: int, levels: int, rng: np.random.Generator) -> Worth:
+    """What a level is worth at every parameter, more at some of them, and a little of their own."""
+    common = _Table.drawn(1, levels, rng).worth / np.sqrt(count)
+    table = _Table(common * rng.uniform(0.5, 1.5, (count, 1)))
+    own = interacting(count, levels, rng, order=2)
+    return lambda x: table.each(x).sum(axis=1) + 0.4 * own(x)
 
 
 def interacting(count: int, levels: int, rng: np.random.Generator, *, order: int) -> Worth:

@@ -98,6 +98,7 @@ class Models:
             start=start,
             fit_points=int(FIT_POINTS / len(catalogue.unknown) ** 0.5),
             iterations=_COLD if start is None else 0 if same else warm,
+            robust=True,
         )
 
     def _reference(self, incumbents: Mapping[int, Array], free: Points) -> Array:

@@ -30,7 +30,7 @@ def drawn(structure: Structure, seed: int = 0) -> dict[str, object]:
         ):
             continue
         if parameter.levels and not parameter.ordered:
-            found[parameter.name] = f"{parameter.name}{int(level)}"
+            found[parameter.name] = f"{parameter.kind}{int(level)}"
         else:
             found[parameter.name] = int(level) if parameter.levels else level
     return found
@@ -54,7 +54,7 @@ def test_space_file_and_evaluator_agree(structure: Structure, tmp_path: Path) ->
         assert (f"true_{objective.name}" in observed) == noisy
 
 
-@pytest.mark.parametrize("name", ["cell", "switches", "conditional"])
+@pytest.mark.parametrize("name", ["cell", "switches", "conditional", "operators"])
 def test_the_listed_points_are_those_of_evaluations(name: str) -> None:
     structure = get_structure(name)
     points = structure.points

@@ -20,14 +20,16 @@ def features(n: int, seed: int = 0) -> Features:
     return Features(columns, rng.standard_normal((n, 1)), np.repeat(np.arange(4), 3))
 
 
+@pytest.mark.parametrize("pooled", [0, 3])
 @pytest.mark.parametrize(("n", "shared"), [(50, 0), (50, 5), (50, 12), (25, 12)])
-def test_gradient_of_the_posterior(n: int, shared: int) -> None:
+def test_gradient_of_the_posterior(n: int, shared: int, pooled: int) -> None:
     """The analytic gradient agrees with finite differences; shared columns stay where they are.
 
-    So do all columns where the points are few.
+    So do all columns where the points are few. Columns of families have a variance of their own.
     """
     rng = np.random.default_rng(0)
     x = features(n) if n == 25 else replace(features(n), shared=np.arange(12) < shared)
+    x = replace(x, pooled=np.arange(12) >= 12 - pooled)
     posterior = Posterior(x, rng.standard_normal(n), 0.1 * rng.random(n))
     own = np.ones(len(posterior.prior))
     own[4 : 4 + shared] = 0.0
@@ -51,6 +53,19 @@ def test_surprises_are_what_the_points_before_did_not_tell() -> None:
     errors, deviations = GaussianProcess(h, x, y, noise).surprises()
     for n in (1, 7, 19):
         mean, sd = GaussianProcess(h, x[:n], y[:n], noise[:n]).predict(x[n : n + 1])
+        observed = np.sqrt(sd**2 + np.exp(h.noise) + NOISE_FLOOR + noise[n])
+        np.testing.assert_allclose([errors[n], deviations[n]], [y[n] - mean[0], observed[0]])
+
+
+def test_what_others_foretell_of_a_point() -> None:
+    """Each error and deviation is that of a process given all other points."""
+    x, y = features(20), np.random.default_rng(3).standard_normal(20)
+    noise = 0.05 * np.ones(20)
+    h = fit(x, y, noise)
+    errors, deviations = GaussianProcess(h, x, y, noise).left_out()
+    for n in (0, 7, 19):
+        rest = np.arange(20) != n
+        mean, sd = GaussianProcess(h, x[rest], y[rest], noise[rest]).predict(x[n : n + 1])
         observed = np.sqrt(sd**2 + np.exp(h.noise) + NOISE_FLOOR + noise[n])
         np.testing.assert_allclose([errors[n], deviations[n]], [y[n] - mean[0], observed[0]])
 
@@ -84,12 +99,14 @@ def test_imagined_points_are_as_if_observed_at_their_means() -> None:
 def test_covariance_in_parts_is_the_covariance() -> None:
     """Products over chunks, and the variance, agree with the matrix written out."""
     x, at = features(40), features(3000, seed=1)
-    h = replace(Hyperparameters.prior(x), levels=np.linspace(-1.0, 1.0, 12))
+    x, at = (replace(one, pooled=np.arange(12) >= 9) for one in (x, at))
+    h = replace(Hyperparameters.prior(x), levels=np.linspace(-1.0, 1.0, 12), pooled=0.7)
     kernel, vector = Kernel(h, x), np.random.default_rng(0).standard_normal(40)
     weights = np.exp(h.weights[x.groups] + h.levels)
     distance = (weights * (at.columns[:, None] - x.columns) ** 2).sum(axis=2)
     expected = np.exp(h.signal - distance) + np.exp(h.linear) * at.linear @ x.linear.T
-    expected += np.exp(h.additive) * at.columns @ x.columns.T + 1.0
+    expected += np.exp(h.additive) * at.columns[:, :9] @ x.columns[:, :9].T + 1.0
+    expected += np.exp(h.pooled) * at.columns[:, 9:] @ x.columns[:, 9:].T
     np.testing.assert_allclose(kernel(at), expected, atol=1e-12)
     np.testing.assert_allclose(kernel.times(at, vector), expected @ vector, atol=1e-10)
     np.testing.assert_allclose(Kernel(h, x).variance(x), np.diag(kernel(x)), atol=1e-12)
