@@ -147,8 +147,8 @@ def bench_search(
         str | None,
         typer.Argument(
             metavar="[SPACE]",
-            help="structures (made spaces of every kind), or one of them, structures/cell."
-            " Default: the contests on NAS-Bench-Macro.",
+            help="structures (made spaces of every kind), or one of them, structures/cell; graphs"
+            " (NAS-Bench-Graph). Default: the contests on NAS-Bench-Macro.",
         ),
     ] = None,
     strategies: Annotated[
@@ -177,6 +177,8 @@ def bench_search(
     made = space is not None and space.partition("/")[0] == "structures"
     if made:
         chosen = contests.structures(trials, batch, str(space).partition("/")[2])
+    elif space == "graphs":
+        chosen = contests.GRAPHS
     elif space is not None:
         chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
     console, names = error_console(), contests.known_strategies(strategies)
@@ -207,6 +209,7 @@ def bench_search(
     else:
         console = make_console()
         console.print(contests.standings_table(standings))
-        if made:
+        if made or space == "graphs":
             console.print(contests.standings_table(standings, nadir=True))
+        if made:
             console.print(contests.duels_table(found))

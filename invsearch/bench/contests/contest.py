@@ -9,7 +9,7 @@ from invsearch.errors import InputError, nearest
 from invsearch.plugins import STRATEGIES, PluginError
 from invsearch.search.strategies import Strategy
 
-__all__ = ["TABLE", "Contest", "comparable", "known_strategies", "structures"]
+__all__ = ["GRAPHS", "TABLE", "Contest", "comparable", "known_strategies", "structures"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,22 @@ TABLE: tuple[Contest, ...] = (
     Contest("100 trials without costs", _MACRO, 100, ("costs=null",)),
 )
 """What ``invsearch bench-search`` runs when no space is named; a new one is one row."""
+
+
+_GRAPH = "nas-bench-graph"
+_OF = "invsearch.bench.nas_bench_graph"
+
+GRAPHS: tuple[Contest, ...] = tuple(
+    Contest(
+        f"{data}, 100 trials{', latency known' if known else ''}",
+        _GRAPH,
+        100,
+        (f"evaluator={_OF}:{data}", *([f"costs={_OF}:{data}_latency"] if known else [])),
+    )
+    for known in (False, True)
+    for data in ("cora", "arxiv")
+)
+"""What ``invsearch bench-search graphs`` runs."""
 
 
 def structures(trials: int, batch: int = 1, name: str = "") -> tuple[Contest, ...]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from toy import command, invsearch, one_line, passed, write_space
 
+from invsearch.bench import nas_bench_graph
+
 
 def contest(folder: Path, *arguments: object) -> dict:
     write_space(folder, costs="toy_evaluator:costs")
@@ -67,6 +69,19 @@ def test_space_without_an_evaluator_is_one_line(tmp_path: Path) -> None:
 def test_missing_table_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVSEARCH_SHARED", raising=False)
     one_line(invsearch(tmp_path, "bench-search", "--seeds", 1), "INVSEARCH_SHARED")
+    one_line(invsearch(tmp_path, "bench-search", "graphs", "--seeds", 1), "INVSEARCH_SHARED")
+
+
+def test_graphs_are_those_of_their_table(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of each data set; an invalid one has the worst values; latency is of the table."""
+    monkeypatch.setenv("INVSEARCH_SHARED", str(shared))
+    values = {"link": "l0", "op1": "gat", "op2": "gat", "op3": "gat", "op4": "gcn"}
+    assert nas_bench_graph.cora(values) == {"error": 20.3333, "latency_ms": 5.6481}
+    known = nas_bench_graph.arxiv_latency(values)["latency_ms"]
+    assert known == nas_bench_graph.arxiv(values)["latency_ms"]
+    skips = dict.fromkeys(("op1", "op2", "op3", "op4"), "skip")
+    worst = max(entry[0] for entry in nas_bench_graph.table("cora").values())
+    assert nas_bench_graph.cora({"link": "l0", **skips})["error"] == worst
 
 
 def test_ours_is_ahead_on_nas_bench_macro(tmp_path: Path, shared: Path) -> None:

@@ -89,9 +89,9 @@ def test_a_file_that_may_not_be_read() -> None:
 
 
 SHIPPED = [
-    "cifar10-operators", "convnext", "detection", "latency", "mobilenet", "nas-bench-macro",
-    "operators", "paper", "quick", "rednet", "rednet-cifar10", "rednet-gpu", "rednet-imagenet",
-    "segmentation",
+    "cifar10-operators", "convnext", "detection", "latency", "mobilenet", "nas-bench-graph",
+    "nas-bench-macro", "operators", "paper", "quick", "rednet", "rednet-cifar10", "rednet-gpu",
+    "rednet-imagenet", "segmentation",
 ]  # fmt: skip
 
 
