@@ -52,7 +52,7 @@ bench-fidelity:  ## what rungs, promotions and an allocation by a model save, on
 	$(PYTHON) -m invsearch.bench.fidelity
 
 bench-fidelity-rednet:  ## what rungs and promotions save on the default space, really trained, an hour
-	$(PYTHON) -m invsearch.bench.fidelity_trained --space rednet --seeds 3 --workers 2
+	$(PYTHON) -m invsearch.bench.fidelity_trained --space rednet --seeds 2 --workers 2
 
 chaos:  ## two hundred searches, disturbed at random, that must end as if nothing had happened
 	PYTHONPATH=$(CURDIR)/tests:$(CURDIR) $(PYTHON) -m chaos.rounds --rounds 200

@@ -164,8 +164,8 @@ class Encoder:
     def _together(self, rows: Array, family: Sequence[int]) -> Array:
         """The columns of a family: (n, columns), whatever the order of its parameters.
 
-        They are divided by the root of its size: points that differ in one parameter are as near as
-        by that parameter's own columns, on average.
+        They are divided by the root of its size: random points are then as far apart as by the
+        columns of one parameter.
         """
         distribution, values = self.distributions[family[0]], rows[:, family]
         if isinstance(distribution, CategoricalDistribution):

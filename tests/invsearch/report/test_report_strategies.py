@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_committed_comparisons_are_drawn() -> None:
     contests = find_contests(ROOT / "results")
-    assert sorted(len(contest.rows) for contest in contests) == [7, 22, 22]
+    assert sorted(len(contest.rows) for contest in contests) == [4, 7, 22, 24]
     for contest in contests:
         assert contest.strategies[0] == "cost_aware"
         assert {len(cells) for _, cells in contest.rows} == {len(contest.strategies)}
@@ -42,15 +42,17 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
 
 def test_docs_show_the_duels_of_the_committed_structures() -> None:
     page = (ROOT / "docs" / "sampler.md").read_text()
-    for rival, name, file in [
-        ("tpe", "TPE (multivariate)", "structures"),
-        ("nsga2", "NSGA-II", "structures"),
-        ("random", "random", "structures"),
-        ("gp", "Optuna's GPSampler", "structures-gp"),
+    files = {100: "structures-100", 300: "structures"}
+    for rival, name in [
+        ("tpe", "TPE (multivariate)"),
+        ("nsga2", "NSGA-II"),
+        ("evolution", "evolution"),
+        ("random", "random"),
+        ("gp", "Optuna's GPSampler"),
     ]:
-        duels = json.loads((ROOT / "results" / f"{file}.json").read_text())["duels"]
         cells = []
-        for trials in (100, 300):
+        for trials, file in files.items():
+            duels = json.loads((ROOT / "results" / f"{file}.json").read_text())["duels"]
             verdicts = [d["verdict"] for d in duels if (d["rival"], d["trials"]) == (rival, trials)]
             counts = ", ".join(str(verdicts.count(one)) for one in ("win", "tie", "loss"))
             cells.append(counts if verdicts else "not run")
