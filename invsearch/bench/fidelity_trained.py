@@ -32,6 +32,7 @@ from invsearch.runs import RunFolder, describe, hypervolume
 from invsearch.runs.files import append_lines, dump_json, write_atomic
 from invsearch.runs.front import oriented
 from invsearch.runs.lines import LineFile, cut_torn_end, read_lines
+from invsearch.runs.outputs import check_output
 from invsearch.search.executors.evaluate import evaluate, task_of
 from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.session import Session
@@ -41,6 +42,7 @@ __all__ = ["WAYS", "Kept", "Search", "curves", "main", "searched"]
 
 Array = NDArray[np.float64]
 
+# Of five epochs: the rung that is shipped, alone and promoted, and the earliest one beside it.
 WAYS = (
     FULL,
     Way("rungs 3", (3,)),  # as the space is shipped
@@ -92,9 +94,12 @@ class Kept:
         log: LineFile[dict[str, Any]] = read_lines(path, dict)
         cut_torn_end(path, log)
         head, *rest = log.records or [{}]
+        try:
+            self.searches = [Search.from_json(line) for line in rest]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} is damaged ({error}): remove it to begin anew") from error
         if head != json.loads(dump_json(comparison)):
             raise InputError(f"{path} is of another comparison: finish that one, or remove it")
-        self.searches = [Search.from_json(line) for line in rest]
 
     def add(self, search: Search) -> None:
         """Keep one more."""
@@ -173,7 +178,15 @@ def curves(searches: Sequence[Search], budget: int) -> dict[str, Array]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare and write the file."""
+    """Compare and write the file; what cannot be used is one line, and 2."""
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m invsearch.bench.fidelity_trained", description=__doc__
     )
@@ -183,14 +196,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=TRIALS, help="full trainings of the budget")
     parser.add_argument("--workers", type=int, default=1, help="searches at a time")
     parser.add_argument("-o", "--output", type=Path)
-    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
+    if min(options.seeds, options.trials, options.workers) < 1:
+        raise InputError("--seeds, --trials and --workers: one at least")
     space = load_space_file(options.space, options.set)
     if space.accuracy is None:
         raise InputError(f"{space.path}: nothing is trained there: no epochs to save")
     output = options.output or Path(f"results/bench-fidelity-{space.slug}.json")
     budget = options.trials * space.accuracy.epochs
-    comparison = {"space": space.text, "budget": budget, "ways": [asdict(way) for way in WAYS]}
+    check_output(output)
+    ways = [asdict(way) for way in WAYS]
+    commit = describe()["commit"]
+    comparison = {"space": space.text, "budget": budget, "ways": ways, "commit": commit}
     kept = Kept(output.with_suffix(".part"), comparison)
     _search_all(space, options.seeds, budget, options.workers, kept)
     found = curves([one for one in kept.searches if one.seed < options.seeds], budget)

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from invsearch.errors import InputError
+from invsearch.bench.shared_table import shared_table
 
 __all__ = ["arxiv", "arxiv_latency", "cora", "cora_latency", "table"]
 
-_FOLDER = Path("benchmarks")
 _ERROR, _LATENCY = 0, 2  # of an entry; its second number is of parameters
 
 
@@ -54,15 +51,7 @@ def table(data: str) -> dict[str, list[float]]:
     Raises:
         InputError: If the table is not at hand.
     """
-    shared = os.environ.get("INVSEARCH_SHARED")
-    file = _FOLDER / f"nas-bench-graph_{data}.json.gz"
-    path = Path(shared or "") / file
-    if not shared or not path.is_file():
-        where = f"{path} does not exist" if shared else "INVSEARCH_SHARED is not set"
-        raise InputError(
-            f"NAS-Bench-Graph is not at hand: {where}; set INVSEARCH_SHARED to the folder that "
-            f"holds {file}"
-        )
+    path = shared_table("NAS-Bench-Graph", f"benchmarks/nas-bench-graph_{data}.json.gz")
     with gzip.open(path, "rt", encoding="utf-8") as stream:
         found: dict[str, list[float]] = json.load(stream)
     return found

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from invsearch.errors import InputError
+from invsearch.bench.shared_table import shared_table
 
 __all__ = ["costs", "evaluate", "one_training", "table"]
 
 _OPERATORS = ("identity", "mb3_k3", "mb6_k5")
-_FILE = Path("benchmarks") / "nas-bench-macro_cifar10.json"
+_FILE = "benchmarks/nas-bench-macro_cifar10.json"
 
 
 def evaluate(values: Mapping[str, Any]) -> dict[str, float]:
@@ -56,13 +54,6 @@ def table() -> dict[str, Any]:
     Raises:
         InputError: If the table is not at hand.
     """
-    shared = os.environ.get("INVSEARCH_SHARED")
-    path = Path(shared or "") / _FILE
-    if not shared or not path.is_file():
-        where = f"{path} does not exist" if shared else "INVSEARCH_SHARED is not set"
-        raise InputError(
-            f"NAS-Bench-Macro is not at hand: {where}; set INVSEARCH_SHARED to the folder that "
-            f"holds {_FILE}"
-        )
+    path = shared_table("NAS-Bench-Macro", _FILE)
     table: dict[str, Any] = json.loads(path.read_text())
     return table

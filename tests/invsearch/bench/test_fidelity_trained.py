@@ -11,7 +11,6 @@ import pytest
 from invsearch.bench import fidelity_trained
 from invsearch.bench.fidelity import FULL
 from invsearch.bench.fidelity_trained import WAYS, Search, curves, main, searched
-from invsearch.errors import InputError
 from invsearch.space import load_space_file
 
 TINY = ["accuracy.epochs=4", "accuracy.data_fraction=0.1", "space.width={choice: [0.25, 0.5]}"]
@@ -20,10 +19,10 @@ ASKED = ["--space", "quick", *(part for one in TINY for part in ("--set", one))]
 
 def test_a_search_spends_its_epochs() -> None:
     """Full training ends a trial each four epochs; what stops ends none, and costs less."""
-    space = load_space_file("quick", TINY)
+    space = load_space_file("quick", [*TINY, "search.strategy=random"])  # whatever ours proposes
     full = searched(space, FULL, 0, 12)
     assert [epochs for epochs, _ in full.found] == [4, 8, 12]
-    stopped = searched(space, WAYS[1], 0, 24)
+    stopped = searched(space, WAYS[1], 0, 40)
     assert stopped.found[0] == full.found[0]
     assert any(epochs % 4 for epochs, _ in stopped.found)
 
@@ -53,8 +52,18 @@ def test_after_a_kill_the_rest_is_searched(
     assert len(capsys.readouterr().err.splitlines()) == len(WAYS) - 1  # what was searched
     assert json.loads(output.read_text())["ways"] == whole["ways"]
     part.write_bytes(b"".join(lines))
-    with pytest.raises(InputError, match="another comparison"):
-        main([*asked, "--trials", "4"])
+    capsys.readouterr()
+    for bad, said in [
+        ([*asked, "--trials", "4"], "another comparison"),
+        ([*asked, "--seeds", "0"], "--seeds"),
+        (["--space", "quik"], "quik"),
+    ]:
+        assert main(bad) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+    part.write_bytes(lines[0] + b'{"way": 1}\n')
+    assert main(asked) == 2
+    assert "damaged" in capsys.readouterr().err
 
 
 def test_the_share_is_of_what_all_found() -> None:
