@@ -20,9 +20,9 @@ ASKED = ["--space", "quick", *(part for one in TINY for part in ("--set", one))]
 def test_a_search_spends_its_epochs() -> None:
     """Full training ends a trial each four epochs; what stops ends none, and costs less."""
     space = load_space_file("quick", [*TINY, "search.strategy=random"])  # whatever ours proposes
-    full = searched(space, FULL, 0, 12)
+    full = searched(space, FULL, 1, 12)
     assert [epochs for epochs, _ in full.found] == [4, 8, 12]
-    stopped = searched(space, WAYS[1], 0, 40)
+    stopped = searched(space, WAYS[1], 1, 40)
     assert stopped.found[0] == full.found[0]
     assert any(epochs % 4 for epochs, _ in stopped.found)
 
