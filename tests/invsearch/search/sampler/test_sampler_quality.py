@@ -78,3 +78,19 @@ def test_share_of_the_front_after_sixty_trials(costs: bool, batch: int, least: f
     """A regression in the model or the acquisition shows here first."""
     shares = [share_found(ours(costs), seed, 60, batch) for seed in (0, 1)]
     assert np.mean(shares) > least, shares
+
+
+def test_where_no_cost_is_known_the_ends_of_the_front_are_looked_for() -> None:
+    """The least of all is on the front, and far worse in the other objective than what was seen."""
+    space = {f"p{j}": CategoricalDistribution(["none", "small", "large"]) for j in range(8)}
+    sizes = {"none": 0.0, "small": 1.0, "large": 2.0}
+    found = []
+    for seed in (0, 1, 2):
+        sampler = CostAwareSampler(space, seed=seed)
+        study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+        for _ in range(30):
+            trial = study.ask(space)
+            size = sum(sizes[value] * (1 + 0.1 * j) for j, value in enumerate(trial.params.values()))
+            study.tell(trial, [7 + 60 * np.exp(-size / 6), 1 + size])
+        found.append(any(set(trial.params.values()) == {"none"} for trial in study.trials))
+    assert all(found)
