@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["preflight"]
 
-_PREFLIGHT_S = 90.0  # a worker's first start, with torch from a cold disk, and room
+# A worker's first start, with torch from a cold shared disk and the data set that it loads: 90 s
+# were too few on a busy machine. Who is lost is seen at once, so only a hang takes it all.
+_PREFLIGHT_S = 600.0
 _LOST = object()
 
 
