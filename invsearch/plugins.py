@@ -185,6 +185,7 @@ STRATEGIES = Table(
         "tpe": "invsearch.search.strategies.tpe:TPE",
         "evolution": "invsearch.search.strategies.evolution:EVOLUTION",
         "gp": "invsearch.search.strategies.gp:GP",
+        "botorch": "invsearch.search.strategies.botorch:BOTORCH",
         "random": "invsearch.search.strategies.uniform:RANDOM",
         "exhaustive": "invsearch.search.strategies.exhaustive:EXHAUSTIVE",
     },

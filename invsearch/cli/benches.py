@@ -153,7 +153,9 @@ def bench_search(
     ] = None,
     strategies: Annotated[
         str,
-        typer.Option(help=f"Of {STRATEGIES}, separated by commas; default: all but exhaustive."),
+        typer.Option(
+            help=f"Of {STRATEGIES}, separated by commas; default: all here but exhaustive."
+        ),
     ] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 10,
     trials: Annotated[int, typer.Option(min=2, help="Of a search of SPACE.")] = 100,

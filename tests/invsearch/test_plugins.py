@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from toy import invsearch, one_line, passed, trial_lines, write_space
 
+from invsearch.bench import contests
 from invsearch.data import Dataset, load_dataset
 from invsearch.errors import InputError
 from invsearch.plugins import DATASETS, EXECUTORS, STRATEGIES, PluginError, Table
@@ -222,4 +225,16 @@ def test_every_row_is_in_the_documentation() -> None:
 def test_every_row_of_ours_is_what_its_table_holds() -> None:
     for table, kind in ((STRATEGIES, Strategy), (DATASETS, Dataset), (EXECUTORS, Executor)):
         for name in table:
-            assert isinstance(table.get(name, kind), kind)
+            if name != "botorch" or find_spec("botorch"):
+                assert isinstance(table.get(name, kind), kind)
+
+
+def test_a_strategy_whose_package_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "botorch", None)
+    monkeypatch.delitem(sys.modules, "invsearch.search.strategies.botorch", raising=False)
+    with pytest.raises(PluginError, match=r"pip install 'invsearch\[botorch\]'") as caught:
+        STRATEGIES.get("botorch", Strategy)
+    assert "\n" not in str(caught.value)
+    assert "botorch" not in contests.known_strategies("")

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from toy import invsearch, one_line, passed, trial_lines
 
-from invsearch.plugins import STRATEGIES
+from invsearch.bench.contests.contest import comparable
 
-# a proposal of Optuna's Gaussian process takes seconds
-SLOW = ("test_bad_points_of_costs_are_failed_trials_and_no_more[gp",)
+# a proposal of others' Gaussian processes takes seconds
+SLOW = tuple(
+    f"test_bad_points_of_costs_are_failed_trials_and_no_more[{name}" for name in ("gp", "botorch")
+)
 
 FUNCTIONS = '''
 import math
@@ -98,7 +100,7 @@ def test_networks_too_large_for_their_bound_are_refused(tmp_path: Path, command:
     assert "nothing meets macs <= 1k; the smallest is" in line
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "exhaustive"])
+@pytest.mark.parametrize("strategy", comparable())
 def test_what_keeps_a_rare_bound_is_found_without_end_of_proposals(
     tmp_path: Path, strategy: str
 ) -> None:
@@ -127,7 +129,7 @@ def test_an_infeasible_trial_and_an_empty_front_name_the_bound(tmp_path: Path) -
     assert all("breaks size <= 20" in reason for reason in infeasible)
 
 
-@pytest.mark.parametrize("strategy", list(STRATEGIES))
+@pytest.mark.parametrize("strategy", [*comparable(), "exhaustive"])
 def test_bad_points_of_costs_are_failed_trials_and_no_more(tmp_path: Path, strategy: str) -> None:
     space = write(tmp_path, costs="bounded:patchy", search={"strategy": strategy, "trials": 100})
     passed(invsearch(tmp_path, "run", space, "--executor", "serial"))
@@ -148,7 +150,7 @@ def test_costs_that_fail_everywhere_are_refused(tmp_path: Path) -> None:
     one_line(invsearch(tmp_path, "run", bad), "bounded:patchy", "wherever it was tried")
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "exhaustive"])
+@pytest.mark.parametrize("strategy", comparable())
 @pytest.mark.parametrize("known", [True, False])
 def test_a_region_that_always_fails_is_left_alone(
     tmp_path: Path, strategy: str, known: bool

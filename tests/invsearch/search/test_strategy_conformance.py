@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from invsearch.plugins import STRATEGIES
+from invsearch.bench.contests.contest import comparable
 from invsearch.testing import StrategyConformance
 
 
 class TestEveryStrategy(StrategyConformance):
-    # a proposal of Optuna's Gaussian process takes seconds
-    SLOW = (
-        "test_every_architecture_is_found_once[gp",
-        "test_where_trials_fail_it_seldom_goes_again[gp",
-        "test_a_search_survives_its_failures[gp",
-        "test_what_breaks_a_bound_is_not_evaluated[gp",
+    # a proposal of others' Gaussian processes takes seconds
+    SLOW = tuple(
+        f"{test}[{name}"
+        for name in ("gp", "botorch")
+        for test in (
+            "test_every_architecture_is_found_once",
+            "test_where_trials_fail_it_seldom_goes_again",
+            "test_a_search_survives_its_failures",
+            "test_what_breaks_a_bound_is_not_evaluated",
+        )
     )
 
-    @pytest.fixture(autouse=True, params=STRATEGIES.names())
+    @pytest.fixture(autouse=True, params=[*comparable(), "exhaustive"])
     def _named(self, request: pytest.FixtureRequest) -> None:
         self.strategy = request.param

@@ -90,7 +90,8 @@ def test_where_no_cost_is_known_the_ends_of_the_front_are_looked_for() -> None:
         study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
         for _ in range(30):
             trial = study.ask(space)
-            size = sum(sizes[value] * (1 + 0.1 * j) for j, value in enumerate(trial.params.values()))
+            values = enumerate(trial.params.values())
+            size = sum(sizes[value] * (1 + 0.1 * j) for j, value in values)
             study.tell(trial, [7 + 60 * np.exp(-size / 6), 1 + size])
         found.append(any(set(trial.params.values()) == {"none"} for trial in study.trials))
     assert all(found)
