@@ -30,7 +30,8 @@ _DIGITS = 4  # of a logarithm: what the next fit starts from, kept with every tr
 _CAUTION, _CAUTION_EACH = 4, 8
 _MARGIN = 1e-3  # beyond the worst known cost, so that the dearest point still adds volume
 # Beyond the worst seen or foretold, in deviations: without costs the ends are not known. The worst
-# seen alone left both ends of NAS-Bench-Macro unfound in one search of ten.
+# seen alone left both ends of NAS-Bench-Macro unfound in one search of ten. A tenth found as much
+# after 100 trials there and on two graphs of NAS-Bench-Graph, and less of one after 30 (.83, .88).
 _MARGIN_BLIND = 0.5
 
 
