@@ -23,7 +23,7 @@ class ContestResult:
 
     Attributes:
         name: The file's name.
-        machine: Where it ran; the shares do not depend on it.
+        source: Where it ran, and what else the file says of that; the shares do not depend on it.
         figure: What the first setting with most trials still misses, against trials.
         rows: Per setting its name, and per strategy the mean and worst share.
         strategies: The strategies, in the order of the rows' cells.
@@ -32,7 +32,7 @@ class ContestResult:
     """
 
     name: str
-    machine: str
+    source: str
     figure: Figure
     rows: list[tuple[str, list[str]]]
     strategies: list[str]
@@ -75,9 +75,10 @@ def _contest(name: str, document: Mapping[str, Any]) -> ContestResult:
         nadir = _rows(standings, settings, strategies, "mean_nadir", "min_nadir")
     longest = max(standings, key=_trials)["contest"]
     drawn = [s for s in standings if s["contest"] == longest]
-    machine = str(document["environment"].get("cpu_model", ""))
+    machine = document["environment"].get("machine", {}).get("cpu_model", "an unnamed machine")
+    source = ": ".join([f"Searched on {machine}", *filter(None, [document.get("notice")])])
     figure, told = contest_figure(longest, drawn), _duels(document.get("duels", []))
-    return ContestResult(name, machine, figure, rows, strategies, nadir, told)
+    return ContestResult(name, source, figure, rows, strategies, nadir, told)
 
 
 def _trials(standing: Mapping[str, Any]) -> int:

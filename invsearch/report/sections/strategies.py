@@ -16,6 +16,7 @@ def section(material: PageMaterial) -> Section | None:
     for place, contest in enumerate(contests):
         blocks += [
             Figures([(f"contest-figure{place}", contest.figure)], beside=False),
+            Prose(contest.source, "below"),
             Heading("Share of the true hypervolume that was found"),
             contest.grid(contest.rows),
             Prose("Mean over seeds (worst seed); the best of each row is bold.", "below"),

@@ -16,6 +16,7 @@ def test_committed_comparisons_are_drawn() -> None:
     assert sorted(len(contest.rows) for contest in contests) == [4, 7, 22, 24]
     for contest in contests:
         assert contest.strategies[0] == "cost_aware"
+        assert "AMD EPYC" in contest.source or "Intel(R) Xeon(R)" in contest.source
         assert {len(cells) for _, cells in contest.rows} == {len(contest.strategies)}
         for trace in contest.figure.data:
             assert trace["y"] == sorted(trace["y"], reverse=True), "what is missing never grows"
@@ -31,6 +32,21 @@ def test_readme_shows_the_committed_comparison() -> None:
     for standing in document["standings"]:
         cell = rows[standing["contest"]][names.index(standing["strategy"])]
         assert cell == f"{standing['mean']:.4f}"[1:]
+
+
+def test_committed_curves_of_a_contest_end_together() -> None:
+    """Where results of two runs are put together, each keeps the trials that its shares are of."""
+    for path in (ROOT / "results").glob("*.json"):
+        document = json.loads(path.read_text())
+        if document.get("kind") != "strategies":
+            continue
+        ends: dict[str, set[int]] = {}
+        for one in document["standings"]:
+            (count,) = {len(shares) for shares in one["shares"]}
+            after = one.get("after", list(range(1, count + 1)))
+            assert len(after) == count
+            ends.setdefault(one["contest"], set()).add(after[-1])
+        assert all(len(trials) == 1 for trials in ends.values()), (path, ends)
 
 
 def test_other_files_are_passed_over(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["preflight"]
 
-# A worker's first start. Derived: 2 GB of torch and CUDA libraries at 20 MB/s from a cold shared disk
-# are 100 s, the list of ImageNet's 1.3 M files at 5,000 a second 260 s; with room. 90 s were too few
-# for a busy machine alone. Who is lost is seen at once, so only a hang takes it all.
+# A worker's first start. Derived: 2 GB of torch and CUDA libraries at 20 MB/s from a cold disk are
+# 100 s, the list of ImageNet's 1.3 M files at 5,000 a second 260 s; with room. 90 s were too few on
+# a busy machine. Who is lost is seen at once, so only a hang takes it all.
 _PREFLIGHT_S = 600.0
 _LOST = object()
 
