@@ -161,7 +161,6 @@ def test_options_and_arguments_are_ours(page: str, words: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_a_tutorial_runs_word_for_word(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
         yield opened
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", ROUNDS)
 def test_a_disturbed_search_ends_whole(number: int, tmp_path: Path, cluster: RayCluster) -> None:
     happened = play(number, tmp_path, cluster)

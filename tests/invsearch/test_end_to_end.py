@@ -8,7 +8,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
 from toy import command, invsearch, one_line, passed, trial_lines, without_times
 
 import invsearch as suite
@@ -22,7 +21,6 @@ SMALL = (
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.timeout(240)
 def test_quick_space_on_ray_ends_in_a_front_and_a_page(tmp_path: Path) -> None:
     """The promise of spaces/quick.yaml: no flags, at least 4 complete trials, 2 on the front."""
     passed(invsearch(tmp_path, "run", "quick", OMP_NUM_THREADS="1"))

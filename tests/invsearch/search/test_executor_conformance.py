@@ -18,7 +18,6 @@ class TestSerial(ExecutorConformance):
     executor = "serial"
 
 
-@pytest.mark.timeout(240)
 class TestRay(ExecutorConformance):
     """On a private cluster of this machine."""
 

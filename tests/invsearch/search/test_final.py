@@ -135,7 +135,6 @@ def test_nothing_can_be_searched_by_it(made: Path, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.sampled(2)
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["run folder", "storage"])
 def test_trained_on_ray_it_is_judged_too(made: Path, tmp_path: Path, elsewhere: bool) -> None:
     """Weights outlive the checkpoints of their trial, wherever workers keep those."""

@@ -27,8 +27,6 @@ from invsearch.search.executors.folder.seen import Lease
 from invsearch.search.live import _workers
 from invsearch.testing.problems import landscape
 
-pytestmark = pytest.mark.timeout(240)
-
 LEASE_S = 2.0  # short, since tests wait for it to run out
 SLOW = """
 import os, pathlib, time

@@ -13,8 +13,6 @@ import pytest
 from ray_cluster import RayCluster, lose
 from toy import command, trial_lines, write_space
 
-pytestmark = pytest.mark.timeout(280)
-
 IMPATIENT = """
 import os
 from invsearch.search.executors.ray import cluster

@@ -81,7 +81,6 @@ def steps(folder: Path) -> list[tuple[str, int, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
 def test_it_goes_on_from_its_last_step(tmp_path: Path) -> None:
     (tmp_path / "slow_steps.py").write_text(MODULE)
     (tmp_path / "driver.py").write_text(DRIVER)

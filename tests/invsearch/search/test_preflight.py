@@ -28,8 +28,6 @@ from invsearch.testing.problems import landscape
 SECOND = "127.0.0.2"
 ROOT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.timeout(280)
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:

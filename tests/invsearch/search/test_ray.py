@@ -21,8 +21,6 @@ from training_beside import overlaps, sampled, steps
 
 from invsearch import load_run
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:

@@ -16,8 +16,6 @@ from ray_cluster import RayCluster
 from safetensors.torch import load_file
 from toy import command, invsearch, one_line
 
-pytestmark = pytest.mark.timeout(300)
-
 NETWORK = ("train", "rednet26", "--dataset", "digits", "--resolution", 8, "--preset", "proxy")
 RECIPE = (
     *("--epochs", 3, "--set", "accuracy.data_fraction=0.2"),
