@@ -16,6 +16,7 @@ for name in ("RAY_ADDRESS", "FORCE_COLOR", "COLUMNS"):
     os.environ.pop(name, None)
 os.environ["NO_COLOR"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 -- so it is called; its 15 waits out every busy core
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what we start would ignore it too
 
