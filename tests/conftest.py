@@ -54,12 +54,6 @@ FIXTURES = Path(__file__).parent / "fixtures"
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_device(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Give each worker of the tests a device of its own: who measures holds up all who share it."""
-    os.environ["INVSEARCH_LOCKS"] = str(tmp_path_factory.mktemp("locks"))
-
-
 @pytest.fixture
 def shared() -> Path:
     """The shared data, or a skip with the reason."""

@@ -98,7 +98,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def invsearch(
-    folder: Path, *arguments: object, timeout: float = 240, **environment: str
+    folder: Path, *arguments: object, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a folder: here, or with an environment in a process of its own."""
     if not environment:
@@ -109,7 +109,6 @@ def invsearch(
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=timeout,
         check=False,
     )
 

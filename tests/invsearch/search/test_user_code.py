@@ -35,7 +35,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     names = [*hostile.FAILING, *hostile.CHANGING]
     space = write_hostile(folder, names)
-    done = passed(invsearch(folder, "run", space, "--executor", "serial", timeout=60, TOY="1"))
+    done = passed(invsearch(folder, "run", space, "--executor", "serial", TOY="1"))
     assert "trial 0 failed" in done.stderr
     assert "next: invsearch report" in done.stdout
     return folder / "results" / "hostile"
