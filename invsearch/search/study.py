@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
-import random
-import warnings
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,24 +21,21 @@ from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder
 from invsearch.runs.trial import Trial
 from invsearch.search.drivers import OtherDrivers
-from invsearch.search.failing import FailingRegion
 from invsearch.search.journal import mend_journal
 from invsearch.search.proposal import Proposal, failed_trial, infeasible_trial, proposal_from
+from invsearch.search.quiet import quiet
 from invsearch.search.seeds import derive_seed
 from invsearch.search.server import StudyServer
 from invsearch.search.storage import JournaledStorage
 from invsearch.search.strategies import Strategy
+from invsearch.search.told_beside import told_beside
+from invsearch.search.untried import Untried
 from invsearch.space.architecture import Architecture
 from invsearch.space.load import without_places
 
 __all__ = ["Proposal", "SearchStudy"]
 
 _SAMPLER_TRIES = 8  # repeats cost a millisecond each; past that the space is taken in its own order
-_ENUMERABLE = 20_000  # architectures: gone through in a third of a second
-_SPACE_TRIES = 5_000  # draws of a larger space: 30 ms, and they find what one in 600 is
-# Infeasible proposals of a sampler before feasible ones are looked for without it: as many as two
-# default budgets, and then ten for each trial, so that it goes on learning where the bound is.
-_INFEASIBLE, _INFEASIBLE_EACH = 64, 10
 _STATES = {
     "complete": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
@@ -76,7 +70,7 @@ class SearchStudy:
         self._search = problem.file.search
         self._strategy = STRATEGIES.get(self._search.strategy, Strategy)
         self._sampler = self._strategy.samplers(problem)
-        self._failing = FailingRegion(problem.space)
+        self._untried = Untried(problem, self._strategy)
         self._server = server
         self._journal: JournaledStorage | None = None
         self._storage: BaseStorage
@@ -84,7 +78,7 @@ class SearchStudy:
             self._storage = server.storage
         else:
             mend_journal(path, "number")
-            with _quiet():
+            with quiet():
                 self._storage = self._journal = JournaledStorage(path)
         self._study = self._open()
         self._check_space(path)
@@ -92,7 +86,6 @@ class SearchStudy:
         self._asked: dict[int, optuna.Trial] = {}
         self._handles: dict[int, int] = {}
         self._reached: defaultdict[int, list[Mapping[str, Metric]]] = defaultdict(list)
-        self._seen: set[Hashable] = set()  # what each architecture is, by its problem
         self._orphans: list[Proposal] = []
         self._next_number = 0
         self.interrupted_batch: int | None = None
@@ -180,7 +173,7 @@ class SearchStudy:
             return
         known = {t.user_attrs.get("point") for t in self._study.get_trials(deepcopy=False)}
         for name, architecture in points.items():
-            if name not in known and not self._is_seen(architecture):
+            if name not in known and architecture in self._untried:
                 self._study.enqueue_trial(
                     architecture.to_json(), user_attrs={"point": name, "origin": "user"}
                 )
@@ -191,10 +184,10 @@ class SearchStudy:
         It gets the next number, and what it was evaluated from stays its own: seed, times,
         environment.
         """
-        if self._is_seen(trial.architecture):
+        if trial.architecture not in self._untried:
             return None
         values = trial.architecture.to_json()
-        with _quiet():
+        with quiet():
             self._study.sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is left to draw
             there = self._storage.create_new_trial(self._study._study_id)
             self._storage.set_trial_system_attr(there, "fixed_params", values)
@@ -202,7 +195,7 @@ class SearchStudy:
             self._problem.space.suggest(asked)
         adopted = replace(trial, number=self._next_number)
         self._asked[asked.number] = asked
-        self._seen.add(self._problem.identity(trial.architecture))
+        self._untried.take(trial.architecture)
         self._next_number += 1
         asked.set_user_attr("origin", "imported")
         asked.set_user_attr("architecture", values)
@@ -225,12 +218,12 @@ class SearchStudy:
         """
         if self._orphans:
             return self._orphans.pop(0)
-        if self._waiting() or not (self._strategy.enumerates or self._mostly_infeasible()):
+        if self._waiting() or self._sampler_is_asked():
             for _ in range(_SAMPLER_TRIES):
                 asked = self._ask_sampler(batch)
                 if asked is not None:
                     return asked
-        for architecture in self._unseen():
+        for architecture in self._untried.feasible(self.finished, self._next_number):
             self._study.enqueue_trial(architecture.to_json(), user_attrs={"origin": "sampler"})
             asked = self._ask_sampler(batch)
             if asked is not None:
@@ -264,7 +257,7 @@ class SearchStudy:
             **({} if batch is None else {"batch": batch}),
             **{name: v for name, v in before.user_attrs.items() if name.startswith("rung:")},
         }
-        with _quiet():
+        with quiet():
             template = optuna.trial.create_trial(
                 state=TrialState.RUNNING,
                 params=before.params,
@@ -332,7 +325,7 @@ class SearchStudy:
         values = None
         if trial.state == "complete":
             values = [trial.metrics[name].value for name in self._problem.objectives]
-        with _quiet():
+        with quiet():
             asked = self._asked.pop(handle)
             there = self._storage.get_trial(asked._trial_id).constraints
             for name, excess in trial.constraints.items():
@@ -340,7 +333,9 @@ class SearchStudy:
                     asked.set_constraint(name, excess)
             sources = {name: metric.source for name, metric in trial.metrics.items()}
             asked.set_user_attr("sources", sources)
-            for name, value in self._hints(trial, self._reached.pop(handle, [])).items():
+            for name, value in told_beside(
+                self._problem, trial, self._reached.pop(handle, [])
+            ).items():
                 asked.set_user_attr(name, value)
             attributes = self._storage.get_trial(asked._trial_id).user_attrs
             self._end(asked._trial_id, _STATES[trial.state], values)
@@ -353,7 +348,7 @@ class SearchStudy:
         self._storage.set_trial_state_values(trial_id, state, values)
 
     def _open(self) -> optuna.Study:
-        with _quiet():
+        with quiet():
             return optuna.create_study(
                 storage=self._storage,
                 study_name=self._server.study if self._server else self._own_name(),
@@ -368,7 +363,7 @@ class SearchStudy:
     def _name_metrics(self) -> None:
         """Let Optuna's own tools, such as its dashboard, call the objectives by their names."""
         if self._study.metric_names is None:
-            with _quiet():
+            with quiet():
                 self._study.set_metric_names(list(self._problem.objectives))
 
     def _check_space(self, path: Path) -> None:
@@ -388,18 +383,6 @@ class SearchStudy:
                 else f"the study {self._server.study!r} on the server is of another space (it "
                 f"differs in {', '.join(changed)}): give the space file another name:"
             )
-
-    def _hints(self, trial: Trial, reached: Sequence[Mapping[str, Metric]]) -> dict[str, Any]:
-        """What the cost-aware sampler reads beside values: noise, and values at the rungs."""
-        names = list(self._problem.objectives)
-        if not all(name in trial.metrics for name in names):
-            return {}
-        rungs = {str(_fidelity(metrics)): _values(metrics, names) for metrics in reached}
-        if trial.state == "stopped":
-            values = _values(trial.metrics, names)
-            return {"partial": {"fidelity": _fidelity(trial.metrics), "values": values}}
-        sigma = [trial.metrics[name].sigma for name in names]
-        return {**({"sigma": sigma} if any(sigma) else {}), **({"rungs": rungs} if rungs else {})}
 
     def _read(self) -> None:
         trials = self._study.get_trials(deepcopy=False)
@@ -427,7 +410,7 @@ class SearchStudy:
     def _read_trial(self, asked: FrozenTrial) -> None:
         attributes = asked.user_attrs
         proposal = proposal_from(asked.number, attributes)
-        self._seen.add(self._problem.identity(proposal.architecture))
+        self._untried.take(proposal.architecture)
         self._next_number = max(self._next_number, proposal.number + 1)
         if self._drivers.runs(asked):
             return
@@ -457,14 +440,18 @@ class SearchStudy:
     def _ask_sampler(self, batch: int | None) -> Proposal | Trial | None:
         """Ask once; None when the architecture is not new or not possible."""
         seed = derive_seed(self._search.seed, self._next_number, self._study_size())
-        with _quiet():
+        with quiet():
             self._study.sampler = self._sampler(seed)
             asked = self._study.ask()
             self._asked[asked.number] = asked
             architecture = self._problem.space.suggest(asked)
-        reason = "evaluated before" if self._is_seen(architecture) else None
+        reason = None if architecture in self._untried else "evaluated before"
         reason = reason or self._problem.space.problem(architecture)
-        if reason is None and "origin" not in asked.user_attrs and self._fails(architecture):
+        if (
+            reason is None
+            and "origin" not in asked.user_attrs
+            and self._untried.fails(architecture, self.finished, self._next_number)
+        ):
             reason = "likely to fail"
         if reason is not None:
             asked.set_user_attr("rejected", reason)
@@ -484,7 +471,7 @@ class SearchStudy:
             handle=asked.number,
             metrics=metrics,
         )
-        self._seen.add(self._problem.identity(architecture))
+        self._untried.take(architecture)
         self._handles[proposal.number] = asked._trial_id
         self._next_number += 1
         asked.set_user_attr("architecture", architecture.to_json())
@@ -498,53 +485,16 @@ class SearchStudy:
         infeasible = infeasible_trial(proposal, self._problem)
         return proposal if infeasible is None else self._ended(proposal, infeasible)
 
-    def _is_seen(self, architecture: Architecture) -> bool:
-        return self._problem.identity(architecture) in self._seen
-
-    def _fails(self, architecture: Architecture) -> bool:
-        """Whether to pass an architecture over, as others like it failed."""
-        if self._strategy.avoids_failures or self._strategy.enumerates:
+    def _sampler_is_asked(self) -> bool:
+        """Whether the strategy proposes, and not what is left of the space in its order."""
+        if self._strategy.enumerates:
             return False
-        return self._failing.likely(architecture, self.finished, self._next_number)
-
-    def _mostly_infeasible(self) -> bool:
-        """Whether the sampler has found too little that is feasible to be asked again."""
-        infeasible = sum(trial.state == "infeasible" for trial in self.finished)
-        feasible = self._next_number - infeasible
-        return infeasible >= _INFEASIBLE + _INFEASIBLE_EACH * feasible
+        return not self._untried.mostly_infeasible(self.finished, self._next_number)
 
     def _ended(self, proposal: Proposal, trial: Trial) -> Trial:
         self.record(proposal.handle, trial)
         self.tell(proposal.handle, trial)
         return trial
-
-    def _unseen(self) -> Iterator[Architecture]:
-        """Feasible architectures that were not proposed yet, in order or at random.
-
-        Those that are likely to fail, or do as their costs cannot be known, come last.
-        """
-        space = self._problem.space
-        if space.size() <= _ENUMERABLE:
-            candidates: Iterator[Architecture] = space.enumerate()
-        else:
-            rng = random.Random(derive_seed(self._search.seed, "unseen", self._next_number))
-            candidates = (space.sample(rng) for _ in range(_SPACE_TRIES))
-        last = []
-        for architecture in candidates:
-            if self._is_seen(architecture):
-                continue
-            try:
-                known = self._problem.known(architecture)
-            except TrialError:
-                last.append(architecture)
-                continue
-            if any(excess > 0 for excess in self._problem.violations(known).values()):
-                continue
-            if self._fails(architecture):
-                last.append(architecture)
-            else:
-                yield architecture
-        yield from last
 
     def _waiting(self) -> bool:
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
@@ -564,37 +514,3 @@ class SearchStudy:
             if self._server
             else len(trials)
         )
-
-
-def _values(metrics: Mapping[str, Metric], names: Sequence[str]) -> list[float]:
-    return [metrics[name].value for name in names]
-
-
-def _fidelity(metrics: Mapping[str, Metric]) -> float:
-    """The smallest fraction of a full training that any of the metrics had."""
-    spent = [m.fidelity.epochs / m.fidelity.max_epochs for m in metrics.values() if m.fidelity]
-    return min(spent, default=1.0)
-
-
-class _ErrorsAlone(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Optuna's log, and its notes on experimental features that were chosen knowingly.
-
-    The level of the log is left alone: changing it costs more than asking.
-    """
-    optuna.logging.get_verbosity()  # gives the log its handler, which it gets at its first use
-    handlers, errors = list(logging.getLogger("optuna").handlers), _ErrorsAlone()
-    for handler in handlers:
-        handler.addFilter(errors)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        for handler in handlers:
-            handler.removeFilter(errors)
