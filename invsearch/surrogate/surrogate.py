@@ -19,6 +19,7 @@ FIT_POINTS = 300  # a fit is cubic in them: 27 M multiply-adds a factorisation, 
 _FINISH = 5  # iterations on all points, from where those on a part of them ended
 _AGAIN = 10  # iterations once what is doubtful is known
 _LEAST = 60  # points below which a fit on a part of them saves nothing
+_NO_SAY = 1e12  # a variance where values vary by 1: nothing of theirs is believed, and it is finite
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class ObjectiveScale:
     def variances(self, values: Array, variances: Array) -> Array:
         """Noise variances of ``values`` on the model's scale, to first order."""
         slope = 1.0 / (values - self.offset) if self.log else np.ones_like(values)
-        return np.asarray(variances * (slope / self.spread) ** 2)
+        with np.errstate(over="ignore", invalid="ignore"):  # 1e-160 has a slope whose square is inf
+            scaled = variances * (slope / self.spread) ** 2
+        return np.asarray(np.where(variances > 0, np.fmin(scaled, _NO_SAY), 0.0))
 
 
 def log_offset(values: Array, *, maximised: bool) -> float | None:

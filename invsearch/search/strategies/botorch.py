@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from inspect import unwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna.exceptions import ExperimentalWarning
 
@@ -29,12 +29,21 @@ __all__ = ["BOTORCH"]
 # two objectives, on one thread, where the exact improvement takes 2 s. Unwrapped, they do not warn
 # at every proposal that they are experimental.
 _EXACT, _PAREGO = unwrap(ehvi_candidates_func), unwrap(qlogei_parego_candidates_func)
-_CANDIDATES = {1: None, 2: _EXACT, 3: _EXACT}
+
+
+_MOST_EXACT = 3  # objectives: as the integration chooses by itself
+
+
+def _exact(x: Any, values: Any, constraints: Any, bounds: Any, pending: Any) -> Any:
+    """The exact improvement; by ParEGO in a search with constraints, which the former has not."""
+    chosen = _EXACT if constraints is None else _PAREGO
+    return chosen(x, values, constraints, bounds, pending)
 
 
 def _samplers(problem: Problem) -> SamplerFactory:
-    """Proposals by exact expected hypervolume improvement; of four objectives by ParEGO."""
-    candidates = _CANDIDATES.get(len(problem.objectives), _PAREGO)
+    """By exact expected hypervolume improvement; of four objectives or bounded by ParEGO."""
+    count = len(problem.objectives)
+    candidates = None if count == 1 else _exact if count <= _MOST_EXACT else _PAREGO
 
     def sampler(seed: int) -> BoTorchSampler:
         with warnings.catch_warnings():

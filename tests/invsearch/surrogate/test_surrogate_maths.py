@@ -144,3 +144,13 @@ def test_pending_points_narrow_without_moving_the_mean() -> None:
     with_pending = surrogate.with_pending(pending)
     np.testing.assert_allclose(with_pending.mean(new), surrogate.process.mean(new), atol=1e-6)
     assert np.all(with_pending.predict(pending)[1] < surrogate.process.predict(pending)[1])
+
+
+@pytest.mark.parametrize("values", [10.0 ** np.arange(-300, 301, 50), np.geomspace(1e-224, 1e-217)])
+def test_noise_is_finite_at_any_size_of_the_values(values: np.ndarray) -> None:
+    """A slope of 1e200 has no square, and what is known exactly stays so."""
+    scale = ObjectiveScale.of(values, log_offset(values, maximised=False))
+    assert not scale.variances(values, np.zeros(len(values))).any()
+    noisy = scale.variances(values, np.full(len(values), 1e-3))
+    assert np.isfinite(noisy).all()
+    assert noisy[0] == noisy.max() > 0
