@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,16 @@ class Halving:
     The rule of asynchronous successive halving with several objectives (Schmucker et al. 2021,
     MOASHA): of the trials seen at a rung the best ``1 / reduction_factor`` by non-domination rank
     go on. A trial that nothing dominates always goes on. Only metrics taken at the same rung are
-    compared.
+    compared. How far a bound is exceeded counts as a further objective: what breaks one
+    dominates nothing that does not, however good it is.
 
     Args:
         objectives: Direction of each objective.
         rungs: Epochs at which trials are judged.
         reduction_factor: Of how many trials one goes on.
         grace: Number of trials that a rung must have seen before anything is stopped.
+        bounded: The metrics that have bounds.
+        violations: By bounded metric that is there, how far its bound is exceeded.
     """
 
     def __init__(
@@ -38,12 +41,18 @@ class Halving:
         rungs: Sequence[int],
         reduction_factor: float = 2.0,
         grace: int = 4,
+        *,
+        bounded: Sequence[str] = (),
+        violations: Callable[[Mapping[str, Metric]], Mapping[str, float]] = lambda metrics: {},
     ) -> None:
         self.rungs = tuple(sorted(rungs))
         self._objectives = objectives
         self._factor = reduction_factor
         self._grace = grace
-        self._seen: defaultdict[int, _Rung] = defaultdict(lambda: _Rung(len(objectives)))
+        self._bounded = tuple(bounded)
+        self._violations = violations
+        columns = len(objectives) + len(self._bounded)
+        self._seen: defaultdict[int, _Rung] = defaultdict(lambda: _Rung(columns))
 
     def record(
         self, number: int, rung: int, metrics: Mapping[str, Metric], turn: int | None = None
@@ -59,7 +68,9 @@ class Halving:
         if rung in self.rungs and all(name in metrics for name in self._objectives):
             signs = [1 if d == "minimize" else -1 for d in self._objectives.values()]
             values = [metrics[name].value for name in self._objectives]
-            self._seen[rung].record(number, np.multiply(signs, values), turn)
+            excess = self._violations(metrics)
+            over = [max(0.0, excess.get(name, 0.0)) for name in self._bounded]
+            self._seen[rung].record(number, np.append(np.multiply(signs, values), over), turn)
 
     def rung_at(self, number: int, step: int, after: int = 0) -> int | None:
         """The rung at which a trial that has come to ``step`` is judged now, if any.

@@ -113,7 +113,13 @@ class Session:
         with self._study.asking():
             self._study.enqueue_baselines(problem.baselines())
         self._study.commit()
-        self.halving = Halving(problem.objectives, search.rungs, search.reduction_factor)
+        self.halving = Halving(
+            problem.objectives,
+            search.rungs,
+            search.reduction_factor,
+            bounded=tuple(problem.file.constraints),
+            violations=problem.violations,
+        )
         self._rungs_known = 0
         self._take_arrived()
         self._paused = Paused(self.halving, lambda number: self.discard(number))

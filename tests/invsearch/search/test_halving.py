@@ -32,6 +32,21 @@ def test_weak_trial_stops_and_strong_goes_on() -> None:
     assert [halving.stops(n, 3) for n in range(4)] == [False, False, True, True]
 
 
+def test_what_breaks_a_bound_does_not_stop_what_does_not() -> None:
+    """Where error falls with size, all that is better than the best feasible trial is too large."""
+    halving = Halving(
+        {"val_loss": "minimize"},
+        rungs=[3],
+        grace=2,
+        bounded=["top1"],
+        violations=lambda metrics: {"top1": metrics["top1"].value - 4},
+    )
+    for number, size in enumerate([8.0, 7.0, 6.0, 5.0, 4.0, 3.0]):
+        halving.record(number, 3, metrics(10 - size, size))
+    assert not halving.stops(4, 3)
+    assert halving.stops(5, 3)
+
+
 def test_nothing_stops_before_the_rung_has_seen_enough() -> None:
     halving = Halving(OBJECTIVES, rungs=[3], grace=4)
     for number, loss in enumerate([1.0, 2.0, 3.0]):
