@@ -189,7 +189,7 @@ def _search(
                 problem, folder, environment, lambda text: _say(console, text)
             )
             if judge_front(problem, folder, environment) or audited:
-                session.derive_front()
+                session.log.derive_front()
             problem.compare(folder.trials(), lambda text: _say(console, text))
         except KeyboardInterrupt:
             session.interrupted()

@@ -1,9 +1,9 @@
-"""Session: a run in progress - the study asked and told, the folder kept, the budget counted."""
+"""Session: a run in progress - what is proposed, when it is told, and how much is left."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,23 +16,20 @@ from invsearch.runs import Replicate, RunFolder
 from invsearch.runs.tracebacks import keep_traceback
 from invsearch.runs.trial import Trial
 from invsearch.search.executors.executor import WorkerState
-from invsearch.search.final import clear, prune
+from invsearch.search.final import clear
 from invsearch.search.halving import Halving
 from invsearch.search.limits import Limit, Limits, Watch
 from invsearch.search.points import Brought, Queue
 from invsearch.search.promotion import Paused
 from invsearch.search.proposal import Proposal, curve_point, failed_trial, infeasible_trial
 from invsearch.search.replication import Replication
+from invsearch.search.run_log import RunLog
 from invsearch.search.server import StudyServer
 from invsearch.search.study import SearchStudy
 from invsearch.user_code.failure import UserCodeError, clean, describe_failure
 from invsearch.user_code.guard import Guard
 
 __all__ = ["Outcome", "Session"]
-
-_FRONT_EVERY_S = 5.0  # who looks at it meanwhile can wait so long
-_FRONT_REST = 50  # its time grows with the run: at most a fiftieth of the search goes into it
-_BUFFER = 64  # trials that cost nothing share one wait for the disk, and a kill loses no more
 
 
 def _now() -> str:
@@ -57,6 +54,7 @@ class Session:
         say: Tells the user what an executor has to say, in a line.
 
     Attributes:
+        log: What the run's folder is told.
         workers: Who evaluates what, where the executor knows.
         promotes: Whether what stops at a rung may go on later: its checkpoint is kept. Not where
             several drivers share a study, since each has checkpoints of its own.
@@ -96,19 +94,15 @@ class Session:
         self._out: dict[int, tuple[Proposal, str]] = {}
         self._held: dict[int, tuple[Proposal, Trial]] = {}
         self._batch_start = 0
-        self._front_due = 0.0
-        free = not problem.needs_workers and not problem.measures
-        self._buffered = free and server is None
-        self._unlogged: list[Trial] = []
-        self._counted = 0
         self.promotes = search.promote and bool(search.rungs) and server is None
         self.discard: Callable[[int], None] = lambda number: clear(folder.checkpoint_dir(number))
-        self._unlogged_promotions: list[Trial] = []
         self._queue = Queue(folder.path, problem.space)
         self._study = SearchStudy(folder.study_path, problem, server=server)
         self.resumed = len(self._study.finished)
         self.orphans = self._study.orphans
-        self._mend_log()
+        free = not problem.needs_workers and not problem.measures
+        self.log = RunLog(folder, problem, self._study, buffered=free and server is None)
+        self._counted = self._count()
         self.watch.recall(self.endings)
         with self._study.asking():
             self._study.enqueue_baselines(problem.baselines())
@@ -242,7 +236,7 @@ class Session:
             if self._deterministic and any(other < number for other in self._pending()):
                 break
             self._close(*self._held.pop(number))
-        self._keep()
+        self.log.keep()
         self.on_change(self)
 
     def _draw(self, proposal: Proposal, *reached: Progress) -> None:
@@ -289,7 +283,7 @@ class Session:
                 if adopted is not None:
                     self._log(adopted)
             self._study.enqueue_points(found.points)
-        self._write()
+        self.log.write()
 
     def close(self) -> None:
         """Write what is left; call it when the executor has returned."""
@@ -298,24 +292,18 @@ class Session:
         self._study.exchange_environments(self.folder)
         self._take_arrived()
         self._trim()
-        self._write()
+        self.log.write()
         self.folder.sync_trials()
-        self.derive_front()
+        self.log.derive_front()
 
     def interrupted(self) -> None:
         """Write what is left, where an interrupt may have cut the last writing in two."""
-        self._unlogged.clear()
-        self._unlogged_promotions.clear()
-        self._study.commit()
-        self._mend_log()
-        self.derive_front()
+        self.log.write_anew()
+        self._counted = self._count()
+        self.log.derive_front()
 
-    def derive_front(self, *, durable: bool = True) -> None:
-        """Write the front of the trials that are logged."""
-        began = time.monotonic()
-        self.folder.write_front(self.folder.trials(), self.problem.objectives, durable=durable)
-        took = time.monotonic() - began
-        self._front_due = began + max(_FRONT_EVERY_S, _FRONT_REST * took)
+    def _count(self) -> int:
+        return sum(trial.counts for trial in self._study.finished)
 
     def _pending(self) -> list[int]:
         return [*self._out, *(proposal.number for proposal in self._ready)]
@@ -388,7 +376,7 @@ class Session:
                 self._prepare(asked)
         if self._ready:
             self._batch_start = start
-        self._keep()
+        self.log.keep()
 
     def _may_ask(self) -> bool:
         """Whether the budget has room, which what failed before its evaluation has taken of."""
@@ -496,7 +484,7 @@ class Session:
             self._log(trial)
         else:
             self.watch.see(trial)
-            self._unlogged_promotions.append(trial)
+            self.log.add_promotion(trial)
 
     def _log(self, trial: Trial) -> None:
         now = _now()
@@ -504,34 +492,4 @@ class Session:
         trial = replace(trial, environment=trial.environment or self._environment)
         self._counted += trial.counts
         self.watch.see(trial)
-        self._unlogged.append(trial)
-
-    def _keep(self) -> None:
-        """Write what has changed: before proposals are evaluated, and when one has ended."""
-        if not self._buffered or len(self._unlogged) >= _BUFFER:
-            self._write()
-            if time.monotonic() > self._front_due:
-                self.derive_front(durable=False)
-                prune(self.folder, self.problem)
-
-    def _write(self) -> None:
-        """Write the study first, then the log, which is mended from it after a power cut."""
-        self._study.commit()
-        self.folder.append_trials(self._unlogged, durable=False)
-        self._unlogged.clear()
-        self.folder.append_promotions(self._unlogged_promotions, durable=False)
-        self._unlogged_promotions.clear()
-
-    def _mend_log(self) -> None:
-        """Append to trials.jsonl what the study knows and a kill kept from it."""
-        logged = {trial.number for trial in self.folder.logged()}
-        told = [trial for trial, promoted in self._study.told if not promoted]
-        self.folder.append_trials([trial for trial in told if trial.number not in logged])
-        again, missing = Counter(trial.number for trial in self.folder.promotions()), []
-        for trial, promoted in self._study.told:
-            if promoted and again[trial.number] > 0:
-                again[trial.number] -= 1
-            elif promoted:
-                missing.append(trial)
-        self.folder.append_promotions(missing)
-        self._counted = sum(trial.counts for trial in self._study.finished)
+        self.log.add(trial)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy import invsearch, passed
 
+from invsearch import load_run
 from invsearch.metrics import Metric
 from invsearch.search.executors.serial import run_serial
 from invsearch.search.halving import Halving, dominance_rank
@@ -45,6 +47,36 @@ def test_what_breaks_a_bound_does_not_stop_what_does_not() -> None:
         halving.record(number, 3, metrics(10 - size, size))
     assert not halving.stops(4, 3)
     assert halving.stops(5, 3)
+
+
+BOUNDED = """
+def learning(values, context):
+    metrics = {"error": 10.0 - values["x"] + 0.01 * values["k"], "memory": float(values["x"])}
+    for epoch in range(1, 6):
+        if context.report(epoch, metrics):
+            break
+    return metrics
+"""
+
+
+@pytest.mark.parametrize("strategy", ["random", "cost_aware"])
+def test_a_search_completes_its_best_feasible_trial(tmp_path: Path, strategy: str) -> None:
+    """Though all that breaks the measured bound has smaller errors at every rung."""
+    (tmp_path / "bounded_learning.py").write_text(BOUNDED)
+    (tmp_path / "bounded.yaml").write_text(
+        "name: bounded\n"
+        "objectives: {error: minimize}\n"
+        "constraints: {memory: {max: 4}}\n"
+        "params: {x: {range: [1, 9]}, k: {range: [0, 9]}}\n"
+        "evaluator: bounded_learning:learning\n"
+        f"search: {{trials: 24, seed: 1, strategy: {strategy}, rungs: [1, 3]}}\n"
+    )
+    passed(invsearch(tmp_path, "run", "bounded.yaml", "--executor", "serial"))
+    trials = load_run(tmp_path / "results" / "bounded").trials
+    feasible = [trial for trial in trials if trial.architecture["x"] <= 4]
+    assert len(feasible) < len(trials)
+    assert any(trial.state == "stopped" for trial in trials)
+    assert min(feasible, key=lambda trial: trial.metrics["error"].value).state == "complete"
 
 
 def test_nothing_stops_before_the_rung_has_seen_enough() -> None:
