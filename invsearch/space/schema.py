@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -16,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from invsearch.errors import nearest, without_password
+from invsearch.errors import nearest
 from invsearch.metrics import Direction
 from invsearch.plugins import (
     AUGMENTATIONS,
@@ -26,7 +22,23 @@ from invsearch.plugins import (
     RUNTIMES,
     SEARCH_CALLBACKS,
     STRATEGIES,
-    Table,
+)
+from invsearch.space.values import (
+    Device,
+    Gpus,
+    Name,
+    Number,
+    Real,
+    Reference,
+    Resource,
+    Scalar,
+    Storage,
+    TargetName,
+    TrainingDevice,
+    Whole,
+    auto_or,
+    auto_or_row_of,
+    row_of,
 )
 from invsearch.space.yaml_file import show
 
@@ -46,122 +58,6 @@ __all__ = [
     "Supernet",
     "Timing",
 ]
-
-
-def _integral(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number, not {show(value)}")
-    if not math.isfinite(value):
-        raise ValueError(f"must be a finite number, not {value}")
-    return value
-
-
-def _scalar(value: Any) -> Any:
-    if not isinstance(value, bool | int | float | str):
-        raise ValueError(f"must be a word, a number, true or false, not {show(value)}")
-    return value if isinstance(value, bool | str) else _number(value)
-
-
-def _auto_or(least: int) -> Callable[[Any], Any]:
-    """What checks that a value is ``auto`` or a whole number that is not below ``least``."""
-
-    def check(value: Any) -> Any:
-        value = _integral(value)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if value != "auto" and not (whole and value >= least):
-            raise ValueError(
-                f"must be 'auto' or a whole number of at least {least}, not {show(value)}"
-            )
-        return value
-
-    return check
-
-
-def _row_of(table: Table) -> Callable[[Any], Any]:
-    """What checks that a value is the name of a row."""
-
-    def check(value: Any) -> Any:
-        if value not in table:
-            hint = nearest(value, table)
-            raise ValueError(f"cannot be {show(value)}{hint}; allowed: {table}")
-        return value
-
-    return check
-
-
-def _auto_or_row_of(table: Table) -> Callable[[Any], Any]:
-    """What checks that a value is ``auto`` or the name of a row."""
-    row = _row_of(table)
-    return lambda value: value if value == "auto" else row(value)
-
-
-def _reference(value: str) -> str:
-    module, _, function = value.partition(":")
-    if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise ValueError(f"must be written package.module:function, not {show(value)}")
-    return value
-
-
-def _device(value: str) -> str:
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
-        raise ValueError(f"must be cpu, cuda or cuda:N, not {show(value)}")
-    return value
-
-
-def _target_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", value):
-        raise ValueError(f"must be letters, digits, '.', '-' and '_', not {show(value)}")
-    return value
-
-
-def _training_device(value: str) -> str:
-    return value if value == "auto" else _device(value)
-
-
-def _storage(value: str) -> str:
-    if without_password(value) != value:
-        raise ValueError(
-            f"{without_password(value)} was given with a password, which would be kept in the "
-            "run's folder: leave it to PGPASSWORD, to ~/.pgpass or to --storage"
-        )
-    if not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError(f"must be postgresql://USER@HOST:PORT/DATABASE, not {show(value)}")
-    return value
-
-
-def _gpus(value: float) -> float:
-    if value > 1 and not value.is_integer():
-        raise ValueError(f"must be a whole number, or at most 1, not {show(value)}")
-    return value
-
-
-def _resource(value: str) -> str:
-    own = {"cpu": "cpus_per_trial", "gpu": "gpus_per_trial"}
-    if value.lower() in own:
-        raise ValueError(f"{value} is not named here: use cluster.{own[value.lower()]}")
-    if not value.strip():
-        raise ValueError("a resource has a name")
-    return value
-
-
-def _name(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be empty")
-    if not value.isprintable():
-        raise ValueError("must be printable and on one line")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_integral)]
-Number = Annotated[int | float, BeforeValidator(_number)]
-Real = Annotated[float, BeforeValidator(_number)]
-Scalar = Annotated[bool | int | float | str, BeforeValidator(_scalar)]
-Reference = Annotated[str, AfterValidator(_reference)]
-Name = Annotated[str, AfterValidator(_name)]
 
 
 class _Section(BaseModel):
@@ -319,7 +215,7 @@ class Accuracy(_Section):
         default=None,
         description="Decode images batch by batch; null: where they would not fit into memory.",
     )
-    decoder: Annotated[str, BeforeValidator(_row_of(DECODERS))] = Field(
+    decoder: Annotated[str, BeforeValidator(row_of(DECODERS))] = Field(
         default="auto",
         description="auto (pillow), pillow; for JPEG torchvision, turbojpeg: other roundings.",
     )
@@ -360,12 +256,12 @@ class Accuracy(_Section):
     mixup: Real = Field(default=0.0, ge=0, le=10, description="Alpha.")
     cutmix: Real = Field(default=0.0, ge=0, le=10, description="Alpha.")
     augmentations: dict[
-        Annotated[str, BeforeValidator(_row_of(AUGMENTATIONS))], Annotated[Real, Field(ge=0)]
+        Annotated[str, BeforeValidator(row_of(AUGMENTATIONS))], Annotated[Real, Field(ge=0)]
     ] = Field(default_factory=dict, description="Strengths of further ones, by name: of packages.")
     ema: Real = Field(
         default=0.0, ge=0, lt=1, description="Decay of the average of the weights; 0: none."
     )
-    device: Annotated[str, AfterValidator(_training_device)] = Field(
+    device: TrainingDevice = Field(
         default="auto",
         description="auto (a GPU where a worker has one, else its CPU), cpu, cuda, cuda:N",
     )
@@ -411,15 +307,13 @@ class Accuracy(_Section):
 class Timing(_Section):
     """How networks are run where they are timed: the number is of this and of nothing else."""
 
-    device: Annotated[str, AfterValidator(_device)] = Field(
-        default="cpu", description="cpu, cuda, cuda:N"
-    )
+    device: Device = Field(default="cpu", description="cpu, cuda, cuda:N")
     batch_size: Whole = Field(default=1, ge=1)
     threads: Whole = Field(default=1, ge=1)
     resolution: Whole | None = Field(default=None, ge=1, description="null: the model's.")
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    runtime: Annotated[str, BeforeValidator(_row_of(RUNTIMES))] = Field(
+    runtime: Annotated[str, BeforeValidator(row_of(RUNTIMES))] = Field(
         default="torch", description=f"What runs the network: {RUNTIMES}."
     )
     table: bool | Annotated[str, Field(min_length=1)] = Field(
@@ -461,7 +355,7 @@ class OnTarget(Timing):
 class Latency(Timing):
     """How latency is measured: ``latency_ms`` by this, ``latency_ms@NAME`` by a target."""
 
-    targets: dict[Annotated[str, AfterValidator(_target_name)], OnTarget] = {}
+    targets: dict[TargetName, OnTarget] = {}
 
 
 class Plateau(_Section):
@@ -489,11 +383,11 @@ class Stop(_Section):
 class Search(_Section):
     """How the space is searched."""
 
-    strategy: Annotated[str, BeforeValidator(_row_of(STRATEGIES))] = "cost_aware"
+    strategy: Annotated[str, BeforeValidator(row_of(STRATEGIES))] = "cost_aware"
     trials: Whole = Field(default=32, ge=1)
     seed: Whole = Field(default=0, ge=0, lt=2**32)
-    parallel: Annotated[Literal["auto"] | int, BeforeValidator(_auto_or(1))] = "auto"
-    executor: Annotated[str, BeforeValidator(_auto_or_row_of(EXECUTORS))] = Field(
+    parallel: Annotated[Literal["auto"] | int, BeforeValidator(auto_or(1))] = "auto"
+    executor: Annotated[str, BeforeValidator(auto_or_row_of(EXECUTORS))] = Field(
         default="auto", description=f"Where trials run: auto (serial or ray), {EXECUTORS}."
     )
     rungs: tuple[Annotated[Whole, Field(ge=1)], ...] = Field(
@@ -502,7 +396,7 @@ class Search(_Section):
     replicates: Annotated[Whole, Field(ge=0, description="Further seeds of doubtful members.")] = 0
     early_replicates: Annotated[
         Literal["auto"] | int,
-        BeforeValidator(_auto_or(0)),
+        BeforeValidator(auto_or(0)),
         Field(description="Second seeds of the first trials: what do seeds do? auto: a fifth."),
     ] = "auto"
     warm_start: Annotated[
@@ -512,7 +406,7 @@ class Search(_Section):
     promote: bool = Field(
         default=False, description="What stopped at a rung goes on when it is among the best."
     )
-    storage: Annotated[str, AfterValidator(_storage)] | None = Field(
+    storage: Storage | None = Field(
         default=None,
         description="postgresql://USER@HOST:PORT/DATABASE, where several drivers share a study.",
     )
@@ -543,11 +437,11 @@ class Cluster(_Section):
 
     address: str | None = None
     cpus_per_trial: Real = Field(default=1, gt=0)
-    gpus_per_trial: Annotated[Real, AfterValidator(_gpus)] = Field(
+    gpus_per_trial: Gpus = Field(
         default=0, ge=0, description="A fraction shares one; above 1 a whole number."
     )
-    resources: dict[Annotated[str, AfterValidator(_resource)], Annotated[Real, Field(gt=0)]] = (
-        Field(default={}, description="Amounts of what nodes were started with by --resources.")
+    resources: dict[Resource, Annotated[Real, Field(gt=0)]] = Field(
+        default={}, description="Amounts of what nodes were started with by --resources."
     )
     storage_path: str | None = Field(
         default=None, description="Shared by all nodes, for checkpoints."
