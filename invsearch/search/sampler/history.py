@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,8 @@ class Record:
         violations: By constraint, above 0 where it is violated.
         partial: Fidelity and minimised values of a stopped trial.
         rungs: Minimised values of a complete trial at lower fidelities.
+        unasked: (parameters,), which of them it was proposed and its objective never asked for;
+            None for none.
     """
 
     number: int
@@ -40,11 +42,19 @@ class Record:
     violations: Mapping[str, float] = field(default_factory=dict)
     partial: tuple[float, Array] | None = None
     rungs: Mapping[float, Array] = field(default_factory=dict)
+    unasked: NDArray[np.bool_] | None = None
 
     @cached_property
     def key(self) -> bytes:
         """Equal exactly for equal points."""
         return self.row.tobytes()
+
+    def covers(self, rows: Array) -> NDArray[np.bool_]:
+        """Which rows are this point in all that its objective asked for: (n,)."""
+        asked = slice(None) if self.unasked is None else ~self.unasked
+        same = rows[:, asked] == self.row[asked]
+        both_inactive = np.isnan(rows[:, asked]) & np.isnan(self.row[asked])
+        return np.asarray((same | both_inactive).all(axis=1))
 
     @cached_property
     def placed(self) -> bool:
@@ -73,6 +83,8 @@ class History:
         pending: (n, parameters), points that are running or queued.
         everything: All of these.
         seen: Keys of all points above: never proposed again.
+        partly_asked: Those whose objectives ended without asking for every parameter: what differs
+            from them in the others alone is the same, and not proposed either.
         hyperparameters: Of the latest modelled proposal, as it stored them; empty at first.
     """
 
@@ -83,6 +95,20 @@ class History:
     everything: list[Record]
     seen: set[bytes]
     hyperparameters: Mapping[str, Any]
+    partly_asked: list[Record] = field(default_factory=list)
+
+    def new(self, rows: Array, keys: Sequence[bytes] | None = None) -> NDArray[np.bool_]:
+        """Which points were never proposed: (n,).
+
+        Args:
+            rows: (n, parameters).
+            keys: Theirs, where they are at hand.
+        """
+        keys = [row.tobytes() for row in rows] if keys is None else keys
+        new = np.array([key not in self.seen for key in keys], dtype=bool)
+        for record in self.partly_asked:
+            new &= ~record.covers(rows)
+        return new
 
     @property
     def started(self) -> int:

@@ -81,7 +81,7 @@ class Proposer:
         return self._space == space and np.array_equal(self._signs, signs)
 
     def read(
-        self, trials: Sequence[FrozenTrial], proposed: Mapping[int, Array], skip: int = -1
+        self, trials: Sequence[FrozenTrial], proposed: Mapping[int, Params], skip: int = -1
     ) -> History:
         """Sort out a study's trials (see :class:`~invsearch.search.sampler.reader.Reader`)."""
         return self._reader.read(trials, proposed, skip)
@@ -125,14 +125,14 @@ class Proposer:
         catalogue = self._catalogue
         if catalogue.whole is not None:
             points, keys = catalogue.whole
-            free = np.array([key not in history.seen for key in keys], dtype=bool)
-            return points[free & catalogue.agree(points.rows, fixed)]
+            return points[history.new(points.rows, keys) & catalogue.agree(points.rows, fixed)]
         rows = catalogue.reference[:0]
         for attempt in range(_TRIES):
             parents = self._parents(history)
             pool = catalogue.space.pool(self._seed, number + 7919 * attempt, parents)
             pool = unique_rows(np.concatenate([catalogue.reference[:2], pool]))  # the ends
-            rows = _unseen(catalogue.fix(pool, fixed), history)
+            rows = catalogue.fix(pool, fixed)
+            rows = rows[history.new(rows)]
             if len(rows):
                 break
         return catalogue.points(rows)
@@ -186,8 +186,8 @@ class Proposer:
             leaders = best.rows[np.argsort(-scores, kind="stable")[:_LEADERS]]
             near = catalogue.space.neighbours(leaders, [self._seed, number, 4, step])
             near = near[catalogue.agree(near, fixed)]
-            rows = _unseen(unique_rows(np.concatenate([leaders, near])), history)
-            best = catalogue.points(rows)
+            rows = unique_rows(np.concatenate([leaders, near]))
+            best = catalogue.points(rows[history.new(rows)])
             scores = acquisition.scores(best.features, catalogue.warped(best))
         return Proposed(best.rows[int(np.argmax(scores))], models.hyperparameters())
 
@@ -197,12 +197,8 @@ class Proposer:
         rng = np.random.default_rng([self._seed, number, 5])
         front = leaders(catalogue.stack(history.evaluated), history, rng)
         near = catalogue.space.neighbours(front, [self._seed, number, 6])
-        near = _unseen(near[catalogue.agree(near, fixed)], history)
+        near = near[history.new(near) & catalogue.agree(near, fixed)]
         if catalogue.whole is None:
             return catalogue.points(near)
         keys = {row.tobytes() for row in near}
         return free[np.array([row.tobytes() in keys for row in free.rows], dtype=bool)]
-
-
-def _unseen(rows: Array, history: History) -> Array:
-    return rows[[i for i, row in enumerate(rows) if row.tobytes() not in history.seen]]

@@ -28,11 +28,14 @@ from optuna.trial import FrozenTrial, TrialState
 from invsearch.errors import InputError
 from invsearch.search.sampler.history import History, Record
 
-__all__ = ["HYPERPARAMETERS", "Reader"]
+__all__ = ["HYPERPARAMETERS", "UNASKED", "Reader"]
 
 Array = NDArray[np.float64]
+Params = Mapping[str, Any]
 
 HYPERPARAMETERS = "invsearch:hyperparameters"
+UNASKED = "invsearch:unasked"
+"""System attribute of a trial: what it was proposed and its objective ended without asking for."""
 
 
 class Reader:
@@ -58,7 +61,10 @@ class Reader:
         self._parsed: dict[int, tuple[FrozenTrial, Record]] = {}
 
     def read(
-        self, trials: Sequence[FrozenTrial], proposed: Mapping[int, Array], skip: int = -1
+        self,
+        trials: Sequence[FrozenTrial],
+        proposed: Mapping[int, Params],
+        skip: int = -1,
     ) -> History:
         """Sort out ``trials``.
 
@@ -84,7 +90,7 @@ class Reader:
                 found.add(trial, self._record(trial, proposed))
         return found.history(self._width)
 
-    def _record(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Record:
+    def _record(self, trial: FrozenTrial, proposed: Mapping[int, Params]) -> Record:
         parsed = self._parsed.get(trial.number)
         if parsed is not None and parsed[0] is trial:
             return parsed[1]
@@ -93,13 +99,14 @@ class Reader:
             self._parsed[trial.number] = (trial, record)
         return record
 
-    def _parse(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Record:
+    def _parse(self, trial: FrozenTrial, proposed: Mapping[int, Params]) -> Record:
         attrs = trial.user_attrs
         partial = attrs.get("partial")
+        row, unasked = self._point(trial, proposed)
         return Record(
             trial.number,
             trial.state,
-            self._point(trial, proposed),
+            row,
             self._minimised(trial.values),
             np.nan_to_num(np.abs(self._minimised(attrs.get("sigma")))),
             trial.constraints,
@@ -107,13 +114,25 @@ class Reader:
             if not partial
             else (float(partial["fidelity"]), self._minimised(partial.get("values"))),
             {float(f): self._minimised(v) for f, v in attrs.get("rungs", {}).items()},
+            unasked,
         )
 
-    def _point(self, trial: FrozenTrial, proposed: Mapping[int, Array]) -> Array:
-        if not trial.state.is_finished() and trial.number in proposed:
-            return proposed[trial.number]
+    def _point(
+        self, trial: FrozenTrial, proposed: Mapping[int, Params]
+    ) -> tuple[Array, NDArray[np.bool_] | None]:
+        """The trial's row, with what it was proposed; and which of that was never asked for."""
+        asked = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        running = not trial.state.is_finished()
+        rest = proposed.get(trial.number) if running else trial.system_attrs.get(UNASKED)
+        row = self._placed({**(rest or {}), **asked})
+        if running or not rest:
+            return row, None
+        return row, np.isnan(self._placed(asked)) & ~np.isnan(row)
+
+    def _placed(self, params: Mapping[str, Any]) -> Array:
+        """The canonical row of parameters; NaN throughout where they are not of this space."""
         try:
-            return self._row({**trial.system_attrs.get("fixed_params", {}), **trial.params})
+            return self._row(params)
         except (KeyError, ValueError, InputError):
             return np.full(self._width, np.nan)
 
@@ -166,6 +185,8 @@ class _Sorted:
         # one that was promoted and stopped again, further on, too: what it reached last tells more
         stopped = list({r.key: r for r in self._stopped if r.key not in ended}.values())
         everything = self._evaluated + failed + stopped + self._pending
+        # A failure may be nobody's fault: one says nothing of what its objective did not come to.
+        partly_asked = [r for r in self._evaluated + stopped if r.unasked is not None]
         return History(
             self._evaluated,
             failed,
@@ -174,4 +195,5 @@ class _Sorted:
             everything,
             {r.key for r in everything},
             self._hyperparameters,
+            partly_asked,
         )

@@ -16,12 +16,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from invsearch.search.sampler.candidates import WHOLE, Candidates
 from invsearch.search.sampler.proposer import Proposed, Proposer, SpaceExhaustedError
-from invsearch.search.sampler.reader import HYPERPARAMETERS
+from invsearch.search.sampler.reader import HYPERPARAMETERS, UNASKED
 
 __all__ = ["CostAwareSampler"]
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
+
+_STORABLE = (bool, int, float, str, type(None))  # what Optuna promises that a storage keeps
 
 
 class CostAwareSampler(BaseSampler):
@@ -90,7 +92,7 @@ class CostAwareSampler(BaseSampler):
             seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         )
         self._proposer: Proposer | None = None
-        self._proposed: dict[int, Array] = {}
+        self._proposed: dict[int, Params] = {}
         self._current: tuple[int, int] | None = None
         self._lock = threading.RLock()
 
@@ -135,8 +137,8 @@ class CostAwareSampler(BaseSampler):
             else:
                 row = proposal.row
                 self._remember(study, trial, proposal)
-            self._proposed[trial.number] = row
-            return proposer.params(row)
+            self._proposed[trial.number] = params = proposer.params(row)
+            return params
 
     def sample_independent(
         self,
@@ -159,9 +161,16 @@ class CostAwareSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Forget the pending proposal of a finished trial."""
+        """Forget a finished trial's proposal, but for what its objective never asked for."""
         with self._lock:
-            self._proposed.pop(trial.number, None)
+            proposed = self._proposed.pop(trial.number, {})
+        unasked = {
+            name: value
+            for name, value in proposed.items()
+            if name not in trial.params and isinstance(value, _STORABLE)
+        }
+        if unasked:
+            study._storage.set_trial_system_attr(trial._trial_id, UNASKED, unasked)
 
     def propose(self, study: Study, count: int = 1) -> list[dict[str, Any]]:
         """Propose points without creating trials, for batches and drivers of their own.
