@@ -142,7 +142,7 @@ class Models:
         broken = {n for r in history.evaluated for n, v in r.violations.items() if v > 0}
         for name in sorted(broken):
             records = [r for r in history.evaluated if name in r.violations]
-            limits.append(self._limit(records, [r.violations[name] for r in records]))
+            limits.append(self._limit(records, _bounded([r.violations[name] for r in records])))
         return limits
 
     def _failure(self) -> Surrogate | None:
@@ -170,7 +170,16 @@ class Models:
         recent = sorted(record.number for record in ended)[-_RECENT:]
         return float(_CAUTION * _CAUTION_EACH ** sum(number in failed for number in recent))
 
-    def _limit(self, records: Sequence[Record], values: Sequence[float]) -> Surrogate:
+    def _limit(self, records: Sequence[Record], values: Sequence[float] | Array) -> Surrogate:
         x = self._catalogue.points(self._catalogue.stack(records)).features
         noise = np.zeros(len(values))
         return Surrogate(x, np.array(values), noise, iterations=_WARM, fit_points=_FEW)
+
+
+def _bounded(violations: Sequence[float]) -> Array:
+    """Violations with what is not finite as bad, or as good, as the worst and the best that is."""
+    found = np.array(violations)
+    finite = found[np.isfinite(found)]
+    low, high = min(finite.min(initial=0.0), 0.0), finite.max(initial=0.0)
+    worst = high if high > 0 else 1.0
+    return np.asarray(np.nan_to_num(found, nan=worst, posinf=worst, neginf=low))

@@ -112,13 +112,17 @@ class Proposer:
             return self._modelled(history, free, number, fixed)
 
     def again(self, history: History, number: int, fixed: Params) -> Array:
-        """A point to propose once more: of the observed front, else any valid one."""
+        """A point to propose once more: of the observed front, else any valid one.
+
+        What is fixed may be no part of a valid point: the rest is chosen as if it were free then.
+        """
         rng = np.random.default_rng([self._seed, number, 3])
-        for rows in (self._parents(history), self._catalogue.reference):
-            rows = rows[self._catalogue.agree(rows, fixed)]
-            if len(rows):
-                return np.asarray(rows[rng.integers(len(rows))])
-        raise SpaceExhaustedError(f"the space has no valid point with {dict(fixed)}")
+        for given in (fixed, {}):
+            for rows in (self._parents(history), self._catalogue.reference):
+                rows = rows[self._catalogue.agree(rows, given)]
+                if len(rows):
+                    return np.asarray(rows[rng.integers(len(rows))])
+        raise SpaceExhaustedError("the space has no valid point")
 
     def _free(self, history: History, number: int, fixed: Params) -> Points:
         """The candidates for trial ``number`` that were never proposed."""

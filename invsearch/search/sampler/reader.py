@@ -18,7 +18,8 @@ User attributes that a trial may carry (all optional):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -101,19 +102,18 @@ class Reader:
 
     def _parse(self, trial: FrozenTrial, proposed: Mapping[int, Params]) -> Record:
         attrs = trial.user_attrs
-        partial = attrs.get("partial")
+        partial, rungs = _mapping(attrs.get("partial")), _mapping(attrs.get("rungs"))
+        stopped = self._at([(partial.get("fidelity"), partial.get("values"))])
         row, unasked = self._point(trial, proposed)
         return Record(
             trial.number,
             trial.state,
             row,
             self._minimised(trial.values),
-            np.nan_to_num(np.abs(self._minimised(attrs.get("sigma")))),
+            np.nan_to_num(np.abs(self._minimised(attrs.get("sigma"))), posinf=0.0),
             trial.constraints,
-            None
-            if not partial
-            else (float(partial["fidelity"]), self._minimised(partial.get("values"))),
-            {float(f): self._minimised(v) for f, v in attrs.get("rungs", {}).items()},
+            next(iter(stopped.items()), None),
+            self._at(rungs.items()),
             unasked,
         )
 
@@ -136,11 +136,30 @@ class Reader:
         except (KeyError, ValueError, InputError):
             return np.full(self._width, np.nan)
 
-    def _minimised(self, values: Sequence[float | None] | None) -> Array:
-        if values is None or len(values) != len(self._signs):
+    def _at(self, reached: Iterable[tuple[Any, Any]]) -> dict[float, Array]:
+        """Minimised values by fidelity."""
+        found = {}
+        for fidelity, values in reached:
+            with suppress(TypeError, ValueError):
+                found[float(fidelity)] = self._minimised(values)
+        return found
+
+    def _minimised(self, values: Any) -> Array:
+        """Numbers in the order of the directions; NaN where there is none.
+
+        An attribute of the user's own that happens to have the name says nothing.
+        """
+        try:
+            found = np.array([math.nan if v is None else float(v) for v in values])
+        except (TypeError, ValueError):
+            found = np.empty(0)
+        if len(found) != len(self._signs):
             return np.full(len(self._signs), np.nan)
-        found = np.array([math.nan if v is None else float(v) for v in values])
         return np.asarray(self._signs * found)
+
+
+def _mapping(attribute: Any) -> Mapping[str, Any]:
+    return attribute if isinstance(attribute, Mapping) else {}
 
 
 class _Sorted:

@@ -1,0 +1,72 @@
+"""What a study of somebody else's may hold: none of it ends the search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.trial import Trial
+
+from invsearch.search.sampler import CostAwareSampler
+
+SPACE: dict[str, BaseDistribution] = {
+    "x": IntDistribution(0, 20, step=2),
+    "y": IntDistribution(0, 9),
+}
+
+
+def searched(tell: Callable[[Trial], None], trials: int = 14, **options: Any) -> optuna.Study:
+    study = optuna.create_study(sampler=CostAwareSampler(SPACE, seed=0, **options))
+
+    def objective(trial: Trial) -> float:
+        tell(trial)
+        return (trial.suggest_int("x", 0, 20, step=2) - 8) ** 2 + trial.suggest_int("y", 0, 9)
+
+    study.optimize(objective, n_trials=trials)
+    return study
+
+
+@pytest.mark.parametrize("name", ["sigma", "partial", "rungs"])
+@pytest.mark.parametrize("value", [0.1, True, "no", [math.inf], {"a": 1}, [1, 2, 3], None])
+def test_attributes_of_the_same_names(name: str, value: object) -> None:
+    study = searched(lambda trial: trial.set_user_attr(name, value))
+    assert len(study.trials) == 14
+    assert study.best_value < 10
+
+
+def test_noise_is_read_of_any_list() -> None:
+    """One that says the values are certain, and one that says nothing is, do not propose alike."""
+    certain = searched(lambda trial: trial.set_user_attr("sigma", [0.0]), 20)
+    doubtful = searched(lambda trial: trial.set_user_attr("sigma", (200.0,)), 20)
+    assert [t.params for t in certain.trials] != [t.params for t in doubtful.trials]
+
+
+@pytest.mark.parametrize("unbounded", [math.inf, -math.inf])
+def test_constraints_without_end(unbounded: float) -> None:
+    def tell(trial: Trial) -> None:
+        large = trial.suggest_int("x", 0, 20, step=2) > 10
+        trial.set_constraint("memory", abs(unbounded) if large else min(unbounded, -1.0))
+
+    study = searched(tell)
+    assert study.best_trial.params["x"] <= 10
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")  # Optuna says it, and takes the value
+@pytest.mark.parametrize("given", [{"x": 3}, {"x": 99}, {"y": 5}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"feasible": lambda params: params["y"] != 5}, {"candidates": [{"x": 2, "y": 1}]}],
+    ids=["all", "feasible", "listed"],
+)
+def test_a_part_of_a_point_that_is_none(given: dict[str, int], options: dict[str, Any]) -> None:
+    """A user's wish is evaluated, as by other samplers; the rest of it is chosen as if free."""
+    study = optuna.create_study(sampler=CostAwareSampler(SPACE, seed=0, **options))
+    study.enqueue_trial(given)
+    trial = study.ask(SPACE)
+    assert trial.params.items() >= given.items()
+    study.tell(trial, 1.0)
+    study.tell(study.ask(SPACE), 2.0)
