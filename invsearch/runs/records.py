@@ -34,6 +34,7 @@ def parse_trial(data: Any) -> Trial:
 def parse_replicate(data: Any) -> Replicate:
     """Return the replicate that a decoded line stands for; raises as :func:`parse_trial`."""
     _check_record(data)
+    _check_constraints(data)
     return Replicate.from_json(data)
 
 
@@ -45,7 +46,8 @@ def parse_audit(data: Any) -> Audit:
 
 
 def _check_constraints(data: Mapping[str, Any]) -> None:
-    if not all(_is_number(value) for value in data["constraints"].values()):
+    constraints = data.get("constraints", {})  # replicates have had them since November 2026
+    if not all(_is_number(value) for value in constraints.values()):
         raise ValueError("a constraint is not a number")
 
 

@@ -27,6 +27,7 @@ class Replicate:
         started: When it began, ISO 8601 in UTC.
         finished: When it ended.
         environment: Id of the environment it ran in.
+        constraints: By metric that has a bound, how far that is exceeded.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Replicate:
     started: str = ""
     finished: str = ""
     environment: str = ""
+    constraints: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -42,6 +44,7 @@ class Replicate:
             "number": self.number,
             "seed": self.seed,
             "metrics": {name: metric.to_json() for name, metric in self.metrics.items()},
+            "constraints": dict(self.constraints),
             "started": self.started,
             "finished": self.finished,
             "environment": self.environment,
@@ -53,6 +56,7 @@ class Replicate:
             number=data["number"],
             seed=data["seed"],
             metrics={name: Metric.from_json(name, m) for name, m in data["metrics"].items()},
+            constraints=data.get("constraints", {}),
             started=data["started"],
             finished=data["finished"],
             environment=data["environment"],
@@ -91,6 +95,8 @@ def _adds_to(own: Metric, further: Metric) -> bool:
 def fold(trial: Trial, replicates: Iterable[Replicate]) -> Trial:
     """Return the trial with each replicated metric replaced by its mean, interval and n.
 
+    What exceeds a bound is a mean over the same seeds.
+
     Args:
         trial: A trial as it was logged.
         replicates: Its replicates; a metric of another source or fidelity than the trial's is left
@@ -98,14 +104,18 @@ def fold(trial: Trial, replicates: Iterable[Replicate]) -> Trial:
             twice to the last digit: it is deterministic, and repeating it tells nothing.
     """
     further: dict[str, list[Metric]] = {}
+    excess = {name: [value] for name, value in trial.constraints.items()}
     for replicate in replicates:
         for name, metric in replicate.metrics.items():
             own = trial.metrics.get(name)
             if own is not None and _adds_to(own, metric):
                 further.setdefault(name, []).append(metric)
-    return trial.with_metrics(
+                if name in excess and name in replicate.constraints:
+                    excess[name].append(replicate.constraints[name])
+    folded = trial.with_metrics(
         {name: _mean(trial.metrics[name], metrics) for name, metrics in further.items()}
     )
+    return replace(folded, constraints={n: math.fsum(e) / len(e) for n, e in excess.items()})
 
 
 def with_tests(trials: Iterable[Trial], tests: Iterable[Replicate]) -> list[Trial]:

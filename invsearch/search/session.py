@@ -265,6 +265,7 @@ class Session:
                         for name, metric in trial.metrics.items()
                         if name not in proposal.metrics
                     },
+                    constraints=trial.constraints,
                     started=trial.started,
                     finished=trial.finished,
                     environment=trial.environment,

@@ -84,6 +84,7 @@ def remeasure(
             {"latency_ms": latency},
             *times(started),
             environment=str(describe()["id"]),
+            constraints=picked.problem.violations({"latency_ms": latency}),
         )
         return Remeasured(latency, record(picked, replicate).metrics["latency_ms"])
 

@@ -172,6 +172,7 @@ def _recorded(picked: Pick, job: Job, finished: Finished, started: datetime) -> 
         finished.metrics,
         *times(started),
         environment=str(describe()["id"]),
+        constraints=picked.problem.violations(finished.metrics),
     )
     return record(picked, replicate)
 

@@ -275,6 +275,21 @@ def test_replicates_narrow_a_trial_without_a_second_line(folder: RunFolder) -> N
     assert folder.trials_path.read_bytes() == line
 
 
+def test_what_exceeds_a_bound_is_a_mean_of_the_same_seeds(folder: RunFolder) -> None:
+    """A trial that kept its bound by luck leaves the front; older lines say nothing of bounds."""
+    lucky = replace(make_trial(0, 10.0), constraints={"error": -1.0, "macs": -2.0})
+    folder.append_trials([lucky])
+    other = make_trial(0, 16.0).metrics["error"]
+    folder.append_replicate(Replicate(0, 1, {"error": other}, constraints={"error": 5.0}))
+    trial = folder.trials()[0]
+    assert trial.constraints == {"error": 2.0, "macs": -2.0}
+    assert trial.metrics["error"].value == 13.0
+    older = json.loads(folder.replicates_path.read_text())
+    del older["constraints"]
+    folder.replicates_path.write_text(json.dumps(older) + "\n")
+    assert folder.trials()[0].constraints == lucky.constraints
+
+
 def test_a_replicate_of_another_fidelity_is_not_mixed_in(folder: RunFolder) -> None:
     """Metrics of different fidelities are never treated as one quantity."""
     folder.append_trials([make_trial(0)])
