@@ -276,15 +276,19 @@ class RunFolder:
         Raises:
             InputError: If a log is damaged other than in its last line.
         """
+        trials = self.first_seeds()
+        replicates = read_lines(self.replicates_path, parse_replicate)
+        self.notices += [replicates.notice] if replicates.notice else []
+        further = _by_number(replicates.records)
+        return [fold(trial, further.get(trial.number, ())) for trial in trials]
+
+    def first_seeds(self) -> list[Trial]:
+        """Return what :meth:`trials` does, each trial as its own seed left it."""
         trials, self.notices = self._current()
         audits = read_lines(self.audits_path, parse_audit)
-        replicates = read_lines(self.replicates_path, parse_replicate)
-        self.notices += [one.notice for one in (audits, replicates) if one.notice]
-        measured, further = _by_number(audits.records), _by_number(replicates.records)
-        return [
-            fold(with_audits(trial, measured.get(trial.number, ())), further.get(trial.number, ()))
-            for trial in trials
-        ]
+        self.notices += [audits.notice] if audits.notice else []
+        measured = _by_number(audits.records)
+        return [with_audits(trial, measured.get(trial.number, ())) for trial in trials]
 
     def replicates(self) -> list[Replicate]:
         """Return every logged replicate in the order of the log."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from invsearch.errors import DiskError, InputError, nearest
 from invsearch.problem.problem import Problem
-from invsearch.runs import RunFolder, Trial, load_run
+from invsearch.runs import Replicate, RunFolder, Trial, load_run
 from invsearch.runs.files import append_lines
 from invsearch.runs.load import find_run
 from invsearch.space import SpaceFile, load_space_file
@@ -32,13 +32,14 @@ class Brought:
     """What a search is given before it asks its strategy.
 
     Attributes:
-        results: Finished trials of another run, of architectures of this space.
+        results: Finished trials of another run, of architectures of this space, each with its
+            further seeds.
         points: Architectures to be evaluated, by what they are known by in the study.
         told: What was taken and what was left out, in words.
         environments: Those that the results are of.
     """
 
-    results: list[Trial] = field(default_factory=list)
+    results: list[tuple[Trial, list[Replicate]]] = field(default_factory=list)
     points: dict[str, Architecture] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     environments: list[dict[str, Any]] = field(default_factory=list)
@@ -187,7 +188,9 @@ def _value(text: str) -> Any:
 def _add_run(found: Brought, problem: Problem, name: str) -> None:
     """A run's results where it measured alike, else the points of its front."""
     run = load_run(find_run(name))
-    file = load_space_file(RunFolder(run.path).space_path)
+    folder = RunFolder(run.path)
+    file = load_space_file(folder.space_path)
+    one_seed, replicates = {t.number: t for t in folder.first_seeds()}, folder.replicates()
     differs = _differences(problem.file, file)
     trials = run.trials if not differs else [member.trial for member in run.members]
     left: Counter[str] = Counter()
@@ -200,10 +203,12 @@ def _add_run(found: Brought, problem: Problem, name: str) -> None:
             found.points.setdefault(f"run:{fits.key}", fits)
             taken += 1
         else:
-            found.results.append(_adopted(problem, trial, fits))
+            first = trial.with_metrics(one_seed[trial.number].metrics)
+            further = [_judged(problem, one) for one in replicates if one.number == trial.number]
+            found.results.append((_adopted(problem, first, fits), further))
             taken += 1
     if not differs:
-        found.environments += _environments(RunFolder(run.path))
+        found.environments += _environments(folder)
     what = (
         f"{taken} points of its front are evaluated first, as it differs in {', '.join(differs)}"
         if differs
@@ -271,6 +276,10 @@ def _adopted(problem: Problem, trial: Trial, architecture: Architecture) -> Tria
         origin="imported",
         constraints=problem.violations(trial.metrics),
     )
+
+
+def _judged(problem: Problem, replicate: Replicate) -> Replicate:
+    return replace(replicate, constraints=problem.violations(replicate.metrics))
 
 
 def _checked(space: Space, values: Mapping[str, Value]) -> Architecture:

@@ -279,12 +279,26 @@ class Session:
     def bring(self, found: Brought) -> None:
         """Take in what a user brings, before anything is asked: results, and points to evaluate."""
         with self._study.asking():
-            for trial in found.results:
+            for trial, _ in found.results:
                 adopted = self._study.adopt(trial)
                 if adopted is not None:
                     self._log(adopted)
             self._study.enqueue_points(found.points)
         self.log.write()
+        self._bring_seeds(found)
+
+    def _bring_seeds(self, found: Brought) -> None:
+        """Log the further seeds of trials that were taken over, each once through any kill."""
+        imported = [trial for trial in self.trials if trial.origin == "imported"]
+        numbers = {(trial.architecture, trial.seed): trial.number for trial in imported}
+        logged = {(one.number, one.seed) for one in self.folder.replicates()}
+        for trial, further in found.results:
+            number = numbers.get((trial.architecture, trial.seed))
+            if number is None:  # another trial of this network was there already
+                continue
+            for one in further:
+                if (number, one.seed) not in logged:
+                    self.folder.append_replicate(replace(one, number=number))
 
     def close(self) -> None:
         """Write what is left; call it when the executor has returned."""

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from toy import SPACE, invsearch, one_line, passed, trial_lines, write_space
 
+from invsearch import load_run
+from invsearch.runs import RunFolder
+
 RUN = ("run", "toy.yaml", "--executor", "serial")
 
 
@@ -88,6 +91,27 @@ def test_a_changed_space_keeps_what_still_fits_with_its_results(folder: Path) ->
     assert (folder / "evaluated").read_text() == "x" * len(fresh) == "xx"
     run(folder, "--import", "old", "--out", "new", "--trials", len(fits) + 3, "--resume")
     assert len(trial_lines(folder / "new")) == len(fits) + 3, "once is enough"
+
+
+def test_further_seeds_come_along_once(folder: Path) -> None:
+    """They are not evaluated again, nor taken for one seed: the trial is what it was."""
+    (folder / "toy_evaluator.py").write_text(
+        "import random\n"
+        "def evaluate(values, context):\n"
+        "    error = values['x'] + random.Random(context.seed).gauss(0, 1)\n"
+        "    return {'error': {'value': error, 'low': error - 2, 'high': error + 2}, 'size': 1.0}\n"
+    )
+    replicated = ("--set", "search.replicates=2")
+    run(folder, *replicated, "--out", "old", "--trials", 8)
+    was = {trial.architecture: trial.metrics for trial in load_run(folder / "old").trials}
+    seeds = RunFolder(folder / "old").replicates()
+    assert seeds
+    again = (*replicated, "--import", "old", "--out", "new", "--trials", 8)
+    run(folder, *again)
+    run(folder, *again, "--resume")
+    assert {t.architecture: t.metrics for t in load_run(folder / "new").trials} == was
+    brought = RunFolder(folder / "new").replicates()
+    assert sorted(one.seed for one in brought) == sorted(one.seed for one in seeds)
 
 
 def test_a_parameter_that_is_held_now_keeps_those_that_have_its_value(folder: Path) -> None:
