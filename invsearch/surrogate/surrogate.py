@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from invsearch.surrogate.gp import GaussianProcess, fit
 from invsearch.surrogate.kernel import Features, Hyperparameters
 from invsearch.surrogate.outliers import doubtful, fence
+from invsearch.surrogate.standard import standard
 
 __all__ = ["FIT_POINTS", "ObjectiveScale", "Surrogate", "log_offset"]
 
@@ -19,6 +20,7 @@ FIT_POINTS = 300  # a fit is cubic in them: 27 M multiply-adds a factorisation, 
 _FINISH = 5  # iterations on all points, from where those on a part of them ended
 _AGAIN = 10  # iterations once what is doubtful is known
 _LEAST = 60  # points below which a fit on a part of them saves nothing
+_EQUAL = 1e-9  # spread of values that are equal: what is foretold of others stays next to them
 _NO_SAY = 1e12  # a variance where values vary by 1: nothing of theirs is believed, and it is finite
 
 
@@ -40,9 +42,8 @@ class ObjectiveScale:
         """Choose the scale of ``values`` (n,); the logarithm where they exceed ``offset``."""
         log = offset is not None and bool(np.all(values > offset))
         base = np.log(values - offset) if log and offset is not None else values
-        spread = float(base.std()) if len(base) else 1.0
-        centre = float(base.mean()) if len(base) else 0.0
-        return cls(log, offset if log and offset is not None else 0.0, centre, max(spread, 1e-9))
+        centre, spread = standard(base)
+        return cls(log, offset if log and offset is not None else 0.0, centre, spread or _EQUAL)
 
     def forward(self, values: Array) -> Array:
         base = np.log(values - self.offset) if self.log else values

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from invsearch.surrogate.standard import standard
+
 __all__ = ["Warp"]
 
 Array = NDArray[np.float64]
@@ -19,8 +21,8 @@ class Warp:
         """
         self._sign = 1.0 if np.all(reference > 0) else -1.0 if np.all(reference < 0) else 0.0
         base = self._base(reference)
-        self._centre, spread = float(base.mean()), float(base.std())
-        self._spread = spread if spread > 1e-12 else 1.0
+        self._centre, spread = standard(base)
+        self._spread = spread or 1.0
 
     def _base(self, values: Array) -> Array:
         if not self._sign:

@@ -19,6 +19,8 @@ __all__ = ["Models"]
 
 Array = NDArray[np.float64]
 
+_HUGE = 1e300  # of a constraint: what is beyond is no size, and twice it no number
+
 # Iterations of a fit: the first one, a later one from the last, the same of many trials.
 _COLD, _WARM, _WARM_MANY = 30, 10, 5
 _MANY = 150  # trials that one more changes little
@@ -179,7 +181,6 @@ class Models:
 def _bounded(violations: Sequence[float]) -> Array:
     """Violations with what is not finite as bad, or as good, as the worst and the best that is."""
     found = np.array(violations)
-    finite = found[np.isfinite(found)]
+    finite = found[np.abs(found) < _HUGE]
     low, high = min(finite.min(initial=0.0), 0.0), finite.max(initial=0.0)
-    worst = high if high > 0 else 1.0
-    return np.asarray(np.nan_to_num(found, nan=worst, posinf=worst, neginf=low))
+    return np.where(np.abs(found) < _HUGE, found, np.where(found < 0, low, high or 1.0))

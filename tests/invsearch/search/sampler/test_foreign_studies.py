@@ -70,3 +70,27 @@ def test_a_part_of_a_point_that_is_none(given: dict[str, int], options: dict[str
     assert trial.params.items() >= given.items()
     study.tell(trial, 1.0)
     study.tell(study.ask(SPACE), 2.0)
+
+
+def proposals(unit: float, what: str) -> list[dict[str, Any]]:
+    """Of a search in which one quantity, that is not positive throughout, is in some unit."""
+    costs = (lambda params: {1: unit * params["y"]}) if what == "cost" else None
+    sampler = CostAwareSampler(SPACE, seed=0, costs=costs)
+    directions = ["maximize", "minimize"] if what == "cost" else ["maximize"]
+    study = optuna.create_study(directions=directions, sampler=sampler)
+    for _ in range(20):
+        trial = study.ask(SPACE)
+        x, y = trial.params["x"], trial.params["y"]
+        score = -((x - 8.0) ** 2) - y
+        if what == "constraint":
+            trial.set_constraint("memory", unit * (x - 9.0))
+        values = [score * (unit if what == "objective" else 1.0), unit * y]
+        study.tell(trial, values[: len(directions)])
+    return [trial.params for trial in study.trials]
+
+
+@pytest.mark.parametrize("what", ["objective", "constraint", "cost"])
+@pytest.mark.parametrize("power", [-1000, -600, -45, 300, 600, 990])
+def test_a_unit_changes_nothing(what: str, power: int) -> None:
+    """Powers of two, which change no digit."""
+    assert proposals(2.0**power, what) == proposals(1.0, what)
