@@ -109,6 +109,9 @@ class Halving:
     def may_recover(self, number: int, rung: int, left: int) -> bool:
         """Whether a trial that stopped at a rung could still be let go on.
 
+        Of one objective that is exact. Of several, a trial to come that dominates its rivals and
+        not it is left aside: a checkpoint less is kept, and the trial stays stopped.
+
         Args:
             number: The trial.
             rung: The rung.

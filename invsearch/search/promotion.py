@@ -2,8 +2,8 @@
 
 Asynchronous halving stops a trial by what it has seen so far. When more has been seen, one that it
 stopped may be among the best of its rung after all: then it goes on from its checkpoint, under its
-own number, as the promotion variant of MOASHA (Schmucker et al. 2021) has it. What can no longer
-come to that, because too few trials are left to put it there, loses its checkpoint at once.
+own number, as the promotion variant of MOASHA (Schmucker et al. 2021) has it. What is not
+expected to come to that, as too few trials are left to put it there, loses its checkpoint at once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Paused:
         return self._rungs.pop(number)
 
     def trim(self, left: int) -> None:
-        """Drop those that stay stopped whatever comes, then the weakest above the most.
+        """Drop those that are not expected to go on, then the weakest above the most.
 
         Args:
             left: How many trials of the budget have not been judged yet.

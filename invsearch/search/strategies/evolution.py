@@ -32,7 +32,8 @@ class EvolutionSampler(BaseSampler):
     """Mutates a good one among the youngest trials (Real et al. 2019, with dominance as fitness).
 
     The population is the last ``population`` complete trials, so age removes what luck let in; the
-    parent is the least dominated of ``tournament`` members drawn at random.
+    parent is the least dominated of ``tournament`` members drawn at random, among those that exceed
+    their bounds least (Deb et al. 2002).
 
     Args:
         space: What may vary; it mutates the parent, so that conditions hold.
@@ -68,9 +69,14 @@ class EvolutionSampler(BaseSampler):
         population = list(self._youngest(complete))
         if len(population) < self._tournament:
             return dict(self._space.sample(self._rng))
-        points = [_minimised(trial, study.directions) for _, trial in population]
+        excess = [_excess(trial) for _, trial in population]
+        points = [
+            (*_minimised(trial, study.directions), over)
+            for (_, trial), over in zip(population, excess, strict=True)
+        ]
         drawn = self._rng.sample(range(len(population)), self._tournament)
-        parent, _ = population[min(drawn, key=lambda i: dominance_rank(points[i], points))]
+        best = min(drawn, key=lambda i: (excess[i], dominance_rank(points[i], points)))
+        parent, _ = population[best]
         return dict(self._space.mutate(parent, self._rng))
 
     def _youngest(self, complete: Sequence[FrozenTrial]) -> Iterable[Member]:
@@ -94,6 +100,11 @@ class EvolutionSampler(BaseSampler):
     ) -> Any:
         """A parameter that the parent lacks, at random."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _excess(trial: FrozenTrial) -> float:
+    """By how much all bounds together are exceeded."""
+    return sum(max(0.0, excess) for excess in trial.constraints.values())
 
 
 def _minimised(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> tuple[float, ...]:
