@@ -60,9 +60,10 @@ class RayCluster:
     def __exit__(self, *error: object) -> None:
         stop(self.nodes)
 
-    def head(self, *options: str, cpus: int = 1) -> None:
+    def head(self, *options: str, cpus: int = 1, **environment: str) -> None:
+        """Start the first node; keyword arguments go into its environment."""
         common = (f"--port={self._port}", "--include-dashboard=false")
-        self._start("--head", *common, *options, cpus=cpus)
+        self._start("--head", *common, *options, cpus=cpus, **environment)
 
     def worker(self, *options: str, cpus: int = 1, **environment: str) -> subprocess.Popen[bytes]:
         """Add a node; keyword arguments go into its environment."""

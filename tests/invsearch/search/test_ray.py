@@ -26,12 +26,13 @@ from invsearch import load_run
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Two nodes of one CPU each on this machine; yields the environment that reaches them.
 
-    Their devices are two, as those of two machines are: the far node has locks of its own.
+    Their devices are two, as those of two machines are, each with locks of its own: what a test
+    beside these measures holds up neither.
     """
-    locks = str(tmp_path_factory.mktemp("locks"))
+    near, far = (str(tmp_path_factory.mktemp(name)) for name in ("near", "far"))
     with RayCluster(tmp_path_factory.mktemp("home")) as nodes:
-        nodes.head('--resources={"near": 1}')
-        nodes.worker('--resources={"far": 1}', INVSEARCH_LOCKS=locks)
+        nodes.head('--resources={"near": 1}', INVSEARCH_LOCKS=near)
+        nodes.worker('--resources={"far": 1}', INVSEARCH_LOCKS=far)
         yield nodes.environment
 
 
