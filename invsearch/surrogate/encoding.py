@@ -106,11 +106,15 @@ class Encoder:
     def _internal(self, j: int, value: Any) -> float:
         key = (type(value), value)
         cache = self._cache[j]
-        if key not in cache:
+        try:
+            return cache[key]
+        except TypeError:  # a list or a dict is a choice too, and no key
+            return _internal(self.distributions[j], value)
+        except KeyError:
             if len(cache) > 100_000:
                 cache.clear()
             cache[key] = _internal(self.distributions[j], value)
-        return cache[key]
+            return cache[key]
 
     def params(self, row: Array) -> dict[str, Any]:
         """The active parameters of ``row`` with their values."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -126,11 +126,14 @@ class CostAwareSampler(BaseSampler):
         """Propose the parameters of ``trial``: the active ones only."""
         if not search_space:
             return {}
+        held = _held(study)
+        whole = self.infer_relative_search_space(study, trial) if held else {}
+        space = {**search_space, **{name: whole[name] for name in whole if name in held}}
         with self._lock:
-            proposer = self._prepared(study, search_space)
+            proposer = self._prepared(study, space)
             trials = study.get_trials(deepcopy=False)
             history = proposer.read(trials, self._proposed, trial.number)
-            fixed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            fixed = {**held, **trial.system_attrs.get("fixed_params", {}), **trial.params}
             proposal = proposer.propose(history, trial.number, fixed)
             if proposal is None:
                 row = proposer.again(history, trial.number, fixed)
@@ -138,7 +141,7 @@ class CostAwareSampler(BaseSampler):
                 row = proposal.row
                 self._remember(study, trial, proposal)
             self._proposed[trial.number] = params = proposer.params(row)
-            return params
+            return {name: value for name, value in params.items() if name in search_space}
 
     def sample_independent(
         self,
@@ -225,3 +228,13 @@ class CostAwareSampler(BaseSampler):
             study._storage.set_trial_system_attr(
                 trial._trial_id, HYPERPARAMETERS, proposal.hyperparameters
             )
+
+
+def _held(study: Study) -> Params:
+    """What each ``PartialFixedSampler`` around this one fixes, and takes out of the space."""
+    held: dict[str, Any] = {}
+    sampler = study.sampler
+    while isinstance(sampler, PartialFixedSampler):
+        held = {**sampler._fixed_params, **held}
+        sampler = sampler._base_sampler
+    return held

@@ -72,6 +72,41 @@ def test_a_part_of_a_point_that_is_none(given: dict[str, int], options: dict[str
     study.tell(study.ask(SPACE), 2.0)
 
 
+@pytest.mark.filterwarnings("ignore:PartialFixedSampler is experimental")
+@pytest.mark.parametrize("declared", [True, False])
+def test_some_parameters_held(declared: bool) -> None:
+    """A cost is a function of the whole point, what Optuna holds and takes out of it too."""
+    own = CostAwareSampler(
+        SPACE if declared else None, costs=lambda point: {1: point["x"] + point["y"]}, seed=0
+    )
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=own)
+
+    def objective(trial: Trial) -> tuple[float, float]:
+        x, y = trial.suggest_int("x", 0, 20, step=2), trial.suggest_int("y", 0, 9)
+        return (x - 8) ** 2 + (y - 3) ** 2, x + y
+
+    study.optimize(objective, n_trials=8)
+    held = {"x": 8, "elsewhere": 1}
+    inner = optuna.samplers.PartialFixedSampler({"x": 2}, own)
+    study.sampler = optuna.samplers.PartialFixedSampler(held, inner)  # the outer one decides
+    study.optimize(objective, n_trials=6)
+    points = [trial.params for trial in study.trials]
+    assert all(point["x"] == 8 for point in points[8:])
+    assert len({point["y"] for point in points if point["x"] == 8}) >= 6  # none twice
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical")  # no storage keeps them
+def test_choices_that_are_no_keys() -> None:
+    choices = ([1, 2], {"a": 1}, (3, [4]), "plain")
+    space = {"what": optuna.distributions.CategoricalDistribution(choices), **SPACE}
+    study = optuna.create_study(sampler=CostAwareSampler(space, seed=0))
+    for _ in range(12):
+        trial = study.ask(space)
+        study.tell(trial, choices.index(trial.params["what"]) + trial.params["y"])
+    assert len({str(trial.params) for trial in study.trials}) == 12
+    assert study.best_trial.params["what"] == [1, 2]
+
+
 def proposals(unit: float, what: str) -> list[dict[str, Any]]:
     """Of a search in which one quantity, that is not positive throughout, is in some unit."""
     costs = (lambda params: {1: unit * params["y"]}) if what == "cost" else None
