@@ -147,7 +147,7 @@ def bench_search(
         str | None,
         typer.Argument(
             metavar="[SPACE]",
-            help="structures (made spaces of every kind), or one of them, structures/cell; graphs"
+            help="structures (made spaces of every kind), or some, structures/cell,pairs; graphs"
             " (NAS-Bench-Graph). Default: the contests on NAS-Bench-Macro.",
         ),
     ] = None,

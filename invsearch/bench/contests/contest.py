@@ -65,17 +65,23 @@ GRAPHS: tuple[Contest, ...] = tuple(
 """What ``invsearch bench-search graphs`` runs."""
 
 
-def structures(trials: int, batch: int = 1, name: str = "") -> tuple[Contest, ...]:
-    """A contest on every made structure (:mod:`invsearch.bench.structures`), or on one.
+def structures(trials: int, batch: int = 1, names: str = "") -> tuple[Contest, ...]:
+    """A contest on every made structure (:mod:`invsearch.bench.structures`), or on those named.
+
+    Args:
+        trials: Of a search.
+        batch: Trials asked at a time.
+        names: Separated by commas; none are all.
 
     Raises:
         InputError: If there is none of that name.
     """
-    names = [structure.name for structure in STRUCTURES]
-    if name and name not in names:
-        hint = nearest(name, names)
-        raise InputError(f"there is no structure {name!r}{hint}; there are: {', '.join(names)}")
-    chosen = [name] if name else names
+    made = [structure.name for structure in STRUCTURES]
+    chosen = list(dict.fromkeys(names.split(","))) if names else made
+    for name in chosen:
+        if name not in made:
+            hint = nearest(name, made)
+            raise InputError(f"there is no structure {name!r}{hint}; there are: {', '.join(made)}")
     return tuple(Contest(one, "", trials, batch=batch, structure=one) for one in chosen)
 
 

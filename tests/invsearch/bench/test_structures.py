@@ -13,6 +13,7 @@ from toy import invsearch, passed
 from invsearch.bench.contests import Standing, duels, structures
 from invsearch.bench.contests.truth import Truth
 from invsearch.bench.structures import STRUCTURES, Structure, get_structure
+from invsearch.errors import InputError
 from invsearch.runs import hypervolume
 from invsearch.space import load_space_file
 
@@ -123,6 +124,9 @@ def test_duels_are_by_an_exact_test_of_signs() -> None:
 def test_contests_over_structures(tmp_path: Path) -> None:
     """The command scores by the truth: of the noisy structure too a share is at most 1."""
     assert [contest.structure for contest in structures(30)] == NAMES
+    assert [one.structure for one in structures(30, names="pairs,cell,pairs")] == ["pairs", "cell"]
+    with pytest.raises(InputError, match=r"no structure 'cel' \(did you mean 'cell'"):
+        structures(30, names="pairs,cel")
     arguments = ("bench-search", "structures/noisy_cell", "--trials", 7, "--seeds", 1, "--json")
     result = invsearch(tmp_path, *arguments, "--strategies", "random,cost_aware")
     document = json.loads(passed(result).stdout)
