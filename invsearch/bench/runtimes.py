@@ -20,6 +20,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from invsearch.bench.case import Settings, threads
 from invsearch.bench.networks import bench_network
+from invsearch.device_lock import alone
 from invsearch.latency.runtimes import Runtime
 from invsearch.plugins import RUNTIMES
 from ops.timing import Comparison, Interval, compare, environment
@@ -126,7 +127,8 @@ def _compared(images: int, settings: Settings, skipped: dict[str, str], say: Say
                 oracles[key] = _always(expected)
         say(f"{images} images: {len(runs)} in turns")
         rule = settings.patient().rule
-        return compare(runs, reference="resnet50/torch", oracles=oracles, rule=rule)
+        with alone(settings.device):
+            return compare(runs, reference="resnet50/torch", oracles=oracles, rule=rule)
 
 
 def _runtimes(network: str, settings: Settings) -> list[str]:

@@ -20,6 +20,7 @@ from invsearch.bench.reach import CLAIMS, ReachOutcome, outcome, reach_cases
 from invsearch.bench.shapes import REDNET50
 from invsearch.bench.study import study_cases, study_rows
 from invsearch.bench.throughput import throughput_cases
+from invsearch.device_lock import alone
 from invsearch.errors import InputError, TrialError, nearest
 from ops.timing import Roofline, environment, roofline
 from ops.timing.workload import Mode
@@ -107,23 +108,30 @@ def run(
 ) -> BenchSession:
     """Measures the machine's ceilings and then the cases that `names` ask for.
 
+    Each is timed with the device's lock held alone: a training there gives way for the length of a
+    case (:mod:`invsearch.device_lock`).
+
     Raises:
         InputError: If a name is unknown, or the device is not there.
         CheckError: If a candidate computes something else than its oracle.
-        TrialError: If the process of a composite case fails.
+        TrialError: If the process of a composite case fails, or others do not give way.
     """
     _require_device(settings.device)
     cases = plan(names, settings)
     progress("ceilings of this machine")
-    session = BenchSession(settings, _roofline(settings))
+    with alone(settings.device):
+        session = BenchSession(settings, _roofline(settings))
     for number, (name, make) in enumerate(cases, start=1):
         progress(f"[{number}/{len(cases)}] {name}")
         if name == MEMORY:
             _measure_memory(session)
         elif name.startswith("reach/"):
-            session.results.append(measure_apart(name, settings.patient()))
+            with alone(settings.device):
+                session.results.append(measure_apart(name, settings.patient()))
         else:
-            session.results.append(measure_case(make(), settings))
+            case = make()
+            with alone(settings.device):
+                session.results.append(measure_case(case, settings))
         gc.collect()
     return session
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import copy
 import io
 import json
+import shutil
+import subprocess
 import sys
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import training_beside
 
 from invsearch.bench import Settings, compare_documents, load_document, plan
-from invsearch.bench.case import measure_case
+from invsearch.bench import session as bench_session
+from invsearch.bench.case import Case, Result, measure_case
 from invsearch.bench.case_worker import measure_apart
 from invsearch.bench.figure import bars, ceiling, roofline_points
 from invsearch.bench.layers import bare_case
@@ -155,6 +161,38 @@ def test_tables_show_every_candidate_and_every_reason(document: dict[str, Any]) 
     text = console.export_text()
     for word in (*document["cases"][0]["measurements"], "skipped a: no compiler", "5.0%", "100 GF"):
         assert word in text
+
+
+def test_a_training_on_the_device_gives_way_case_by_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """By the timestamps of both: no step falls into a case, and between two cases it goes on."""
+    monkeypatch.setenv("INVSEARCH_LOCKS", str(tmp_path))
+    measured: list[training_beside.Span] = []
+
+    def timed(case: Case, how: Settings) -> Result:
+        began = time.time()
+        result = measure_case(case, how)
+        measured.append((began, time.time()))
+        return result
+
+    monkeypatch.setattr(bench_session, "measure_case", timed)
+    log, stop = tmp_path / "steps", tmp_path / "stop"
+    # away from tests/invsearch, which would be taken for the package
+    program = shutil.copy(training_beside.__file__, tmp_path)
+    training = subprocess.Popen([sys.executable, program, log, stop])
+    try:
+        training_beside.wait_for_steps(log, 5)
+        bench_session.run(["convolution/s3", "convolution/s4"], settings)
+        training_beside.wait_for_steps(log, 5)
+    finally:
+        stop.touch()
+        training.wait(60)
+    taken = training_beside.steps(log)
+    assert len(measured) >= 2
+    assert not training_beside.overlaps(taken, measured)
+    for (_, before), (after, _) in pairwise(measured):
+        assert any(before <= began and ended <= after for began, ended in taken), "it starved"
 
 
 def test_extra_memory_is_seen() -> None:
