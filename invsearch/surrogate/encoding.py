@@ -94,6 +94,30 @@ class Encoder:
                 row[j] = self._internal(j, params[name])
         return row
 
+    def internal_row(self, values: Mapping[str, float]) -> Array:
+        """The row of Optuna's internal values, by parameter: (parameters,)."""
+        return np.array([float(values.get(name, np.nan)) for name in self.names])
+
+    def internal(self, row: Array) -> dict[str, float]:
+        """Optuna's internal values of the active parameters of ``row``."""
+        values = zip(self.names, row.tolist(), strict=True)
+        return {name: value for name, value in values if value == value}
+
+    def within(self, rows: Array) -> Array:
+        """``rows`` (n, parameters) with what a range does not have moved to the nearest it has.
+
+        Trials may be of an earlier, wider range.
+        """
+        rows = rows.copy()
+        for j, distribution in enumerate(self.distributions):
+            if isinstance(distribution, CategoricalDistribution):
+                continue
+            near = snap(distribution, rows[:, j])
+            assert isinstance(distribution, (IntDistribution, FloatDistribution))
+            moved = np.abs(near - rows[:, j]) > 1e-6 * (distribution.step or 0.0)  # not by rounding
+            rows[moved, j] = near[moved]
+        return rows
+
     def rows(self, points: Iterable[Mapping[str, Any]]) -> Array:
         """The rows of several points: (n, parameters)."""
         found = [self.row(point) for point in points]

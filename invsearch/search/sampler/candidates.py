@@ -73,6 +73,7 @@ class CandidateSpace:
 
     Attributes:
         encoder: Translates parameters and rows.
+        drawn_alone: Whether no point is known to be valid but those that are drawn.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class CandidateSpace:
         self._possible: dict[bytes, bool] = {}
         self._whole: Array | None = None
         self._enumerated = False
+        # a function that draws valid points says of no other point whether it is one
+        self.drawn_alone = callable(candidates) and feasible is None
 
     def row(self, params: Params) -> Array:
         """The canonical row of ``params``."""
@@ -133,7 +136,10 @@ class CandidateSpace:
     def _enumerate(self) -> Array | None:
         if self._candidates is not None and not callable(self._candidates):
             return self.valid(self.encoder.rows(self._candidates))
-        if np.prod([count_of(d) for d in self.encoder.distributions]) > self._limit:
+        if (
+            self.drawn_alone
+            or np.prod([count_of(d) for d in self.encoder.distributions]) > self._limit
+        ):
             return None
         mesh = np.meshgrid(*[levels_of(d) for d in self.encoder.distributions], indexing="ij")
         return self.valid(np.stack([axis.ravel() for axis in mesh], axis=1))
@@ -158,8 +164,9 @@ class CandidateSpace:
             n: Points before invalid and repeated ones are dropped.
         """
         third = n // 3
-        drawn = self.sample([seed, number // _FAMILY, 1], third if len(parents) else n)
-        if not len(parents):
+        bare = self.drawn_alone or not len(parents)
+        drawn = self.sample([seed, number // _FAMILY, 1], n if bare else third)
+        if bare:
             return drawn
         bred = third if number < _MANY else third // 2
         return unique_rows(
@@ -168,6 +175,8 @@ class CandidateSpace:
 
     def offspring(self, seed: Sequence[int], parents: Array, n: int) -> Array:
         """About ``n`` valid points crossed and ``n`` mutated from ``parents`` (m, parameters)."""
+        if self.drawn_alone:
+            return parents[:0]
         rng = np.random.default_rng(seed)
         mothers = parents[rng.integers(len(parents), size=2 * n)]
         crossed = self._cross(mothers[:n], parents, rng)
@@ -204,6 +213,8 @@ class CandidateSpace:
 
     def neighbours(self, rows: Array, seed: Sequence[int]) -> Array:
         """The valid points one parameter away from any of ``rows`` (ranges: a few steps away)."""
+        if self.drawn_alone:
+            return rows[:0]
         rng = np.random.default_rng(seed)
         rows = self._filled(rows, rng)
         found = []

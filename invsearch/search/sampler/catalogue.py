@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 
+from invsearch.errors import InputError
 from invsearch.search.sampler.candidates import POOL, WHOLE, Candidates, CandidateSpace, unique_rows
 from invsearch.search.sampler.costs import CostTable
 from invsearch.search.sampler.history import Record
@@ -23,6 +24,7 @@ __all__ = ["Catalogue", "Points"]
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
 
+_SAMPLE, _DRAWS = POOL // 3, 4  # four times as many each time: 60,000 points in all
 _CLIMB = 50  # changes of one parameter: it ends by itself where none helps, but in huge spaces
 
 
@@ -94,7 +96,10 @@ class Catalogue:
         whole = self.space.whole()
         if whole is not None:
             return whole
-        drawn = self.space.sample([self.seed, 0, 1], POOL // 3)
+        drawn = self.space.sample([self.seed, 0, 1], _SAMPLE)
+        for attempt in range(1, _DRAWS):  # valid points may be rare
+            if not len(drawn):
+                drawn = self.space.sample([self.seed, 0, 1, attempt], _SAMPLE * 4**attempt)
         return unique_rows(np.concatenate([*self._ends(drawn), drawn]))
 
     @cached_property
@@ -129,6 +134,27 @@ class Catalogue:
         known = len(self._table.known(rows[0]))
         return np.asarray(np.arcsinh(self._table.values(rows)[:, :known]).sum(axis=1))
 
+    def placed(self, params: Params) -> Array:
+        """The canonical row of a trial's parameters; NaN throughout where they are no point here.
+
+        A part of a point is one only where all that the user gives can be asked of it: another
+        worker's trial may be between two suggestions, an imported one lack a parameter.
+        """
+        nowhere = np.full(len(self.encoder.names), np.nan)
+        whole = all(name in params for name in self.encoder.names)
+        try:
+            row = self.space.row(params)
+            if not whole:
+                columns = self._table.values(self.reference[:1]).shape[1]
+                return row if self._table.values(row[None]).shape[1] == columns else nowhere
+        except (KeyError, ValueError, InputError):
+            return nowhere
+        except Exception:
+            if whole:
+                raise
+            return nowhere
+        return row
+
     def stack(self, records: Sequence[Record]) -> Array:
         """The rows of records: (n, parameters)."""
         return np.array([r.row for r in records]).reshape(-1, len(self.encoder.names))
@@ -145,9 +171,10 @@ class Catalogue:
         where = ~np.isnan(given)
         if not where.any():
             return rows
-        rows = rows.copy()
-        rows[:, where] = given[where]
-        rows = self.space.valid(rows)
+        if not self.space.drawn_alone:
+            rows = rows.copy()
+            rows[:, where] = given[where]
+            rows = self.space.valid(rows)
         return rows[self.agree(rows, fixed)]
 
     @cached_property

@@ -40,22 +40,21 @@ class CountedOrder:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._order: tuple[int, Array, Iterator[int]] | None = None
+        self._order: _Order | None = None
 
     def next(self, history: History, number: int) -> Array | None:
         """The row for trial ``number``; None where every point has been proposed."""
         for block in (number // _BLOCK, -1 - number):  # an order of its own once that is used up
-            if self._order is None or self._order[0] != block:
+            if self._order is None or self._order.block != block:
                 self._order = self._ordered(history, block)
-            _, rows, order = self._order
-            for i in order:
-                if rows[i].tobytes() not in history.seen:
-                    return np.asarray(rows[i])
+            for row in self._order:
+                if row.tobytes() not in history.seen:
+                    return row
             if self._catalogue.whole is not None:
                 break
         return None
 
-    def _ordered(self, history: History, block: int) -> tuple[int, Array, Iterator[int]]:
+    def _ordered(self, history: History, block: int) -> _Order:
         start = block * _BLOCK if block >= 0 else -1 - block
         earlier = [r for r in history.everything if 0 <= r.number < start]
         before = unique_rows(self._catalogue.stack(earlier))
@@ -63,7 +62,7 @@ class CountedOrder:
         rows = self._bred(before, abs(block)) if whole is None else whole[0].rows
         taken = {row.tobytes() for row in before}
         rows = rows[[i for i, row in enumerate(rows) if row.tobytes() not in taken]]
-        return block, rows, best_first(self._values(rows), self._values(before))
+        return _Order(block, rows, best_first(self._values(rows), self._values(before)))
 
     def _bred(self, before: Array, block: int) -> Array:
         catalogue = self._catalogue
@@ -83,6 +82,24 @@ class CountedOrder:
         """(n, objectives), on the scale of the hypervolume."""
         warped = self._catalogue.warped(self._catalogue.points(rows))
         return np.stack([warped[m] for m in sorted(warped)], axis=1)
+
+
+class _Order:
+    """The points of a block from the best on, as often as it is asked.
+
+    A point that was proposed and never evaluated is proposed again.
+    """
+
+    def __init__(self, block: int, rows: Array, order: Iterator[int]) -> None:
+        self.block, self._rows, self._order = block, rows, order
+        self._known: list[int] = []
+
+    def __iter__(self) -> Iterator[Array]:
+        for i in self._known:
+            yield np.asarray(self._rows[i])
+        for i in self._order:
+            self._known.append(i)
+            yield np.asarray(self._rows[i])
 
 
 def best_first(values: Array, seen: Array) -> Iterator[int]:

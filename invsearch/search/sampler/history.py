@@ -32,6 +32,8 @@ class Record:
         rungs: Minimised values of a complete trial at lower fidelities.
         unasked: (parameters,), which of them it was proposed and its objective never asked for;
             None for none.
+        proposed: (parameters,), the point that it was proposed, NaN throughout for none: Optuna
+            puts values of its own where the objective asks for another range.
     """
 
     number: int
@@ -43,6 +45,13 @@ class Record:
     partial: tuple[float, Array] | None = None
     rungs: Mapping[float, Array] = field(default_factory=dict)
     unasked: NDArray[np.bool_] | None = None
+    proposed: Array = field(default_factory=lambda: np.empty(0))
+
+    @cached_property
+    def keys(self) -> tuple[bytes, ...]:
+        """Of its point, and of the one that it was proposed."""
+        given = not np.isnan(self.proposed).all()
+        return (self.key, self.proposed.tobytes()) if given else (self.key,)
 
     @cached_property
     def key(self) -> bytes:
@@ -82,7 +91,7 @@ class History:
         stopped: Pruned trials.
         pending: (n, parameters), points that are running or queued.
         everything: All of these.
-        seen: Keys of all points above: never proposed again.
+        seen: Keys of all points above and of what was proposed for them: never proposed again.
         partly_asked: Those whose objectives ended without asking for every parameter: what differs
             from them in the others alone is the same, and not proposed either.
         hyperparameters: Of the latest modelled proposal, as it stored them; empty at first.
@@ -109,6 +118,11 @@ class History:
         for record in self.partly_asked:
             new &= ~record.covers(rows)
         return new
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a point failed or broke a measured constraint: costs do not foretell that."""
+        return bool(self.failed) or not all(record.feasible for record in self.evaluated)
 
     @property
     def started(self) -> int:

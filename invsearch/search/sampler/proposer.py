@@ -71,8 +71,7 @@ class Proposer:
         """
         self._space, self._signs, self._seed = dict(space), signs, seed
         self._catalogue = Catalogue(space, signs, seed, **known)
-        names = self._catalogue.encoder.names
-        self._reader = Reader(self._catalogue.space.row, len(names), signs)
+        self._reader = Reader(self._catalogue)
         self._counted = CountedOrder(self._catalogue)
         self._start = start
 
@@ -80,15 +79,17 @@ class Proposer:
         """Whether this serves the same search space and directions."""
         return self._space == space and np.array_equal(self._signs, signs)
 
-    def read(
-        self, trials: Sequence[FrozenTrial], proposed: Mapping[int, Params], skip: int = -1
-    ) -> History:
+    def read(self, trials: Sequence[FrozenTrial], skip: int = -1) -> History:
         """Sort out a study's trials (see :class:`~invsearch.search.sampler.reader.Reader`)."""
-        return self._reader.read(trials, proposed, skip)
+        return self._reader.read(trials, skip)
 
     def params(self, row: Array) -> dict[str, Any]:
         """The active parameters of a row."""
         return self._catalogue.encoder.params(row)
+
+    def internal(self, row: Array) -> dict[str, float]:
+        """Optuna's internal values of the active parameters of a row."""
+        return self._catalogue.encoder.internal(row)
 
     def propose(self, history: History, number: int, fixed: Params) -> Proposed | None:
         """Choose the next point, or None where every point has been proposed.
@@ -99,7 +100,8 @@ class Proposer:
             fixed: Parameters that are given already.
         """
         catalogue = self._catalogue
-        if not catalogue.unknown and not catalogue.encoder.row_is_given(fixed):
+        counted = not catalogue.unknown and not history.troubled
+        if counted and not catalogue.encoder.row_is_given(fixed):
             row = self._counted.next(history, number)
             return None if row is None else Proposed(row)
         free = self._free(history, number, fixed)
@@ -119,10 +121,11 @@ class Proposer:
         rng = np.random.default_rng([self._seed, number, 3])
         for given in (fixed, {}):
             for rows in (self._parents(history), self._catalogue.reference):
+                rows = self._catalogue.space.valid(rows)
                 rows = rows[self._catalogue.agree(rows, given)]
                 if len(rows):
                     return np.asarray(rows[rng.integers(len(rows))])
-        raise SpaceExhaustedError("the space has no valid point")
+        raise SpaceExhaustedError("no valid point among all that were drawn: is one feasible?")
 
     def _free(self, history: History, number: int, fixed: Params) -> Points:
         """The candidates for trial ``number`` that were never proposed."""
@@ -151,12 +154,13 @@ class Proposer:
         front = non_dominated(values)
         ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0).sum(axis=1)
         front[np.argsort(ranks, kind="stable")[: max(0, 8 - int(front.sum()))]] = True
-        return unique_rows(rows[front])
+        return unique_rows(self._catalogue.encoder.within(rows[front]))
 
     def _begin(self, history: History, free: Points, number: int) -> Proposed | None:
         """A point of the start, or None once the models can be used."""
         catalogue = self._catalogue
-        start = self._start or (_START if catalogue.known else _START_BLIND)
+        usual = _START if catalogue.known else _START_BLIND
+        start = usual if self._start is None else self._start
         enough = history.started >= start and len(history.evaluated) >= 3
         if enough and (not catalogue.known or history.started >= start + 2):
             return None
@@ -199,7 +203,8 @@ class Proposer:
         """The points one change away from the front that were never proposed."""
         catalogue = self._catalogue
         rng = np.random.default_rng([self._seed, number, 5])
-        front = leaders(catalogue.stack(history.evaluated), history, rng)
+        rows = catalogue.encoder.within(catalogue.stack(history.evaluated))
+        front = leaders(rows, history, rng)
         near = catalogue.space.neighbours(front, [self._seed, number, 6])
         near = near[history.new(near) & catalogue.agree(near, fixed)]
         if catalogue.whole is None:

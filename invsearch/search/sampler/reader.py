@@ -9,6 +9,8 @@ User attributes that a trial may carry (all optional):
     stopped. On a complete trial, ``rungs``: ``{"0.25": [...]}``, its values at that fidelity. A
     stopped trial informs the models through the mean change between its rung and the end on the
     complete trials that recorded the same rung; without any such trial its values are left aside.
+    In a study of one objective without these attributes, what trials report for Optuna's pruners
+    (``trial.report``) is read instead: a step is a fidelity.
 ``orphan``
     True on a trial that failed because its process was killed: it says nothing about its point.
 ``retry_of``
@@ -18,7 +20,7 @@ User attributes that a trial may carry (all optional):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,17 +28,21 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from invsearch.errors import InputError
+from invsearch.search.sampler.catalogue import Catalogue
 from invsearch.search.sampler.history import History, Record
 
-__all__ = ["HYPERPARAMETERS", "UNASKED", "Reader"]
+__all__ = ["HYPERPARAMETERS", "PROPOSED", "Reader"]
 
 Array = NDArray[np.float64]
-Params = Mapping[str, Any]
-
 HYPERPARAMETERS = "invsearch:hyperparameters"
-UNASKED = "invsearch:unasked"
-"""System attribute of a trial: what it was proposed and its objective ended without asking for."""
+PROPOSED = "invsearch:proposed"
+"""System attribute of a trial: Optuna's internal value of each parameter that it was proposed.
+
+Whoever else works on the study reads there what a running trial has not asked for yet, and of a
+finished one what it never did.
+"""
+
+_HUGE = 1e305  # of a value: sums and differences of a few such penalties are numbers
 
 
 class Reader:
@@ -46,13 +52,11 @@ class Reader:
     behind the first one that still runs are sorted out anew.
     """
 
-    def __init__(self, row: Callable[[Mapping[str, Any]], Array], width: int, signs: Array) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         """Args:
-        row: Gives the canonical row of a trial's parameters.
-        width: Parameters in a row.
-        signs: (objectives,), 1 where minimised and -1 where maximised.
+        catalogue: Of the study's space and directions.
         """
-        self._row, self._width, self._signs = row, width, signs
+        self._catalogue, self._signs = catalogue, catalogue.signs
         self._forget()
 
     def _forget(self) -> None:
@@ -61,18 +65,11 @@ class Reader:
         self._last: FrozenTrial | None = None
         self._parsed: dict[int, tuple[FrozenTrial, Record]] = {}
 
-    def read(
-        self,
-        trials: Sequence[FrozenTrial],
-        proposed: Mapping[int, Params],
-        skip: int = -1,
-    ) -> History:
+    def read(self, trials: Sequence[FrozenTrial], skip: int = -1) -> History:
         """Sort out ``trials``.
 
         Args:
             trials: Of the study, in order.
-            proposed: Points handed out, by trial number: a running trial may not have stored its
-                parameters yet.
             skip: The number of the trial that asks.
         """
         if self._last is not None and (
@@ -81,30 +78,32 @@ class Reader:
             self._forget()  # another study
         while self._count < len(trials) and trials[self._count].state.is_finished():
             self._last = trials[self._count]
-            self._settled.add(self._last, self._record(self._last, proposed))
+            self._settled.add(self._last, self._record(self._last))
             self._parsed.pop(self._last.number, None)
             self._count += 1
         found = self._settled.copy()
         for trial in trials[self._count :]:
             found.note_retry(trial)
             if trial.number != skip:
-                found.add(trial, self._record(trial, proposed))
-        return found.history(self._width)
+                found.add(trial, self._record(trial))
+        return found.history(len(self._catalogue.encoder.names))
 
-    def _record(self, trial: FrozenTrial, proposed: Mapping[int, Params]) -> Record:
+    def _record(self, trial: FrozenTrial) -> Record:
         parsed = self._parsed.get(trial.number)
         if parsed is not None and parsed[0] is trial:
             return parsed[1]
-        record = self._parse(trial, proposed)
+        record = self._parse(trial)
         if trial.state.is_finished():
             self._parsed[trial.number] = (trial, record)
         return record
 
-    def _parse(self, trial: FrozenTrial, proposed: Mapping[int, Params]) -> Record:
+    def _parse(self, trial: FrozenTrial) -> Record:
         attrs = trial.user_attrs
         partial, rungs = _mapping(attrs.get("partial")), _mapping(attrs.get("rungs"))
+        if not partial and not rungs and len(self._signs) == 1:
+            partial, rungs = _reported(trial)
         stopped = self._at([(partial.get("fidelity"), partial.get("values"))])
-        row, unasked = self._point(trial, proposed)
+        row, unasked = self._point(trial)
         return Record(
             trial.number,
             trial.state,
@@ -115,26 +114,20 @@ class Reader:
             next(iter(stopped.items()), None),
             self._at(rungs.items()),
             unasked,
+            self._catalogue.encoder.internal_row(trial.system_attrs.get(PROPOSED, {})),
         )
 
-    def _point(
-        self, trial: FrozenTrial, proposed: Mapping[int, Params]
-    ) -> tuple[Array, NDArray[np.bool_] | None]:
+    def _point(self, trial: FrozenTrial) -> tuple[Array, NDArray[np.bool_] | None]:
         """The trial's row, with what it was proposed; and which of that was never asked for."""
+        catalogue, told = self._catalogue, trial.system_attrs.get(PROPOSED, {})
         asked = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        running = not trial.state.is_finished()
-        rest = proposed.get(trial.number) if running else trial.system_attrs.get(UNASKED)
-        row = self._placed({**(rest or {}), **asked})
-        if running or not rest:
+        if all(name in asked for name in told):
+            return catalogue.placed(asked), None
+        rest = catalogue.encoder.params(catalogue.encoder.internal_row(told))
+        row = catalogue.placed({**rest, **asked})
+        if not trial.state.is_finished():
             return row, None
-        return row, np.isnan(self._placed(asked)) & ~np.isnan(row)
-
-    def _placed(self, params: Mapping[str, Any]) -> Array:
-        """The canonical row of parameters; NaN throughout where they are not of this space."""
-        try:
-            return self._row(params)
-        except (KeyError, ValueError, InputError):
-            return np.full(self._width, np.nan)
+        return row, np.isnan(catalogue.placed(asked)) & ~np.isnan(row)
 
     def _at(self, reached: Iterable[tuple[Any, Any]]) -> dict[float, Array]:
         """Minimised values by fidelity."""
@@ -155,7 +148,17 @@ class Reader:
             found = np.empty(0)
         if len(found) != len(self._signs):
             return np.full(len(self._signs), np.nan)
-        return np.asarray(self._signs * found)
+        bounded = np.where(np.isinf(found), found, np.clip(found, -_HUGE, _HUGE))
+        return np.asarray(self._signs * bounded)
+
+
+def _reported(trial: FrozenTrial) -> tuple[Mapping[str, Any], Mapping[Any, Any]]:
+    """``partial`` and ``rungs`` of a trial that reports its value as Optuna's pruners want it."""
+    steps = {step: [value] for step, value in trial.intermediate_values.items()}
+    if not steps or trial.state == TrialState.COMPLETE:
+        return {}, steps
+    last = max(steps)
+    return {"fidelity": last, "values": steps[last]}, {}
 
 
 def _mapping(attribute: Any) -> Mapping[str, Any]:
@@ -181,8 +184,9 @@ class _Sorted:
         return twin
 
     def note_retry(self, trial: FrozenTrial) -> None:
-        if "retry_of" in trial.user_attrs:
-            self._orphans.add(trial.user_attrs["retry_of"])
+        repeated = trial.user_attrs.get("retry_of")
+        if isinstance(repeated, int):
+            self._orphans.add(repeated)
 
     def add(self, trial: FrozenTrial, record: Record) -> None:
         self.note_retry(trial)
@@ -212,7 +216,7 @@ class _Sorted:
             stopped,
             np.array([r.row for r in self._pending]).reshape(len(self._pending), width),
             everything,
-            {r.key for r in everything},
+            {key for r in everything for key in r.keys},
             self._hyperparameters,
             partly_asked,
         )

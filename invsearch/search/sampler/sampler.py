@@ -14,16 +14,15 @@ from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from invsearch.errors import InputError
 from invsearch.search.sampler.candidates import WHOLE, Candidates
 from invsearch.search.sampler.proposer import Proposed, Proposer, SpaceExhaustedError
-from invsearch.search.sampler.reader import HYPERPARAMETERS, UNASKED
+from invsearch.search.sampler.reader import HYPERPARAMETERS, PROPOSED
 
 __all__ = ["CostAwareSampler"]
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
-
-_STORABLE = (bool, int, float, str, type(None))  # what Optuna promises that a storage keeps
 
 
 class CostAwareSampler(BaseSampler):
@@ -67,16 +66,15 @@ class CostAwareSampler(BaseSampler):
             search_space: The parameters with their distributions. None takes those of the study's
                 trials so far: a first trial is random then.
             costs: Gives the objectives of a point that are known without evaluation, by index of
-            the
-                objective, in the objective's own unit and always the same ones. Cheap and pure.
+                the objective, in its own unit and always the same ones. Cheap and pure.
             canonical: Drops the parameters of a point that have no effect; points equal after it
-            are
-                one. A proposal holds only the parameters that it keeps.
+                are one. A proposal holds only the parameters that it keeps.
             feasible: Whether a (canonical) point may be proposed. Measured constraints need nothing
                 here: they are read from ``trial.set_constraint`` and modelled.
             candidates: The valid points: all of them as a sequence, or a function of a random
-            number
-                generator and a count that draws some. None enumerates or draws ``search_space``.
+                number generator and a count that draws some. Points that it did not draw are
+                proposed only where ``feasible`` tells which are valid. None enumerates or draws
+                ``search_space``.
             hints: Numbers that may help to predict, such as an earlier model's predictions: further
                 terms of the mean.
             seed: Seed of every proposal; None draws one.
@@ -92,8 +90,6 @@ class CostAwareSampler(BaseSampler):
             seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         )
         self._proposer: Proposer | None = None
-        self._proposed: dict[int, Params] = {}
-        self._current: tuple[int, int] | None = None
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,17 +127,14 @@ class CostAwareSampler(BaseSampler):
         space = {**search_space, **{name: whole[name] for name in whole if name in held}}
         with self._lock:
             proposer = self._prepared(study, space)
-            trials = study.get_trials(deepcopy=False)
-            history = proposer.read(trials, self._proposed, trial.number)
+            history = proposer.read(study.get_trials(deepcopy=False), trial.number)
             fixed = {**held, **trial.system_attrs.get("fixed_params", {}), **trial.params}
             proposal = proposer.propose(history, trial.number, fixed)
             if proposal is None:
-                row = proposer.again(history, trial.number, fixed)
-            else:
-                row = proposal.row
-                self._remember(study, trial, proposal)
-            self._proposed[trial.number] = params = proposer.params(row)
-            return {name: value for name, value in params.items() if name in search_space}
+                proposal = Proposed(proposer.again(history, trial.number, fixed))
+            self._keep(study, trial, proposer.internal(proposal.row), proposal)
+        params = proposer.params(proposal.row)
+        return {name: value for name, value in params.items() if name in search_space}
 
     def sample_independent(
         self,
@@ -157,24 +150,6 @@ class CostAwareSampler(BaseSampler):
             study, trial, param_name, param_distribution
         )
 
-    def after_trial(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Forget a finished trial's proposal, but for what its objective never asked for."""
-        with self._lock:
-            proposed = self._proposed.pop(trial.number, {})
-        unasked = {
-            name: value
-            for name, value in proposed.items()
-            if name not in trial.params and isinstance(value, _STORABLE)
-        }
-        if unasked:
-            study._storage.set_trial_system_attr(trial._trial_id, UNASKED, unasked)
-
     def propose(self, study: Study, count: int = 1) -> list[dict[str, Any]]:
         """Propose points without creating trials, for batches and drivers of their own.
 
@@ -187,6 +162,7 @@ class CostAwareSampler(BaseSampler):
 
         Raises:
             SpaceExhaustedError: There is no new point at all.
+            InputError: No parameter of the search space is known.
         """
         with self._lock:
             return [proposer.params(row) for proposer, row in self._batch(study, count)]
@@ -199,8 +175,10 @@ class CostAwareSampler(BaseSampler):
             intermediate_values={}, trial_id=-1,
         )  # fmt: skip
         space = self.infer_relative_search_space(study, placeholder)
+        if not space:
+            raise InputError("no parameter is known yet: give search_space, or evaluate a trial")
         proposer = self._prepared(study, space)
-        history = proposer.read(trials, self._proposed)
+        history = proposer.read(trials)
         for number in range(len(trials), len(trials) + count):
             proposal = proposer.propose(history, number, {})
             if proposal is None and number == len(trials):
@@ -213,21 +191,19 @@ class CostAwareSampler(BaseSampler):
             yield proposer, proposal.row
 
     def _prepared(self, study: Study, space: Mapping[str, BaseDistribution]) -> Proposer:
-        current = (id(study._storage), study._study_id)
-        if current != self._current:
-            self._current = current
-            self._proposed.clear()
         signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
         if self._proposer is None or not self._proposer.fits(space, signs):
             self._proposer = Proposer(space, signs, self._seed, **self._options)
         return self._proposer
 
-    def _remember(self, study: Study, trial: FrozenTrial, proposal: Proposed) -> None:
-        """Keep the hyperparameters with the trial, where a resumed study finds them."""
-        if proposal.hyperparameters is not None:
-            study._storage.set_trial_system_attr(
-                trial._trial_id, HYPERPARAMETERS, proposal.hyperparameters
-            )
+    def _keep(
+        self, study: Study, trial: FrozenTrial, internal: dict[str, float], proposal: Proposed
+    ) -> None:
+        """Keep the proposal with the trial, where other workers and a resumed study find it."""
+        kept = {PROPOSED: internal, HYPERPARAMETERS: proposal.hyperparameters}
+        for name, value in kept.items():
+            if value is not None:
+                study._storage.set_trial_system_attr(trial._trial_id, name, value)
 
 
 def _held(study: Study) -> Params:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import Trial
 
+from invsearch.errors import InputError
 from invsearch.search.sampler import CostAwareSampler
 
 SPACE: dict[str, BaseDistribution] = {
@@ -129,3 +132,82 @@ def proposals(unit: float, what: str) -> list[dict[str, Any]]:
 def test_a_unit_changes_nothing(what: str, power: int) -> None:
     """Powers of two, which change no digit."""
     assert proposals(2.0**power, what) == proposals(1.0, what)
+
+
+@pytest.mark.parametrize("share", [2, 3, 10])
+@pytest.mark.parametrize("penalty", [sys.float_info.max, -sys.float_info.max])
+def test_penalties_as_large_as_numbers_get(share: int, penalty: float) -> None:
+    direction = "minimize" if penalty > 0 else "maximize"
+    study = optuna.create_study(direction=direction, sampler=CostAwareSampler(SPACE, seed=0))
+    for number in range(20):
+        trial = study.ask(SPACE)
+        good = (trial.params["x"] - 8) ** 2 + trial.params["y"] + 1.0
+        study.tell(trial, penalty if number % share == 1 else math.copysign(good, penalty))
+    assert abs(study.best_value) < 10
+
+
+@pytest.mark.parametrize("size", [30, 300])  # all listed, and a pool of them
+def test_a_function_that_draws_says_alone_what_is_valid(size: int) -> None:
+    space: dict[str, BaseDistribution] = {name: IntDistribution(0, size) for name in "ab"}
+
+    def draw(rng: random.Random, count: int) -> list[dict[str, int]]:
+        drawn = [rng.randint(0, size) for _ in range(count)]
+        return [{"a": a, "b": size - a} for a in drawn]
+
+    study = optuna.create_study(sampler=CostAwareSampler(space, candidates=draw, seed=0))
+    for _ in range(16):
+        trial = study.ask(space)
+        assert trial.params["a"] + trial.params["b"] == size
+        study.tell(trial, abs(trial.params["a"] - 7))
+    assert len({trial.params["a"] for trial in study.trials}) == 16
+
+
+def test_valid_points_may_be_rare() -> None:
+    """One in 4,000: none is among the first that are drawn, and what they cost is known still."""
+    space: dict[str, BaseDistribution] = {name: IntDistribution(0, 3999) for name in "ab"}
+    sampler = CostAwareSampler(
+        space,
+        costs=lambda point: {1: 1.0 + point["a"]},
+        feasible=lambda point: (point["a"] + point["b"]) % 4000 == 7,
+        seed=0,
+    )
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+    for _ in range(8):
+        trial = study.ask(space)
+        assert sum(trial.params.values()) % 4000 == 7
+        study.tell(trial, [1.0 + trial.params["b"], 1.0 + trial.params["a"]])
+    first, second = (trial.params["a"] for trial in study.trials[:2])
+    assert first + 1000 < second  # the ends in cost, of what was drawn
+
+
+def test_proposals_without_a_trial_use_nothing_up() -> None:
+    """Where all is counted, too: three times the same, and what is asked then."""
+    sampler = CostAwareSampler(
+        SPACE, costs=lambda p: {0: float((p["x"] - 8) ** 2 + p["y"])}, seed=0
+    )
+    study = optuna.create_study(sampler=sampler)
+    batches = [sampler.propose(study, 2) for _ in range(3)]
+    assert batches[0] == batches[1] == batches[2]
+    assert study.ask(SPACE).params == batches[0][0]
+
+
+def test_an_exhausted_space_repeats_what_is_allowed() -> None:
+    sampler = CostAwareSampler(SPACE, feasible=lambda point: point["y"] >= 8, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    forbidden = {"x": 8, "y": 0}
+    study.add_trial(optuna.create_trial(params=forbidden, distributions=SPACE, value=0.0))
+    study.optimize(
+        lambda t: float(t.suggest_int("x", 0, 20, step=2) + t.suggest_int("y", 0, 9)), 30
+    )
+    assert all(trial.params["y"] >= 8 for trial in study.trials[1:])
+
+
+def test_no_parameters_are_known_yet() -> None:
+    study = optuna.create_study(sampler=CostAwareSampler(seed=0))
+    with pytest.raises(InputError, match="give search_space"):
+        study.sampler.propose(study)
+
+
+def test_an_attribute_of_the_users_that_is_no_number_of_a_trial() -> None:
+    study = searched(lambda trial: trial.set_user_attr("retry_of", [1, 2]))
+    assert len(study.trials) == 14
