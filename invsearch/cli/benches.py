@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from invsearch.atomic import is_standard_output
 from invsearch.cli.app import JsonOption, SetOption, app, error_console, refuse_with
 from invsearch.errors import InputError
 from invsearch.plugins import STRATEGIES
@@ -154,12 +155,21 @@ def bench_search(
     strategies: Annotated[
         str,
         typer.Option(
-            help=f"Of {STRATEGIES}, separated by commas; default: all here but exhaustive."
+            help=f"Of {STRATEGIES}, separated by commas; default: those that take no seconds a"
+            " proposal, but exhaustive."
         ),
     ] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 10,
-    trials: Annotated[int, typer.Option(min=2, help="Of a search of SPACE.")] = 100,
-    batch: Annotated[int, typer.Option(min=1, help="Trials asked at a time, of SPACE.")] = 1,
+    trials: Annotated[
+        int | None, typer.Option(min=2, help="Of a search of SPACE; default 100.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Trials asked at a time, of SPACE; default 1.")
+    ] = None,
+    draw: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of made spaces: their numbers drawn anew; default 0."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Searches at a time.")] = 1,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the JSON to a file too.")
@@ -170,23 +180,33 @@ def bench_search(
     import json
 
     from invsearch.bench import contests
-    from invsearch.runs import describe
+    from invsearch.runs.environment import code_state
     from invsearch.runs.outputs import check_output, write_checked
 
     if output is not None:
         check_output(output)
-    chosen = contests.TABLE
     made = space is not None and space.partition("/")[0] == "structures"
+    if not made:
+        refuse_with(space or "NAS-Bench-Macro", {"--draw": draw}, "it is of made spaces")
+    if space is None or space == "graphs":
+        fixed = {"--trials": trials, "--batch": batch}
+        refuse_with(space or "NAS-Bench-Macro", fixed, "these comparisons have their own")
+    trials, batch = trials or 100, batch or 1
+    chosen = contests.TABLE
     if made:
-        chosen = contests.structures(trials, batch, str(space).partition("/")[2])
+        chosen = contests.structures(trials, batch, str(space).partition("/")[2], draw or 0)
     elif space == "graphs":
         chosen = contests.GRAPHS
     elif space is not None:
         chosen = (contests.Contest(f"{trials} trials", space, trials, batch=batch),)
     console, names = error_console(), contests.known_strategies(strategies)
-    comparison = {"space": space, "strategies": names, "seeds": seeds, "trials": trials}
-    part = None if output is None else output.with_name(f".{output.name}.part")
-    partial = contests.Partial(part, {**comparison, "batch": batch, "commit": describe()["commit"]})
+    comparison = {
+        "contests": [contests.identity(contest) for contest in chosen],
+        "strategies": names,
+        "seeds": seeds,
+        "code": code_state(),
+    }
+    partial = contests.Partial(_part(output), comparison)
 
     def keep(standing: contests.Standing) -> None:
         partial.add(standing)
@@ -208,10 +228,17 @@ def bench_search(
     partial.done()
     if as_json:
         print_json(document)
-    else:
+    elif output is None or not is_standard_output(output):
         console = make_console()
         console.print(contests.standings_table(standings))
         if made or space == "graphs":
             console.print(contests.standings_table(standings, nadir=True))
-        if made:
-            console.print(contests.duels_table(found))
+        if made and found:
+            console.print(contests.duels_table(found, seeds))
+
+
+def _part(output: Path | None) -> Path | None:
+    """Where a comparison is kept until it is whole: beside its file, where that is one."""
+    if output is None or is_standard_output(output) or (output.exists() and not output.is_file()):
+        return None
+    return output.with_name(f".{output.name}.part")

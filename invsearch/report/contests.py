@@ -17,6 +17,10 @@ from invsearch.runs.load import RESULTS
 __all__ = ["ContestResult", "find_contests"]
 
 
+_NOT_ONE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading raises of a file that is damaged, or of something else."""
+
+
 @dataclass(frozen=True)
 class ContestResult:
     """A comparison of strategies in several settings.
@@ -61,7 +65,7 @@ def _read(path: Path) -> ContestResult | None:
         if not isinstance(document, dict) or document.get("kind") != "strategies":
             return None
         return _contest(path.stem, document)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *_NOT_ONE):
         return None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from invsearch._version import __version__
 
-__all__ = ["describe", "environment_id"]
+__all__ = ["code_state", "describe", "environment_id"]
 
 PACKAGES = ("torch", "optuna", "ray", "fvcore", "numpy", "scikit-learn", "pandas", "pydantic")
 # What changes by the minute or by the process on one machine does not say which machine it is.
@@ -70,6 +70,13 @@ def _commit() -> dict[str, Any]:
     if not commit:
         return {}
     return {"commit": commit, "modified": bool(_git("status", "--porcelain", "-uno"))}
+
+
+def code_state() -> dict[str, Any]:
+    """What tells one state of this package's code from another: versions, commit and changes."""
+    changes = _git("diff", "HEAD") or ""
+    found = {**_commit(), "versions": _versions()}
+    return {**found, "changes": hashlib.sha256(changes.encode()).hexdigest()[:12]}
 
 
 def _machine() -> dict[str, Any]:

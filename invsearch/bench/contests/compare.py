@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -18,7 +21,7 @@ from invsearch.bench.contests.truth import Truth, scored
 from invsearch.bench.structures import get_structure
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
-from invsearch.runs import RunFolder
+from invsearch.runs import RunFolder, Trial
 from invsearch.search.executors.serial import run_serial
 from invsearch.search.session import Session
 from invsearch.space import load_space_file
@@ -53,7 +56,7 @@ def compare_strategies(
         InputError: If a space cannot be enumerated or its evaluator is missing.
     """
     standings, before = [], {(one.contest, one.strategy): one for one in known}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with _processes(workers) as pool:
         for contest in contests:
             kept = [before.get((contest.name, strategy)) for strategy in strategies]
             if all(kept):
@@ -64,8 +67,9 @@ def compare_strategies(
                 if found_before is not None:
                     standings.append(found_before)
                     continue
-                jobs = [(contest, strategy, seed) for seed in range(seeds)]
-                found = list(pool.map(_search, jobs))
+                # not by map, which cancels on an interrupt what the ended processes leave broken
+                jobs = [pool.submit(_search, contest, strategy, seed) for seed in range(seeds)]
+                found = [job.result() for job in jobs]
                 both = [truth.shares(points) for points, _ in found]
                 standing = Standing(
                     contest.name,
@@ -77,6 +81,33 @@ def compare_strategies(
                 on_standing(standing)
                 standings.append(standing)
     return standings
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, and at once where it is interrupted."""
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown()
+        raise
+    pool.shutdown()
+
+
+def _end_with_parent() -> None:
+    """Of a worker: an interrupt is its parent's to handle, whose end is its own, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _problem(contest: Contest, strategy: str, seed: int) -> Problem:
@@ -91,9 +122,11 @@ def _problem(contest: Contest, strategy: str, seed: int) -> Problem:
         return problem_of(load_space_file(str(path), overrides))
 
 
-def _search(job: tuple[Contest, str, int]) -> tuple[list[list[float]], float]:
-    """One search in a folder that is thrown away: the points in order, and CPU ms a trial."""
-    contest, strategy, seed = job
+def _search(contest: Contest, strategy: str, seed: int) -> tuple[list[list[float] | None], float]:
+    """One search in a folder that is thrown away: the points in order, and CPU ms a trial.
+
+    A trial that failed or broke a bound has no point.
+    """
     problem = _problem(contest, strategy, seed)
     with tempfile.TemporaryDirectory() as folder:
         session = Session(
@@ -108,9 +141,10 @@ def _search(job: tuple[Contest, str, int]) -> tuple[list[list[float]], float]:
         run_serial(session)
         milliseconds = 1e3 * (time.process_time() - begun) / contest.trials
         session.close()
-    complete = [trial for trial in session.trials if trial.state == "complete"]
-    return [scored(problem, trial.metrics) for trial in _by_number(complete)], milliseconds
+    trials = sorted(session.trials, key=lambda trial: trial.number)
+    return [_point(problem, trial) for trial in trials], milliseconds
 
 
-def _by_number(trials: Iterable[Any]) -> list[Any]:
-    return sorted(trials, key=lambda trial: trial.number)
+def _point(problem: Problem, trial: Trial) -> list[float] | None:
+    kept = trial.state == "complete" and all(excess <= 0 for excess in trial.constraints.values())
+    return scored(problem, trial.metrics) if kept else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from invsearch.bench.structures import STRUCTURES
 from invsearch.errors import InputError, nearest
 from invsearch.plugins import STRATEGIES, PluginError
 from invsearch.search.strategies import Strategy
+from invsearch.space import load_space_file
 
-__all__ = ["GRAPHS", "TABLE", "Contest", "comparable", "known_strategies", "structures"]
+__all__ = ["GRAPHS", "TABLE", "Contest", "comparable", "identity", "known_strategies", "structures"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,16 @@ class Contest:
     overrides: tuple[str, ...] = ()
     batch: int = 1
     structure: str | None = None
+
+
+def identity(contest: Contest) -> dict[str, Any]:
+    """What tells a contest from every other, its space file's text included; plain data.
+
+    Raises:
+        InputError: If there is no such space.
+    """
+    file = load_space_file(contest.space, contest.overrides).path if contest.space else None
+    return {**asdict(contest), "text": file.read_text(encoding="utf-8") if file else ""}
 
 
 _MACRO = "nas-bench-macro"
@@ -65,35 +77,47 @@ GRAPHS: tuple[Contest, ...] = tuple(
 """What ``invsearch bench-search graphs`` runs."""
 
 
-def structures(trials: int, batch: int = 1, names: str = "") -> tuple[Contest, ...]:
+def structures(trials: int, batch: int = 1, names: str = "", draw: int = 0) -> tuple[Contest, ...]:
     """A contest on every made structure (:mod:`invsearch.bench.structures`), or on those named.
 
     Args:
         trials: Of a search.
         batch: Trials asked at a time.
         names: Separated by commas; none are all.
+        draw: Of their numbers; 0 is what was looked at while strategies were made.
 
     Raises:
         InputError: If there is none of that name.
     """
     made = [structure.name for structure in STRUCTURES]
-    chosen = list(dict.fromkeys(names.split(","))) if names else made
+    chosen = list(dict.fromkeys(part.strip() for part in names.split(","))) if names else made
     for name in chosen:
         if name not in made:
             hint = nearest(name, made)
             raise InputError(f"there is no structure {name!r}{hint}; there are: {', '.join(made)}")
-    return tuple(Contest(one, "", trials, batch=batch, structure=one) for one in chosen)
+    return tuple(
+        Contest(
+            f"{one}, draw {draw}" if draw else one,
+            "",
+            trials,
+            batch=batch,
+            structure=f"{one}__{draw}" if draw else one,
+        )
+        for one in chosen
+    )
 
 
 def comparable() -> list[str]:
     """The strategies that have something to be compared: all but those that take every point.
 
-    A plug-in that cannot be loaded is passed over: whoever asks for it by name is told why.
+    Those that take seconds a proposal, and a plug-in that cannot be loaded, are passed over:
+    whoever asks for one by name gets it, or is told why not.
     """
     found = []
     for name in STRATEGIES:
         try:
-            if not STRATEGIES.get(name, Strategy).enumerates:
+            strategy = STRATEGIES.get(name, Strategy)
+            if not strategy.enumerates and not strategy.slow:
                 found.append(name)
         except PluginError:
             continue
@@ -106,7 +130,7 @@ def known_strategies(names: str) -> list[str]:
     Raises:
         InputError: If one is unknown, or takes every architecture in turn.
     """
-    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    chosen = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     for name in chosen:
         if STRATEGIES.get(name, Strategy).enumerates:
             raise InputError(

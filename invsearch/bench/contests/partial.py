@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,29 @@ class Partial:
 
     Args:
         path: The file; None keeps nothing.
-        comparison: What is compared and how, as plain data.
+        comparison: What is compared and how, as plain data; ``seeds`` among it.
 
     Raises:
         InputError: If the file is of another comparison, or damaged.
+        DiskError: If it cannot be written.
     """
 
     def __init__(self, path: Path | None, comparison: dict[str, Any]) -> None:
         self._path, self._comparison = path, json.loads(json.dumps(comparison))
         self.standings: list[Standing] = []
-        if path is None or not path.exists():
+        if path is None:
+            return
+        if (
+            not path.exists()
+        ):  # hours before there is something to write: where it cannot be is said now
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._write()
             return
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             same = kept["comparison"] == self._comparison
-            self.standings = [_restored(one) for one in kept["standings"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.standings = [_restored(one, comparison["seeds"]) for one in kept["standings"]]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it to begin anew") from error
         if not same:
             raise InputError(f"{path} is of another comparison: finish that one, or remove it")
@@ -42,6 +50,9 @@ class Partial:
     def add(self, standing: Standing) -> None:
         """Keep one more."""
         self.standings.append(standing)
+        self._write()
+
+    def _write(self) -> None:
         if self._path is not None:
             kept = [asdict(one) for one in self.standings]
             document = {"comparison": self._comparison, "standings": kept}
@@ -53,6 +64,11 @@ class Partial:
             self._path.unlink(missing_ok=True)
 
 
-def _restored(data: dict[str, Any]) -> Standing:
+def _restored(data: dict[str, Any], seeds: int) -> Standing:
     curves = {key: tuple(map(tuple, data[key])) for key in ("shares", "nadir_shares")}
+    every = [curve for both in curves.values() for curve in both]
+    if len(every) != 2 * seeds or len({len(curve) for curve in every}) != 1 or not every[0]:
+        raise ValueError(f"{data['contest']}: there is not a curve for each of {seeds} seeds")
+    if not all(math.isfinite(share) for curve in every for share in curve):
+        raise ValueError(f"{data['contest']}: a share is no number")
     return Standing(data["contest"], data["strategy"], ask_ms=tuple(data["ask_ms"]), **curves)

@@ -14,6 +14,7 @@ from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import hypervolume
 from invsearch.runs.front import non_dominated
+from invsearch.space import Architecture
 
 __all__ = ["Truth", "scored"]
 
@@ -27,8 +28,8 @@ class Truth:
     """A whole space evaluated: its hypervolume up to two references.
 
     The worst values of the space are one: the usual one, and soon saturated. The other is the
-    front's own worst values (its nadir) and a tenth of its extent, where only points next to the
-    front count.
+    front's own worst values (its nadir) and a tenth of its extent: stricter where the front keeps
+    away from the worst values, and else no stricter.
 
     Args:
         points: Every point's objectives, minimised: (n, objectives).
@@ -43,10 +44,11 @@ class Truth:
 
     @classmethod
     def of(cls, contest: Contest, problem: Problem) -> Truth:
-        """Evaluate every architecture of a contest.
+        """Evaluate every architecture of a contest; those that may not or cannot be are none.
 
         Raises:
-            InputError: If the space cannot be enumerated or its evaluator is missing.
+            InputError: If the space cannot be enumerated, its evaluator is missing, or no
+                architecture can be evaluated within its bounds.
         """
         if contest.structure is not None:
             return cls(get_structure(contest.structure).points)
@@ -55,15 +57,23 @@ class Truth:
                 f"{problem.file.path}: strategies are compared on a space with an evaluator and at "
                 f"most {_MOST:,} architectures, all of which are evaluated for the true front"
             )
-        points = [
-            scored(problem, problem.evaluation(architecture, 0).step().metrics)
-            for architecture in problem.space.enumerate()
-        ]
-        return cls(np.array(points))
+        points = [_point(problem, architecture) for architecture in problem.space.enumerate()]
+        allowed = [point for point in points if point is not None]
+        if not allowed:
+            raise InputError(
+                f"{problem.file.path}: no architecture can be evaluated within the bounds: there is"
+                " no front to compare with"
+            )
+        return cls(np.array(allowed))
 
-    def shares(self, points: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
-        """By reference (worst, nadir), the share of the true hypervolume after each trial."""
-        array = np.array(points)
+    def shares(self, points: Sequence[Sequence[float] | None]) -> tuple[tuple[float, ...], ...]:
+        """By reference (worst, nadir), the share of the true hypervolume after each trial.
+
+        Args:
+            points: By trial, its objectives; None where it failed or broke a bound.
+        """
+        nothing = [np.inf] * len(self._references[0])
+        array = np.array([nothing if point is None else point for point in points])
         return tuple(
             _shares(array, reference, volume)
             for reference, volume in zip(self._references, self._volumes, strict=True)
@@ -80,6 +90,18 @@ def _shares(points: Array, reference: Array, volume: float) -> tuple[float, ...]
         else:
             found.append(found[-1] if found else 0.0)
     return tuple(found)
+
+
+def _point(problem: Problem, architecture: Architecture) -> list[float] | None:
+    try:
+        metrics = problem.evaluation(architecture, 0).step().metrics
+        point = scored(problem, metrics)
+    except InputError:
+        raise
+    except Exception:  # an evaluator of the user's: in a search a trial that raises has failed
+        return None
+    kept = all(excess <= 0 for excess in problem.violations(metrics).values())
+    return point if kept and np.isfinite(point).all() else None
 
 
 def scored(problem: Problem, metrics: Mapping[str, Metric]) -> list[float]:

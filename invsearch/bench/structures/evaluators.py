@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from invsearch.bench.structures.structure import Structure
-from invsearch.bench.structures.table import STRUCTURES
+from invsearch.bench.structures.table import get_structure
 
 __all__: list[str] = []
 
+_COSTS = "_costs"
+
 
 def __getattr__(name: str) -> Callable[..., dict[str, float]]:
-    for structure in STRUCTURES:
-        if name == f"{structure.name}_costs":
-            return structure.costs
-        if name == structure.name:
-            return _evaluator(structure)
-    raise AttributeError(f"there is no structure named {name}")
+    try:
+        if name.endswith(_COSTS):
+            return get_structure(name.removesuffix(_COSTS)).costs
+        return _evaluator(get_structure(name))
+    except KeyError:
+        raise AttributeError(f"there is no structure named {name}") from None
 
 
 def _evaluator(structure: Structure) -> Callable[..., dict[str, float]]:

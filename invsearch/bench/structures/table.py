@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,27 @@ __all__ = ["STRUCTURES", "get_structure"]
 
 Array = NDArray[np.float64]
 Make = Callable[[np.random.Generator], Worth]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A structure before its numbers are drawn.
+
+    Attributes:
+        name: What it is called.
+        parameters: Its parameters.
+        objectives: Draws its objectives.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    objectives: Callable[[np.random.Generator], tuple[Objective, ...]]
+
+    def drawn(self, draw: int = 0) -> Structure:
+        """The structure of a draw; all but 0 are called ``NAME__DRAW``."""
+        name = f"{self.name}__{draw}" if draw else self.name
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        return Structure(name, self.parameters, self.objectives(rng))
 
 
 def _choices(count: int, levels: int) -> tuple[Parameter, ...]:
@@ -66,18 +88,19 @@ def _structure(
     known: bool = True,
     noise: Worth | None = None,
     more: Callable[[np.random.Generator, Worth], tuple[Objective, ...]] | None = None,
-) -> Structure:
+) -> Row:
     """Error against a price, and ``more`` objectives."""
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    worth = make(rng)
-    objectives = (_error(worth, noise), Objective("cost", _price(parameters, rng), known))
-    extra = more(rng, worth) if more is not None else ()
-    return Structure(name, parameters, objectives + extra)
+
+    def draw(rng: np.random.Generator) -> tuple[Objective, ...]:
+        worth = make(rng)
+        objectives = (_error(worth, noise), Objective("cost", _price(parameters, rng), known))
+        return objectives + (more(rng, worth) if more is not None else ())
+
+    return Row(name, parameters, draw)
 
 
-def _alone(name: str, parameters: tuple[Parameter, ...], make: Make) -> Structure:
-    worth = make(np.random.default_rng(zlib.crc32(name.encode())))
-    return Structure(name, parameters, (_error(worth),))
+def _alone(name: str, parameters: tuple[Parameter, ...], make: Make) -> Row:
+    return Row(name, parameters, lambda rng: (_error(make(rng)),))
 
 
 def _memory(parameters: Sequence[Parameter]) -> Callable[..., tuple[Objective, ...]]:
@@ -147,7 +170,7 @@ _OPERATORS = tuple(Parameter(f"op{j}", 4, like="o") for j in range(7))
 _RANGES = tuple(Parameter(f"r{j}", 6, ordered=True) for j in range(6))
 _MIXED = (*_choices(4, 4), *(Parameter(f"u{j}", 0) for j in range(4)))
 
-STRUCTURES: tuple[Structure, ...] = (
+_ROWS: tuple[Row, ...] = (
     _structure("additive", _SEVEN, lambda rng: additive(7, 4, rng)),
     _structure("pairs", _SEVEN, lambda rng: interacting(7, 4, rng, order=2)),
     _structure("triples", _EIGHT, lambda rng: interacting(8, 4, rng, order=3)),
@@ -195,9 +218,19 @@ STRUCTURES: tuple[Structure, ...] = (
     ),
     _alone("one_objective", _EIGHT, lambda rng: interacting(8, 4, rng, order=3)),
 )
+
+STRUCTURES: tuple[Structure, ...] = tuple(row.drawn() for row in _ROWS)
 """What ``invsearch bench-search structures`` runs."""
 
 
 def get_structure(name: str) -> Structure:
-    """The structure of a name, which must be one of the table's."""
-    return next(structure for structure in STRUCTURES if structure.name == name)
+    """The structure of a name of the table, or of one of its other draws.
+
+    Raises:
+        KeyError: If there is none.
+    """
+    base, _, draw = name.partition("__")
+    for row in _ROWS:
+        if row.name == base and (not draw or draw.isdecimal()):
+            return row.drawn(int(draw or 0))
+    raise KeyError(name)

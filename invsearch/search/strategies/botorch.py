@@ -53,4 +53,4 @@ def _samplers(problem: Problem) -> SamplerFactory:
     return sampler
 
 
-BOTORCH = Strategy(_samplers)
+BOTORCH = Strategy(_samplers, slow=True)

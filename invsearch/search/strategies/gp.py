@@ -27,4 +27,4 @@ def _samplers(problem: Problem) -> SamplerFactory:
     return sampler
 
 
-GP = Strategy(_samplers)
+GP = Strategy(_samplers, slow=True)

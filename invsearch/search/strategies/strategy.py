@@ -32,8 +32,10 @@ class Strategy:
             sampler is asked for what was enqueued alone.
         avoids_failures: Whether its sampler keeps away by itself from where trials fail; else what
             it proposes there is mostly passed over.
+        slow: Whether a proposal takes seconds: it is compared with others only where it is named.
     """
 
     samplers: Callable[[Problem], SamplerFactory]
     enumerates: bool = False
     avoids_failures: bool = False
+    slow: bool = False

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from toy import command, invsearch, one_line, passed, write_space
 
 from invsearch.bench import nas_bench_graph
+from invsearch.runs import environment
 
 
 def contest(folder: Path, *arguments: object) -> dict:
@@ -37,7 +41,7 @@ def test_a_comparison_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     names = ("--strategies", "random,nsga2")
     part = tmp_path / ".found.json.part"
     with subprocess.Popen(command(*common, *names), cwd=tmp_path, stderr=subprocess.DEVNULL) as run:
-        while not part.exists():
+        while not part.exists() or not json.loads(part.read_text())["standings"]:
             assert run.poll() is None
             time.sleep(0.01)
         run.kill()
@@ -52,8 +56,99 @@ def test_a_comparison_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     whole = contest(tmp_path, "--trials", 9, *names)
     for ours, other in zip(found["standings"], whole["standings"], strict=True):
         assert ours["shares"] == other["shares"]
-    part.write_text("{")
-    one_line(invsearch(tmp_path, *common, *names), "damaged")
+    damaged = [{**kept["standings"][0], "shares": wrong} for wrong in ([], [[0.5]], None, ["no"])]
+    for text in ("{", *(json.dumps({**kept, "standings": [one]}) for one in damaged)):
+        part.write_text(text)
+        one_line(invsearch(tmp_path, *common, *names), "damaged")
+    part.write_text(json.dumps(kept))
+    space = tmp_path / "toy.yaml"
+    space.write_text(space.read_text() + "# and another space\n")
+    one_line(invsearch(tmp_path, *common, *names), "another comparison")
+
+
+def test_where_a_file_cannot_be_is_said_before_anything_is_searched(tmp_path: Path) -> None:
+    write_space(tmp_path, costs="toy_evaluator:costs")
+    common = ("bench-search", "toy.yaml", "--seeds", 2, "--trials", 5, "--strategies", "random")
+    done = invsearch(tmp_path, *common, "-o", "/proc/found.json")
+    one_line(done, "/proc")
+    assert "random found" not in done.stderr
+    passed(invsearch(tmp_path, *common, "-o", "a/new/folder.json"))
+    assert [path.name for path in (tmp_path / "a" / "new").iterdir()] == ["folder.json"]
+    said = passed(invsearch(tmp_path, *common, "-o", "-")).stdout
+    assert json.loads(said)["kind"] == "strategies"
+    assert not list(tmp_path.glob(".-*"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"constraints": "{size: {max: 6}}", "costs": "toy_evaluator:costs"},
+        {"constraints": "{error: {max: 2}}"},
+        {"evaluator": "toy_evaluator:troubled"},
+    ],
+)
+def test_what_breaks_a_bound_or_fails_is_no_part_of_the_truth(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
+    """Whoever has tried all that there is has found all of it."""
+    write_space(tmp_path, **changes)
+    arguments = ("bench-search", "toy.yaml", "--seeds", 1, "--json", "--trials", 18)
+    found = json.loads(passed(invsearch(tmp_path, *arguments, "--strategies", "random")).stdout)
+    (standing,) = found["standings"]
+    assert standing["after"][-1] == 18  # what failed was a trial too
+    assert standing["mean"] == pytest.approx(1)
+
+
+def test_a_space_of_which_nothing_is_allowed_is_one_line(tmp_path: Path) -> None:
+    write_space(tmp_path, constraints="{error: {max: -1}}")
+    one_line(invsearch(tmp_path, "bench-search", "toy.yaml", "--seeds", 1), "within the bounds")
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
+def test_who_is_ended_takes_the_workers_along(tmp_path: Path, ended_by: signal.Signals) -> None:
+    arguments = ("bench-search", "structures/additive", "--trials", 300, "--seeds", 4)
+    several = ("--workers", 2, "--strategies", "cost_aware")
+    with subprocess.Popen(
+        command(*arguments, *several), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as run:
+        workers: list[psutil.Process] = []
+        while len(workers) < 2 and run.poll() is None:
+            time.sleep(0.1)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it also asks git, which is gone soon
+                children = psutil.Process(run.pid).children()
+                workers = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+        time.sleep(3)  # at work
+        run.send_signal(ended_by)
+        assert run.wait(20) == (130 if ended_by == signal.SIGINT else -signal.SIGKILL)
+        assert run.stderr is not None
+        assert "Traceback" not in run.stderr.read()
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+
+
+def test_outside_of_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As from a wheel, where no commit is known."""
+    monkeypatch.setattr(environment, "_git", lambda *arguments: None)
+    environment._describe.cache_clear()
+    write_space(tmp_path, costs="toy_evaluator:costs")
+    arguments = ("bench-search", "toy.yaml", "--seeds", 1, "--trials", 3, "--json")
+    said = passed(invsearch(tmp_path, *arguments, "--strategies", "random")).stdout
+    environment._describe.cache_clear()
+    assert "commit" not in json.loads(said)["environment"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("graphs", "--trials", 5), "--trials has no effect with graphs"),
+        (("--batch", 2), "--batch has no effect"),
+        (("toy.yaml", "--draw", 1), "--draw has no effect with toy.yaml"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    tmp_path: Path, arguments: tuple[object, ...], reason: str
+) -> None:
+    write_space(tmp_path)
+    one_line(invsearch(tmp_path, "bench-search", *arguments), reason)
 
 
 def test_unknown_strategy_is_one_line(tmp_path: Path) -> None:

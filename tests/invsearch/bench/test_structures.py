@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from toy import invsearch, passed
 
-from invsearch.bench.contests import Standing, duels, structures
+from invsearch.bench.contests import Standing, duels, duels_table, structures
 from invsearch.bench.contests.truth import Truth
 from invsearch.bench.structures import STRUCTURES, Structure, get_structure
 from invsearch.errors import InputError
@@ -75,6 +75,18 @@ def test_a_switch_annihilates() -> None:
     assert errors == {90.0}
 
 
+def test_another_draw_is_another_space_of_the_same_structure() -> None:
+    first, second = get_structure("cell__1"), get_structure("cell__2")
+    assert first.parameters == get_structure("cell").parameters
+    assert not np.isclose(first.points[:, 0].min(), second.points[:, 0].min())
+    assert np.array_equal(first.points, get_structure("cell__1").points)
+    assert (first.points[:, 0] == 90.0).sum() > 100  # of cut paths
+    with pytest.raises(KeyError):
+        get_structure("cell__x")
+    (contest,) = structures(30, names="cell", draw=1)
+    assert (contest.name, contest.structure) == ("cell, draw 1", "cell__1")
+
+
 def test_plateaus_are_flat() -> None:
     assert len(np.unique(get_structure("plateaus").points[:, 0].round(9))) < 40
 
@@ -117,8 +129,13 @@ def test_duels_are_by_an_exact_test_of_signs() -> None:
     assert (won.verdict, won.luck) == ("win", pytest.approx(2 / 64))
     (lost,) = duels([standing("a", theirs), standing("b", ours)], "a", [2, 300])
     assert lost.verdict == "loss"
-    (tie,) = duels([standing("a", ours[:5]), standing("b", theirs[:5])], "a", [2])
+    few = [standing("a", ours[:5]), standing("b", theirs[:5])]
+    (tie,) = duels(few, "a", [2])
     assert tie.verdict == "tie"
+    assert "too few to tell" in str(duels_table([tie], 5).caption)
+    assert duels_table([won], 6).caption is None
+    (many,) = duels([standing("a", ours * 4), standing("b", theirs * 4)], "a", [2])
+    assert 0 < many.luck < 1e-3
 
 
 def test_contests_over_structures(tmp_path: Path) -> None:
