@@ -206,26 +206,26 @@ def bench_search(
         "seeds": seeds,
         "code": code_state(),
     }
-    partial = contests.Partial(_part(output), comparison)
+    with contests.Partial(_part(output), comparison) as partial:
 
-    def keep(standing: contests.Standing) -> None:
-        partial.add(standing)
-        console.print(str(standing), style="dim")
+        def keep(standing: contests.Standing) -> None:
+            partial.add(standing)
+            console.print(str(standing), style="dim")
 
-    standings = contests.compare_strategies(
-        chosen,
-        names,
-        seeds=seeds,
-        workers=workers,
-        known=tuple(partial.standings),
-        on_standing=keep,
-    )
-    found = contests.duels(standings, "cost_aware", sorted({100, 300, trials}))
-    compared = {**contests.document(standings, sys.argv[1:]), "duels": [d.to_json() for d in found]}
-    document = json.dumps(compared, indent=1)
-    if output is not None:
-        write_checked(output, document + "\n")
-    partial.done()
+        standings = contests.compare_strategies(
+            chosen,
+            names,
+            seeds=seeds,
+            workers=workers,
+            known=tuple(partial.standings),
+            on_standing=keep,
+        )
+        found = contests.duels(standings, "cost_aware", sorted({100, 300, trials}))
+        compared = contests.document(standings, sys.argv[1:])
+        document = json.dumps({**compared, "duels": [duel.to_json() for duel in found]}, indent=1)
+        if output is not None:
+            write_checked(output, document + "\n")
+        partial.done()
     if as_json:
         print_json(document)
     elif output is None or not is_standard_output(output):

@@ -58,7 +58,11 @@ def _git(*arguments: str) -> str | None:
         return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",  # a diff holds files of any encoding
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -74,9 +78,12 @@ def _commit() -> dict[str, Any]:
 
 def code_state() -> dict[str, Any]:
     """What tells one state of this package's code from another: versions, commit and changes."""
-    changes = _git("diff", "HEAD") or ""
-    found = {**_commit(), "versions": _versions()}
-    return {**found, "changes": hashlib.sha256(changes.encode()).hexdigest()[:12]}
+    changes = _git("diff", "HEAD", "--", "invsearch", "ops") or ""
+    return {
+        "versions": _versions(),
+        "commit": _git("rev-parse", "HEAD"),
+        "changes": hashlib.sha256(changes.encode(errors="surrogateescape")).hexdigest()[:12],
+    }
 
 
 def _machine() -> dict[str, Any]:

@@ -95,8 +95,17 @@ class Encoder:
         return row
 
     def internal_row(self, values: Mapping[str, float]) -> Array:
-        """The row of Optuna's internal values, by parameter: (parameters,)."""
-        return np.array([float(values.get(name, np.nan)) for name in self.names])
+        """The row of Optuna's internal values, by parameter: (parameters,).
+
+        NaN for a choice that there is no more.
+        """
+        row = np.array([float(values.get(name, np.nan)) for name in self.names])
+        for j, distribution in enumerate(self.distributions):
+            if isinstance(distribution, CategoricalDistribution) and not 0 <= row[j] < count_of(
+                distribution
+            ):
+                row[j] = np.nan
+        return row
 
     def internal(self, row: Array) -> dict[str, float]:
         """Optuna's internal values of the active parameters of ``row``."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -19,6 +20,7 @@ from invsearch.bench.contests.contest import Contest
 from invsearch.bench.contests.standing import Standing
 from invsearch.bench.contests.truth import Truth, scored
 from invsearch.bench.structures import get_structure
+from invsearch.errors import TrialError
 from invsearch.problem.kinds import problem_of
 from invsearch.problem.problem import Problem
 from invsearch.runs import RunFolder, Trial
@@ -56,7 +58,7 @@ def compare_strategies(
         InputError: If a space cannot be enumerated or its evaluator is missing.
     """
     standings, before = [], {(one.contest, one.strategy): one for one in known}
-    with _processes(workers) as pool:
+    with tempfile.TemporaryDirectory() as folder, _processes(workers) as pool:
         for contest in contests:
             kept = [before.get((contest.name, strategy)) for strategy in strategies]
             if all(kept):
@@ -68,7 +70,9 @@ def compare_strategies(
                     standings.append(found_before)
                     continue
                 # not by map, which cancels on an interrupt what the ended processes leave broken
-                jobs = [pool.submit(_search, contest, strategy, seed) for seed in range(seeds)]
+                jobs = [
+                    pool.submit(_search, contest, strategy, seed, folder) for seed in range(seeds)
+                ]
                 found = [job.result() for job in jobs]
                 both = [truth.shares(points) for points, _ in found]
                 standing = Standing(
@@ -89,6 +93,11 @@ def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         yield pool
+    except BrokenProcessPool:
+        pool.shutdown()
+        raise TrialError(
+            "a process that searched was killed: if it was for memory, take fewer --workers"
+        ) from None
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.terminate()
@@ -122,16 +131,18 @@ def _problem(contest: Contest, strategy: str, seed: int) -> Problem:
         return problem_of(load_space_file(str(path), overrides))
 
 
-def _search(contest: Contest, strategy: str, seed: int) -> tuple[list[list[float] | None], float]:
-    """One search in a folder that is thrown away: the points in order, and CPU ms a trial.
+def _search(
+    contest: Contest, strategy: str, seed: int, folder: str
+) -> tuple[list[list[float] | None], float]:
+    """One search in a part of ``folder``: a point for each trial, and CPU ms a trial.
 
     A trial that failed or broke a bound has no point.
     """
     problem = _problem(contest, strategy, seed)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=folder) as run:
         session = Session(
             problem,
-            RunFolder(Path(folder)),
+            RunFolder(Path(run)),
             environment="",
             trials=contest.trials,
             capacity=contest.batch,
@@ -142,9 +153,10 @@ def _search(contest: Contest, strategy: str, seed: int) -> tuple[list[list[float
         milliseconds = 1e3 * (time.process_time() - begun) / contest.trials
         session.close()
     trials = sorted(session.trials, key=lambda trial: trial.number)
-    return [_point(problem, trial) for trial in trials], milliseconds
+    points = [_point(problem, trial) for trial in trials if trial.counts][: contest.trials]
+    # of a space that ends before the budget, nothing more
+    return points + [None] * (contest.trials - len(points)), milliseconds
 
 
 def _point(problem: Problem, trial: Trial) -> list[float] | None:
-    kept = trial.state == "complete" and all(excess <= 0 for excess in trial.constraints.values())
-    return scored(problem, trial.metrics) if kept else None
+    return scored(problem, trial.metrics) if trial.state == "complete" else None

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from invsearch.bench.contests.standing import Standing
 from invsearch.errors import InputError
@@ -32,20 +32,33 @@ class Partial:
         self.standings: list[Standing] = []
         if path is None:
             return
-        if (
-            not path.exists()
-        ):  # hours before there is something to write: where it cannot be is said now
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._write()
+        if not path.exists():
+            self._begin(path)
             return
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            same = kept["comparison"] == self._comparison
-            self.standings = [_restored(one, comparison["seeds"]) for one in kept["standings"]]
+            same, found = kept["comparison"] == self._comparison, kept["standings"]
+            if same:
+                self.standings = [_restored(one, comparison["seeds"]) for one in found]
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it to begin anew") from error
-        if not same:
+        if not same and found:
             raise InputError(f"{path} is of another comparison: finish that one, or remove it")
+        if not same:
+            self._begin(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """After an error too: what has found nothing leaves nothing behind."""
+        if kind is not None and not self.standings:
+            self.done()
+
+    def _begin(self, path: Path) -> None:
+        """Write it at once: where it cannot be is not to be found out after hours."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._write()
 
     def add(self, standing: Standing) -> None:
         """Keep one more."""

@@ -14,7 +14,6 @@ from invsearch.metrics import Metric
 from invsearch.problem.problem import Problem
 from invsearch.runs import hypervolume
 from invsearch.runs.front import non_dominated
-from invsearch.space import Architecture
 
 __all__ = ["Truth", "scored"]
 
@@ -57,14 +56,22 @@ class Truth:
                 f"{problem.file.path}: strategies are compared on a space with an evaluator and at "
                 f"most {_MOST:,} architectures, all of which are evaluated for the true front"
             )
-        points = [_point(problem, architecture) for architecture in problem.space.enumerate()]
-        allowed = [point for point in points if point is not None]
-        if not allowed:
+        points, reasons = [], ["all break a bound"]
+        for architecture in problem.space.enumerate():
+            try:
+                point = scored(problem, problem.evaluation(architecture, 0).step().metrics)
+            except InputError:
+                raise
+            except Exception as error:  # of the user's evaluator: in a search the trial has failed
+                reasons.append(f"{type(error).__name__}: {error}")
+            else:
+                points += [point] if point is not None and np.isfinite(point).all() else []
+        if not points:
             raise InputError(
-                f"{problem.file.path}: no architecture can be evaluated within the bounds: there is"
-                " no front to compare with"
+                f"{problem.file.path}: no architecture can be evaluated within the bounds"
+                f" ({reasons[-1]}): there is no front to compare with"
             )
-        return cls(np.array(allowed))
+        return cls(np.array(points))
 
     def shares(self, points: Sequence[Sequence[float] | None]) -> tuple[tuple[float, ...], ...]:
         """By reference (worst, nadir), the share of the true hypervolume after each trial.
@@ -92,22 +99,15 @@ def _shares(points: Array, reference: Array, volume: float) -> tuple[float, ...]
     return tuple(found)
 
 
-def _point(problem: Problem, architecture: Architecture) -> list[float] | None:
-    try:
-        metrics = problem.evaluation(architecture, 0).step().metrics
-        point = scored(problem, metrics)
-    except InputError:
-        raise
-    except Exception:  # an evaluator of the user's: in a search a trial that raises has failed
+def scored(problem: Problem, metrics: Mapping[str, Metric]) -> list[float] | None:
+    """An architecture's objectives, minimised, by their true values where there are any.
+
+    None where a bound is broken, by true values too.
+    """
+    true = {name: metrics.get(f"true_{name}", metric) for name, metric in metrics.items()}
+    if any(excess > 0 for excess in problem.violations(true).values()):
         return None
-    kept = all(excess <= 0 for excess in problem.violations(metrics).values())
-    return point if kept and np.isfinite(point).all() else None
-
-
-def scored(problem: Problem, metrics: Mapping[str, Metric]) -> list[float]:
-    """An architecture's objectives, minimised, by their true values where there are any."""
     return [
-        metrics[f"true_{name}" if f"true_{name}" in metrics else name].value
-        * (1 if direction == "minimize" else -1)
+        true[name].value * (1 if direction == "minimize" else -1)
         for name, direction in problem.objectives.items()
     ]

@@ -17,6 +17,7 @@ __all__ = ["CountedOrder", "best_first"]
 Array = NDArray[np.float64]
 
 _BLOCK = 100  # proposals that are made together, each at a hundredth of the work
+_DRAWN_ALONE = 100 * _BLOCK  # where nothing may be bred: draws are cheap beside trials
 _GENERATIONS, _BROOD, _PARENTS = 4, 100, 24  # a block's worth of offspring, four times over
 _MOST_BOXES = 4_000  # past which a bound stands for a gain: an exact one is a pass over them
 _CHUNK = 2_000_000  # numbers at a time: 16 MB in float64
@@ -67,7 +68,7 @@ class CountedOrder:
     def _bred(self, before: Array, block: int) -> Array:
         catalogue = self._catalogue
         space, seed = catalogue.space, catalogue.seed
-        drawn = space.sample([seed, block, 1], _BLOCK)
+        drawn = space.sample([seed, block, 1], _DRAWN_ALONE if space.drawn_alone else _BLOCK)
         rows = unique_rows(np.concatenate([catalogue.reference[:2], before, drawn]))
         values = self._values(rows)
         for generation in range(_GENERATIONS):

@@ -120,9 +120,11 @@ class History:
         return new
 
     @property
-    def troubled(self) -> bool:
-        """Whether a point failed or broke a measured constraint: costs do not foretell that."""
-        return bool(self.failed) or not all(record.feasible for record in self.evaluated)
+    def bad(self) -> list[Record]:
+        """Trials that broke a measured constraint, or failed and did not end well elsewhere."""
+        ended = {record.key for record in self.evaluated}
+        failed = [record for record in self.failed if record.key not in ended]
+        return failed + [record for record in self.evaluated if not record.feasible]
 
     @property
     def started(self) -> int:

@@ -81,15 +81,20 @@ class Proposer:
 
     def read(self, trials: Sequence[FrozenTrial], skip: int = -1) -> History:
         """Sort out a study's trials (see :class:`~invsearch.search.sampler.reader.Reader`)."""
-        return self._reader.read(trials, skip)
+        before = self._reader.studies
+        history = self._reader.read(trials, skip)
+        if self._reader.studies != before:
+            self._counted = CountedOrder(self._catalogue)  # the order was another study's
+        return history
 
     def params(self, row: Array) -> dict[str, Any]:
         """The active parameters of a row."""
         return self._catalogue.encoder.params(row)
 
-    def internal(self, row: Array) -> dict[str, float]:
-        """Optuna's internal values of the active parameters of a row."""
-        return self._catalogue.encoder.internal(row)
+    def internal(self, row: Array, fixed: Params) -> dict[str, float]:
+        """Optuna's internal values of the active parameters of a row, with those that are fixed."""
+        given = self._catalogue.encoder.row(fixed)
+        return self._catalogue.encoder.internal(np.where(np.isnan(given), row, given))
 
     def propose(self, history: History, number: int, fixed: Params) -> Proposed | None:
         """Choose the next point, or None where every point has been proposed.
@@ -100,8 +105,9 @@ class Proposer:
             fixed: Parameters that are given already.
         """
         catalogue = self._catalogue
-        counted = not catalogue.unknown and not history.troubled
-        if counted and not catalogue.encoder.row_is_given(fixed):
+        # what costs foretell is no news: a point that is not valid may be there all the same
+        bad = not catalogue.unknown and len(catalogue.space.valid(catalogue.stack(history.bad)))
+        if not catalogue.unknown and not bad and not catalogue.encoder.row_is_given(fixed):
             row = self._counted.next(history, number)
             return None if row is None else Proposed(row)
         free = self._free(history, number, fixed)

@@ -20,7 +20,7 @@ User attributes that a trial may carry (all optional):
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -50,6 +50,9 @@ class Reader:
 
     A finished trial never changes, so what the leading finished trials say is kept; only the trials
     behind the first one that still runs are sorted out anew.
+
+    Attributes:
+        studies: How many studies it has read, one after another.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -57,9 +60,11 @@ class Reader:
         catalogue: Of the study's space and directions.
         """
         self._catalogue, self._signs = catalogue, catalogue.signs
+        self.studies = 0
         self._forget()
 
     def _forget(self) -> None:
+        self.studies += 1
         self._settled = _Sorted()
         self._count = 0
         self._last: FrozenTrial | None = None
@@ -98,10 +103,14 @@ class Reader:
         return record
 
     def _parse(self, trial: FrozenTrial) -> Record:
-        attrs = trial.user_attrs
-        partial, rungs = _mapping(attrs.get("partial")), _mapping(attrs.get("rungs"))
-        if not partial and not rungs and len(self._signs) == 1:
-            partial, rungs = _reported(trial)
+        attrs, reached = trial.user_attrs, trial.intermediate_values
+        partial = _mapping(attrs.get("partial"))
+        rungs: Mapping[float, Array] = self._at(_mapping(attrs.get("rungs")).items())
+        if reached and len(self._signs) == 1 and not partial and not rungs:
+            if trial.state == TrialState.COMPLETE:
+                rungs = _Reports(reached, self._minimised)
+            else:
+                partial = {"fidelity": max(reached), "values": [reached[max(reached)]]}
         stopped = self._at([(partial.get("fidelity"), partial.get("values"))])
         row, unasked = self._point(trial)
         return Record(
@@ -112,7 +121,7 @@ class Reader:
             np.nan_to_num(np.abs(self._minimised(attrs.get("sigma"))), posinf=0.0),
             trial.constraints,
             next(iter(stopped.items()), None),
-            self._at(rungs.items()),
+            rungs,
             unasked,
             self._catalogue.encoder.internal_row(trial.system_attrs.get(PROPOSED, {})),
         )
@@ -127,7 +136,7 @@ class Reader:
         row = catalogue.placed({**rest, **asked})
         if not trial.state.is_finished():
             return row, None
-        return row, np.isnan(catalogue.placed(asked)) & ~np.isnan(row)
+        return row, np.isnan(catalogue.encoder.row(asked)) & ~np.isnan(row)
 
     def _at(self, reached: Iterable[tuple[Any, Any]]) -> dict[float, Array]:
         """Minimised values by fidelity."""
@@ -152,13 +161,25 @@ class Reader:
         return np.asarray(self._signs * bounded)
 
 
-def _reported(trial: FrozenTrial) -> tuple[Mapping[str, Any], Mapping[Any, Any]]:
-    """``partial`` and ``rungs`` of a trial that reports its value as Optuna's pruners want it."""
-    steps = {step: [value] for step, value in trial.intermediate_values.items()}
-    if not steps or trial.state == TrialState.COMPLETE:
-        return {}, steps
-    last = max(steps)
-    return {"fidelity": last, "values": steps[last]}, {}
+class _Reports(Mapping[float, Array]):
+    """What a trial reported, by step, as ``rungs``: of thousands of steps few are read."""
+
+    def __init__(self, values: Mapping[int, float], minimised: Callable[[Any], Array]) -> None:
+        self._values, self._minimised = values, minimised
+
+    def __getitem__(self, step: float) -> Array:
+        return self._minimised([self._values[step]])  # type: ignore[index]  # 2.0 is 2
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _never_begun(trial: FrozenTrial) -> bool:
+    """Whether its worker died, or gave up, before the objective asked for anything."""
+    return not trial.params and "fixed_params" not in trial.system_attrs
 
 
 def _mapping(attribute: Any) -> Mapping[str, Any]:
@@ -199,7 +220,7 @@ class _Sorted:
             self._evaluated.append(record)
         elif trial.state == TrialState.PRUNED:
             self._stopped.append(record)
-        elif not trial.user_attrs.get("orphan"):
+        elif not trial.user_attrs.get("orphan") and not _never_begun(trial):
             self._failed.append(record)
 
     def history(self, width: int) -> History:

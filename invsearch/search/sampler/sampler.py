@@ -132,7 +132,7 @@ class CostAwareSampler(BaseSampler):
             proposal = proposer.propose(history, trial.number, fixed)
             if proposal is None:
                 proposal = Proposed(proposer.again(history, trial.number, fixed))
-            self._keep(study, trial, proposer.internal(proposal.row), proposal)
+            self._keep(study, trial, proposer.internal(proposal.row, fixed), proposal)
         params = proposer.params(proposal.row)
         return {name: value for name, value in params.items() if name in search_space}
 

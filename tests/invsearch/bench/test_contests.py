@@ -92,11 +92,45 @@ def test_what_breaks_a_bound_or_fails_is_no_part_of_the_truth(
 ) -> None:
     """Whoever has tried all that there is has found all of it."""
     write_space(tmp_path, **changes)
-    arguments = ("bench-search", "toy.yaml", "--seeds", 1, "--json", "--trials", 18)
+    common = ("bench-search", "toy.yaml", "--json", "--strategies", "random,tpe")
+    whole = json.loads(passed(invsearch(tmp_path, *common, "--seeds", 1, "--trials", 40)).stdout)
+    assert all(one["mean"] == pytest.approx(1) for one in whole["standings"])
+    few = json.loads(passed(invsearch(tmp_path, *common, "--seeds", 3, "--trials", 5)).stdout)
+    for one in few["standings"]:
+        assert one["after"] == [1, 2, 3, 4, 5]  # what failed was a trial, too
+        assert {len(shares) for shares in one["shares"]} == {5}
+
+
+def test_a_bound_of_what_is_noisy_is_kept_by_the_truth(tmp_path: Path) -> None:
+    """All that there is, tried once each, is a share of one: no luck adds to the front."""
+    path = write_space(tmp_path, constraints="{error: {max: 2}}", evaluator="noisy:noisy")
+    (tmp_path / "noisy.py").write_text(
+        "import random\nfrom toy_evaluator import evaluate\n"
+        "def noisy(values, context):\n"
+        "    found = evaluate(values)\n"
+        "    factor = random.Random(f'{values} {context.seed}').uniform(0.5, 2)\n"
+        "    return {**found, 'error': factor * found['error'], 'true_error': found['error']}\n"
+    )
+    arguments = ("bench-search", path, "--seeds", 3, "--trials", 18, "--json")
     found = json.loads(passed(invsearch(tmp_path, *arguments, "--strategies", "random")).stdout)
-    (standing,) = found["standings"]
-    assert standing["after"][-1] == 18  # what failed was a trial too
-    assert standing["mean"] == pytest.approx(1)
+    assert all(shares[-1] == pytest.approx(1) for shares in found["standings"][0]["shares"])
+
+
+def test_what_ended_before_it_found_anything_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = write_space(tmp_path, constraints="{error: {max: -1}}")
+    common = ("bench-search", path, "--seeds", 2, "--trials", 4, "--strategies", "random")
+    one_line(invsearch(tmp_path, *common, "-o", "found.json"), "all break a bound")
+    part = tmp_path / ".found.json.part"
+    assert not part.exists()
+    part.write_text(json.dumps({"comparison": {"of": "another"}, "standings": []}))
+    write_space(tmp_path)
+    passed(invsearch(tmp_path, *common, "-o", "found.json"))
+    assert not part.exists()
+    write_space(tmp_path, evaluator="toy_evaluator:raising")
+    (tmp_path / "toy_evaluator.py").write_text(
+        "def raising(values):\n    raise OSError('no table')\n"
+    )
+    one_line(invsearch(tmp_path, *common, "-o", "found.json"), "OSError: no table")
 
 
 def test_a_space_of_which_nothing_is_allowed_is_one_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -92,6 +93,95 @@ def test_a_proposal_is_in_the_study_and_not_in_the_sampler(shared: str, tmp_path
         points.add((kind, size))
         (study if shared.startswith("one") else teller).tell(trial.number, 5.0 + size)
     assert len(points) == 25
+
+
+@pytest.mark.parametrize("options", [{}, {"canonical": canonical}])
+def test_costs_of_what_was_not_asked_for(options: dict[str, Any]) -> None:
+    """A part of a point that costs cannot be asked of is one point still, and not every point."""
+    study = begun(**options)
+    for _ in range(25):
+        trial = study.ask()
+        kind = trial.suggest_categorical("kind", KINDS)
+        size = 1 if kind == "flat" else trial.suggest_int("size", 1, 12)
+        study.tell(trial, [1.0 + abs(size - 5), float(size)])
+    points = {tuple(trial.params.values()) for trial in study.trials}
+    assert len(points) == 25
+
+
+def test_what_is_fixed_blocks_no_other_point() -> None:
+    """Enqueued points that are not valid are evaluated as they are, instead of what fits them."""
+    sampler = CostAwareSampler(SPACE, feasible=lambda point: point["size"] > 1, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(5):
+        study.enqueue_trial({"size": 1})
+    for _ in range(5 + 33):
+        trial = study.ask(SPACE)
+        study.tell(trial, float(trial.params["size"]))
+    valid = {tuple(trial.params.values()) for trial in study.trials if trial.params["size"] > 1}
+    assert len(valid) == 33
+
+
+def test_a_point_whose_worker_died_before_it_began_is_tried_again() -> None:
+    study = begun()
+    evaluated = set()
+    for number in range(36):
+        trial = study.ask()
+        if number == 9:
+            study.tell(trial, state=TrialState.FAIL)  # as a heartbeat does
+            continue
+        values = evaluate(trial)
+        evaluated.add(tuple(trial.params.values()))
+        study.tell(trial, values)
+    lost = study.ask()
+    evaluate(lost)
+    assert tuple(lost.params.values()) not in evaluated
+    assert len(evaluated) == 35
+
+
+def test_a_choice_that_there_is_no_more() -> None:
+    study = begun()
+    study.ask().suggest_int("size", 1, 12)
+    fewer = {**SPACE, "kind": CategoricalDistribution(["deep"])}
+    study.sampler = CostAwareSampler(fewer, costs=costs, seed=0)
+    for _ in range(3):
+        trial = study.ask()
+        trial.suggest_int("size", 1, 12)
+        assert trial.suggest_categorical("kind", ["deep"]) == "deep"
+
+
+def test_all_counted_one_sampler_serves_two_studies() -> None:
+    space = {name: IntDistribution(0, 14) for name in "ab"}
+
+    def sampler() -> CostAwareSampler:
+        return CostAwareSampler(space, costs=lambda p: {0: abs(p["a"] - 7.0) + p["b"]}, seed=0)
+
+    def ask(study: optuna.Study) -> None:
+        trial = study.ask(space)
+        study.tell(trial, abs(trial.params["a"] - 7.0) + trial.params["b"])
+
+    shared = sampler()
+    both = [optuna.create_study(sampler=one) for one in (shared, shared, sampler())]
+    for _ in range(110):
+        ask(both[0])
+    for study in both[1:]:
+        for _ in range(110):
+            ask(study)
+    assert [t.params for t in both[1].trials] == [t.params for t in both[2].trials]
+
+
+def test_all_counted_and_drawn_alone_is_searched_for_the_best() -> None:
+    space = {name: IntDistribution(0, 99) for name in "abcd"}
+
+    def draw(rng: random.Random, count: int) -> list[dict[str, int]]:
+        return [{name: rng.randint(0, 99) for name in "abcd"} for _ in range(count)]
+
+    def cost(point: Mapping[str, Any]) -> float:
+        return float(sum((point[name] - 50) ** 2 for name in "abcd"))
+
+    sampler = CostAwareSampler(space, costs=lambda p: {0: cost(p)}, candidates=draw, seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.tell(trial := study.ask(space), cost(trial.params))
+    assert study.best_value < 400  # of 10,000 that are drawn; one at random is at 3,300
 
 
 @pytest.mark.parametrize("what", ["a constraint", "failures"])
