@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from invsearch.bench.structures.structure import Structure
@@ -14,12 +15,11 @@ _COSTS = "_costs"
 
 
 def __getattr__(name: str) -> Callable[..., dict[str, float]]:
-    try:
-        if name.endswith(_COSTS):
-            return get_structure(name.removesuffix(_COSTS)).costs
-        return _evaluator(get_structure(name))
-    except KeyError:
-        raise AttributeError(f"there is no structure named {name}") from None
+    with suppress(KeyError):
+        return _evaluator(get_structure(name))  # first: the names of some end in _costs
+    with suppress(KeyError):
+        return get_structure(name.removesuffix(_COSTS)).costs
+    raise AttributeError(f"there is no structure named {name}")
 
 
 def _evaluator(structure: Structure) -> Callable[..., dict[str, float]]:

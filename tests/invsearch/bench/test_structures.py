@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from toy import invsearch, passed
 
 from invsearch.bench.contests import Standing, duels, duels_table, structures
 from invsearch.bench.contests.truth import Truth
-from invsearch.bench.structures import STRUCTURES, Structure, get_structure
+from invsearch.bench.structures import STRUCTURES, Structure, evaluators, get_structure
 from invsearch.errors import InputError
 from invsearch.runs import hypervolume
 from invsearch.space import load_space_file
@@ -62,6 +63,21 @@ def test_the_listed_points_are_those_of_evaluations(name: str) -> None:
     for seed in range(20):
         found = list(structure.evaluate(drawn(structure, seed), 0).values())
         assert np.isclose(points, found[: points.shape[1]]).all(axis=1).any()
+
+
+@pytest.mark.parametrize("name", [*NAMES, "no_costs__1", "cell__12"])
+def test_what_a_space_file_names_is_there(name: str) -> None:
+    structure = get_structure(name)
+    declared, point = structure.declared(), drawn(structure)
+    module, _, attribute = str(declared["evaluator"]).partition(":")
+    assert module == evaluators.__name__
+    found = getattr(evaluators, attribute)(point, SimpleNamespace(seed=3))
+    assert found == structure.evaluate(point, 3)
+    if "costs" in declared:
+        costs = str(declared["costs"]).partition(":")[2]
+        assert getattr(evaluators, costs)(point) == structure.costs(point)
+    with pytest.raises(AttributeError, match="no structure"):
+        getattr(evaluators, f"{name}_x")
 
 
 def test_a_switch_annihilates() -> None:
