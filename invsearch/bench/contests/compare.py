@@ -56,6 +56,7 @@ def compare_strategies(
 
     Raises:
         InputError: If a space cannot be enumerated or its evaluator is missing.
+        TrialError: If a search has nothing but failed trials, or its process is killed.
     """
     standings, before = [], {(one.contest, one.strategy): one for one in known}
     with tempfile.TemporaryDirectory() as folder, _processes(workers) as pool:
@@ -153,6 +154,8 @@ def _search(
         milliseconds = 1e3 * (time.process_time() - begun) / contest.trials
         session.close()
     trials = sorted(session.trials, key=lambda trial: trial.number)
+    if all(trial.state == "failed" for trial in trials):
+        raise TrialError(f"{contest.name}: every trial of {strategy} failed: {trials[-1].error}")
     points = [_point(problem, trial) for trial in trials if trial.counts][: contest.trials]
     # of a space that ends before the budget, nothing more
     return points + [None] * (contest.trials - len(points)), milliseconds

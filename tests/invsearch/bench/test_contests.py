@@ -116,6 +116,20 @@ def test_a_bound_of_what_is_noisy_is_kept_by_the_truth(tmp_path: Path) -> None:
     assert all(shares[-1] == pytest.approx(1) for shares in found["standings"][0]["shares"])
 
 
+def test_where_every_trial_fails_there_is_no_share(tmp_path: Path) -> None:
+    """The truth could be had, here from one process; the searches' own cannot evaluate."""
+    write_space(tmp_path, evaluator="toy_evaluator:here")
+    (tmp_path / "toy_evaluator.py").write_text(
+        "import multiprocessing\n"
+        "def here(values):\n"
+        "    assert multiprocessing.parent_process() is None, 'not here'\n"
+        "    return {'error': values['x'], 'size': -values['x']}\n"
+    )
+    arguments = ("bench-search", "toy.yaml", "--seeds", 2, "--trials", 4)
+    done = invsearch(tmp_path, *arguments, "--strategies", "random")
+    one_line(done, "every trial of random failed", "not here", code=1)
+
+
 def test_what_ended_before_it_found_anything_is_in_nobodys_way(tmp_path: Path) -> None:
     path = write_space(tmp_path, constraints="{error: {max: -1}}")
     common = ("bench-search", path, "--seeds", 2, "--trials", 4, "--strategies", "random")
