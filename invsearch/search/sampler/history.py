@@ -32,8 +32,8 @@ class Record:
         rungs: Minimised values of a complete trial at lower fidelities.
         unasked: (parameters,), which of them it was proposed and its objective never asked for;
             None for none.
-        proposed: (parameters,), the point that it was proposed, NaN throughout for none: Optuna
-            puts values of its own where the objective asks for another range.
+        proposed: (parameters,), the point that it was proposed where that is another, empty where
+            it is not: Optuna puts values of its own where the objective asks for another range.
     """
 
     number: int
@@ -47,11 +47,10 @@ class Record:
     unasked: NDArray[np.bool_] | None = None
     proposed: Array = field(default_factory=lambda: np.empty(0))
 
-    @cached_property
+    @property
     def keys(self) -> tuple[bytes, ...]:
-        """Of its point, and of the one that it was proposed."""
-        given = not np.isnan(self.proposed).all()
-        return (self.key, self.proposed.tobytes()) if given else (self.key,)
+        """Of its point, and of the one that it was proposed, where that is another."""
+        return (self.key, self.proposed.tobytes()) if len(self.proposed) else (self.key,)
 
     @cached_property
     def key(self) -> bytes:

@@ -19,6 +19,7 @@ User attributes that a trial may carry (all optional):
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,10 +39,12 @@ HYPERPARAMETERS = "invsearch:hyperparameters"
 PROPOSED = "invsearch:proposed"
 """System attribute of a trial: Optuna's internal value of each parameter that it was proposed.
 
+As JSON in one string: a mapping would double the memory of a study of thousands of trials.
 Whoever else works on the study reads there what a running trial has not asked for yet, and of a
 finished one what it never did.
 """
 
+_AS_PROPOSED = np.empty(0)  # one for all trials: of most the point is what was proposed
 _HUGE = 1e305  # of a value: sums and differences of a few such penalties are numbers
 
 
@@ -112,7 +115,10 @@ class Reader:
             else:
                 partial = {"fidelity": max(reached), "values": [reached[max(reached)]]}
         stopped = self._at([(partial.get("fidelity"), partial.get("values"))])
-        row, unasked = self._point(trial)
+        told = _told(trial)
+        row, unasked = self._point(trial, told)
+        proposed = self._catalogue.encoder.internal_row(told)
+        same = not told or np.array_equal(proposed, row, equal_nan=True)
         return Record(
             trial.number,
             trial.state,
@@ -123,12 +129,14 @@ class Reader:
             next(iter(stopped.items()), None),
             rungs,
             unasked,
-            self._catalogue.encoder.internal_row(trial.system_attrs.get(PROPOSED, {})),
+            _AS_PROPOSED if same else proposed,
         )
 
-    def _point(self, trial: FrozenTrial) -> tuple[Array, NDArray[np.bool_] | None]:
+    def _point(
+        self, trial: FrozenTrial, told: Mapping[str, float]
+    ) -> tuple[Array, NDArray[np.bool_] | None]:
         """The trial's row, with what it was proposed; and which of that was never asked for."""
-        catalogue, told = self._catalogue, trial.system_attrs.get(PROPOSED, {})
+        catalogue = self._catalogue
         asked = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         if all(name in asked for name in told):
             return catalogue.placed(asked), None
@@ -180,6 +188,12 @@ class _Reports(Mapping[float, Array]):
 def _never_begun(trial: FrozenTrial) -> bool:
     """Whether its worker died, or gave up, before the objective asked for anything."""
     return not trial.params and "fixed_params" not in trial.system_attrs
+
+
+def _told(trial: FrozenTrial) -> dict[str, float]:
+    """What the trial was proposed; nothing, where another sampler proposed it."""
+    found: dict[str, float] = json.loads(trial.system_attrs.get(PROPOSED, "{}"))
+    return found
 
 
 def _mapping(attribute: Any) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -200,7 +201,7 @@ class CostAwareSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, internal: dict[str, float], proposal: Proposed
     ) -> None:
         """Keep the proposal with the trial, where other workers and a resumed study find it."""
-        kept = {PROPOSED: internal, HYPERPARAMETERS: proposal.hyperparameters}
+        kept = {PROPOSED: json.dumps(internal), HYPERPARAMETERS: proposal.hyperparameters}
         for name, value in kept.items():
             if value is not None:
                 study._storage.set_trial_system_attr(trial._trial_id, name, value)
