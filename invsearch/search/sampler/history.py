@@ -47,11 +47,6 @@ class Record:
     unasked: NDArray[np.bool_] | None = None
     proposed: Array = field(default_factory=lambda: np.empty(0))
 
-    @property
-    def keys(self) -> tuple[bytes, ...]:
-        """Of its point, and of the one that it was proposed, where that is another."""
-        return (self.key, self.proposed.tobytes()) if len(self.proposed) else (self.key,)
-
     @cached_property
     def key(self) -> bytes:
         """Equal exactly for equal points."""
@@ -121,9 +116,9 @@ class History:
     @property
     def bad(self) -> list[Record]:
         """Trials that broke a measured constraint, or failed and did not end well elsewhere."""
-        ended = {record.key for record in self.evaluated}
+        ended = {record.key for record in self.evaluated} if self.failed else set()
         failed = [record for record in self.failed if record.key not in ended]
-        return failed + [record for record in self.evaluated if not record.feasible]
+        return failed + [r for r in self.evaluated if r.violations and not r.feasible]
 
     @property
     def started(self) -> int:

@@ -251,7 +251,8 @@ class _Sorted:
             stopped,
             np.array([r.row for r in self._pending]).reshape(len(self._pending), width),
             everything,
-            {key for r in everything for key in r.keys},
+            {r.key for r in everything}
+            | {r.proposed.tobytes() for r in everything if len(r.proposed)},
             self._hyperparameters,
             partly_asked,
         )
