@@ -17,8 +17,10 @@ from invsearch.runs.load import RESULTS
 __all__ = ["ContestResult", "find_contests"]
 
 
-_NOT_ONE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What reading raises of a file that is damaged, or of something else."""
+_UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
+)  # fmt: skip
+"""What reading raises of a file that is damaged, or of something else: the others are shown."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def _read(path: Path) -> ContestResult | None:
         if not isinstance(document, dict) or document.get("kind") != "strategies":
             return None
         return _contest(path.stem, document)
-    except (OSError, *_NOT_ONE):
+    except _UNREADABLE:
         return None
 
 

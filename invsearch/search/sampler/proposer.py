@@ -105,9 +105,8 @@ class Proposer:
             fixed: Parameters that are given already.
         """
         catalogue = self._catalogue
-        # what costs foretell is no news: a point that is not valid may be there all the same
-        bad = not catalogue.unknown and len(catalogue.space.valid(catalogue.stack(history.bad)))
-        if not catalogue.unknown and not bad and not catalogue.encoder.row_is_given(fixed):
+        given = catalogue.encoder.row_is_given(fixed)
+        if not catalogue.unknown and not given and self._all_foretold(history):
             row = self._counted.next(history, number)
             return None if row is None else Proposed(row)
         free = self._free(history, number, fixed)
@@ -118,6 +117,11 @@ class Proposer:
             return begin
         with one_thread():
             return self._modelled(history, free, number, fixed)
+
+    def _all_foretold(self, history: History) -> bool:
+        """Whether nothing came out badly but what ``feasible`` forbids, such as enqueued points."""
+        catalogue = self._catalogue
+        return not len(catalogue.space.valid(catalogue.stack(history.bad)))
 
     def again(self, history: History, number: int, fixed: Params) -> Array:
         """A point to propose once more: of the observed front, else any valid one.

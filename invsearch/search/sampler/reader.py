@@ -19,7 +19,6 @@ User attributes that a trial may carry (all optional):
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -35,11 +34,11 @@ from invsearch.search.sampler.history import History, Record
 __all__ = ["HYPERPARAMETERS", "PROPOSED", "Reader"]
 
 Array = NDArray[np.float64]
+
 HYPERPARAMETERS = "invsearch:hyperparameters"
 PROPOSED = "invsearch:proposed"
 """System attribute of a trial: Optuna's internal value of each parameter that it was proposed.
 
-As JSON in one string: a mapping would double the memory of a study of thousands of trials.
 Whoever else works on the study reads there what a running trial has not asked for yet, and of a
 finished one what it never did.
 """
@@ -115,7 +114,7 @@ class Reader:
             else:
                 partial = {"fidelity": max(reached), "values": [reached[max(reached)]]}
         stopped = self._at([(partial.get("fidelity"), partial.get("values"))])
-        told = _told(trial)
+        told = trial.system_attrs.get(PROPOSED, {})
         row, unasked = self._point(trial, told)
         proposed = self._catalogue.encoder.internal_row(told)
         same = not told or np.array_equal(proposed, row, equal_nan=True)
@@ -188,12 +187,6 @@ class _Reports(Mapping[float, Array]):
 def _never_begun(trial: FrozenTrial) -> bool:
     """Whether its worker died, or gave up, before the objective asked for anything."""
     return not trial.params and "fixed_params" not in trial.system_attrs
-
-
-def _told(trial: FrozenTrial) -> dict[str, float]:
-    """What the trial was proposed; nothing, where another sampler proposed it."""
-    found: dict[str, float] = json.loads(trial.system_attrs.get(PROPOSED, "{}"))
-    return found
 
 
 def _mapping(attribute: Any) -> Mapping[str, Any]:

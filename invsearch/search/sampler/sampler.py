@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,7 +59,6 @@ class CostAwareSampler(BaseSampler):
         seed: int | None = None,
         start: int | None = None,
         whole: int = WHOLE,
-        keeps: bool = True,
     ) -> None:
         """Create a sampler.
 
@@ -82,9 +80,6 @@ class CostAwareSampler(BaseSampler):
             seed: Seed of every proposal; None draws one.
             start: Trials before the model is used; by default 5 where costs are known, else 8.
             whole: Up to how many combinations of values every point is a candidate.
-            keeps: Whether each proposal is kept with its trial, so that other workers know it
-                before the objective has asked for it. Who stores all parameters at once needs no
-                second copy of them.
         """
         self._space = dict(search_space) if search_space is not None else None
         self._options: dict[str, Any] = {
@@ -94,7 +89,6 @@ class CostAwareSampler(BaseSampler):
         self._seed = (
             seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         )
-        self._keeps = keeps
         self._proposer: Proposer | None = None
         self._lock = threading.RLock()
 
@@ -206,8 +200,7 @@ class CostAwareSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, internal: dict[str, float], proposal: Proposed
     ) -> None:
         """Keep the proposal with the trial, where other workers and a resumed study find it."""
-        told = json.dumps(internal) if self._keeps else None
-        kept = {PROPOSED: told, HYPERPARAMETERS: proposal.hyperparameters}
+        kept = {PROPOSED: internal, HYPERPARAMETERS: proposal.hyperparameters}
         for name, value in kept.items():
             if value is not None:
                 study._storage.set_trial_system_attr(trial._trial_id, name, value)

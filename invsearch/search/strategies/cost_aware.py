@@ -74,7 +74,6 @@ def _sampler(problem: Problem) -> BaseSampler:
             candidates=[a.to_json() for a in space.enumerate()] if small else draw,
             hints=(lambda params: [n for hint in given for n in hint(params)]) if given else None,
             seed=problem.file.search.seed,
-            keeps=False,  # the study stores all parameters of a trial as it asks
         )
 
     if sources is None:
