@@ -83,6 +83,12 @@ class Encoder:
         self._cache: list[dict[tuple[type, Any], float]] = [{} for _ in self.names]
         self._externals = [_external(distribution) for distribution in self.distributions]
         self._codes = [_codes(distribution) for distribution in self.distributions]
+        self._counts = np.array(
+            [
+                len(d.choices) if isinstance(d, CategoricalDistribution) else np.inf
+                for d in self.distributions
+            ]
+        )
         self.families = _families(self.distributions)
         self.groups = self._groups()
 
@@ -99,13 +105,8 @@ class Encoder:
 
         NaN for a choice that there is no more.
         """
-        row = np.array([float(values.get(name, np.nan)) for name in self.names])
-        for j, distribution in enumerate(self.distributions):
-            if isinstance(distribution, CategoricalDistribution) and not 0 <= row[j] < count_of(
-                distribution
-            ):
-                row[j] = np.nan
-        return row
+        row = np.array([values.get(name, np.nan) for name in self.names], dtype=float)
+        return np.where(row < self._counts, row, np.nan)
 
     def internal(self, row: Array) -> dict[str, float]:
         """Optuna's internal values of the active parameters of ``row``."""

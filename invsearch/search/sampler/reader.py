@@ -116,8 +116,9 @@ class Reader:
         stopped = self._at([(partial.get("fidelity"), partial.get("values"))])
         told = trial.system_attrs.get(PROPOSED, {})
         row, unasked = self._point(trial, told)
-        proposed = self._catalogue.encoder.internal_row(told)
-        same = not told or np.array_equal(proposed, row, equal_nan=True)
+        proposed = self._catalogue.encoder.internal_row(told) if told else _AS_PROPOSED
+        if np.array_equal(proposed, row, equal_nan=True):
+            proposed = _AS_PROPOSED
         return Record(
             trial.number,
             trial.state,
@@ -128,7 +129,7 @@ class Reader:
             next(iter(stopped.items()), None),
             rungs,
             unasked,
-            _AS_PROPOSED if same else proposed,
+            proposed,
         )
 
     def _point(
