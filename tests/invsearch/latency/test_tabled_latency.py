@@ -17,6 +17,7 @@ from rich.console import Console
 from toy import command, invsearch, passed, trial_lines
 
 from invsearch.errors import InputError
+from invsearch.latency import tabled
 from invsearch.latency.parts import network_parts
 from invsearch.latency.table import CalibrationNetwork, LatencyTable
 from invsearch.latency.tabled import conditions
@@ -98,6 +99,22 @@ def test_a_run_predicts_measures_and_compares(tmp_path: Path) -> None:
     run_search(space_file, RunOptions(out=folder.path, resume=True), Console(file=again))
     assert folder.latency_table_path.read_bytes() == before
     assert "to measure" not in again.getvalue()
+
+
+def test_where_others_took_the_time_the_fastest_of_three_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tabled, "_AGAIN", 2)
+
+    def part(value: float, *flags: str) -> Metric:
+        return Metric("latency_ms", value, "measured", detail={"flags": flags})
+
+    starved = "starved: 40 %"
+    measured = iter([[part(3, starved), part(5)], [part(4, starved), part(2)], [part(9), part(9)]])
+    kept = tabled._undisturbed(lambda: next(measured))
+    assert [one.value for one in kept] == [3, 2]
+    assert next(measured, None) is None
+    assert tabled._undisturbed(lambda: [part(7)])[0].value == 7  # undisturbed: once
 
 
 def test_killed_while_it_measures_it_goes_on_where_it_was(tmp_path: Path) -> None:
