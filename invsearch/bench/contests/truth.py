@@ -27,8 +27,8 @@ class Truth:
     """A whole space evaluated: its hypervolume up to two references.
 
     The worst values of the space are one: the usual one, and soon saturated. The other is the
-    front's own worst values (its nadir) and a tenth of its extent: stricter where the front keeps
-    away from the worst values, and else no stricter.
+    front's own worst values (its nadir) and a tenth of its extent: stricter in each objective
+    whose worst values the front keeps away from, and else no stricter.
 
     Args:
         points: Every point's objectives, minimised: (n, objectives).
