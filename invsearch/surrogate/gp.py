@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,10 @@ _LEVEL_SD = 0.7
 # Points below which columns share their group's weight: at 30 trials of NAS-Bench-Macro factors of
 # their own cost .0012 of the volume (20 seeds), from 40 trials on they cost nothing.
 _LEVEL_POINTS = 40
+# Logarithm of a noise, of a unit variance, with which the points tell little. Noise explains any
+# values: a local optimum that a fit which begins there never leaves. On a space of three kinds of
+# models each proposal was next to the last one then, 29 nats below a fit that began with no noise.
+_ALL_NOISE = float(np.log(0.3))
 
 
 def factor(k: Array) -> Array:
@@ -133,15 +138,23 @@ def fit(
     """
     posterior = Posterior(x, y, known_noise)
     prior, sd = posterior.prior, posterior.sd
+
+    def ascent(begin: Array) -> Any:
+        return minimize(
+            posterior,
+            begin,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(prior - 5.0 * sd, prior + 5.0 * sd, strict=True)),
+            options={"maxiter": iterations},
+        )
+
     begin = prior if start is None else start.pack()
-    found = minimize(
-        posterior,
-        begin if len(begin) == len(prior) else prior,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=list(zip(prior - 5.0 * sd, prior + 5.0 * sd, strict=True)),
-        options={"maxiter": iterations},
-    )
+    found = ascent(begin if len(begin) == len(prior) else prior)
+    if found.x[-1] > _ALL_NOISE:
+        exact = prior.copy()
+        exact[-1] -= 2 * sd[-1]
+        found = min(found, ascent(exact), key=lambda one: float(one.fun))
     return posterior.unpack(np.asarray(found.x))
 
 

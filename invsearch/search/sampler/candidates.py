@@ -15,6 +15,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from invsearch.errors import InputError
 from invsearch.surrogate.encoding import Encoder, count_of, levels_of, snap
 
 __all__ = ["POOL", "WHOLE", "CandidateSpace", "Candidates", "unique_rows"]
@@ -25,6 +26,7 @@ Candidates = Sequence[Params] | Callable[[random.Random, int], Iterable[Params]]
 
 WHOLE = 20_000  # points whose features fit in memory and are scored for every proposal
 POOL = 2_100  # 700 drawn, 700 crossed, 700 mutated, where the whole is too many
+_MOST_LEVELS = 2.0**62  # of a range: more are no int64, and each a float of many
 _FAMILY = 16  # proposals that share what is drawn, so that their costs are counted once
 _NEIGHBOURS = 6  # values tried of a parameter: all of a choice, the nearest of a long range
 _MANY = 150  # trials after which the front is known well enough to breed less and look around it
@@ -47,12 +49,11 @@ def _draw(distribution: BaseDistribution, rng: np.random.Generator, n: int) -> A
     if distribution.log:
         half = 0.5 if isinstance(distribution, IntDistribution) else 0.0
         return snap(distribution, np.exp(rng.uniform(np.log(low - half), np.log(high + half), n)))
-    if step is not None:
-        return snap(
-            distribution,
-            low + step * rng.integers(int(count_of(distribution)), size=n).astype(float),
-        )
-    return rng.uniform(low, high, n)
+    if step is None:
+        return rng.uniform(low, high, n)
+    count = count_of(distribution)
+    levels = rng.integers(int(count), size=n) if count < _MOST_LEVELS else rng.uniform(0, count, n)
+    return snap(distribution, low + step * levels.astype(float))
 
 
 def _step(distribution: BaseDistribution, value: Array, rng: np.random.Generator) -> Array:
@@ -116,6 +117,17 @@ class CandidateSpace:
                 kept.append(found)
         return unique_rows(np.array(kept).reshape(-1, rows.shape[1]))
 
+    def holds(self, row: Array) -> bool:
+        """Whether a canonical row is known to be a valid point: in range and not forbidden."""
+        if self.drawn_alone or not np.array_equal(
+            self.encoder.within(row[None])[0], row, equal_nan=True
+        ):
+            return False
+        if self._candidates is not None and not callable(self._candidates):
+            whole = self.whole()
+            return whole is not None and row.tobytes() in {other.tobytes() for other in whole}
+        return bool(len(self.valid(row[None])))
+
     def _check(self, row: Array) -> Array | None:
         params = self.encoder.params(row)
         if self._canonical is not None:
@@ -135,7 +147,7 @@ class CandidateSpace:
 
     def _enumerate(self) -> Array | None:
         if self._candidates is not None and not callable(self._candidates):
-            return self.valid(self.encoder.rows(self._candidates))
+            return self.valid(np.array([self._given(point) for point in self._candidates]))
         if (
             self.drawn_alone
             or np.prod([count_of(d) for d in self.encoder.distributions]) > self._limit
@@ -143,6 +155,23 @@ class CandidateSpace:
             return None
         mesh = np.meshgrid(*[levels_of(d) for d in self.encoder.distributions], indexing="ij")
         return self.valid(np.stack([axis.ravel() for axis in mesh], axis=1))
+
+    def _given(self, point: Params) -> Array:
+        """The row of a point of ``candidates``.
+
+        Raises:
+            InputError: If it has a value that the space does not.
+        """
+        row = self.encoder.row(point)
+        known = [name for name in point if name in self.encoder.names]
+        for name in known:
+            j = self.encoder.names.index(name)
+            if not np.array_equal(self.encoder.within(row[None])[0, j], row[j]):
+                raise InputError(
+                    f"candidates: {name}={point[name]!r} of {dict(point)} is no value of the"
+                    f" search space's {self.encoder.distributions[j]}"
+                )
+        return row
 
     def sample(self, seed: Sequence[int], n: int) -> Array:
         """About ``n`` valid random points (fewer where many draws coincide or are infeasible)."""

@@ -137,23 +137,35 @@ class Catalogue:
     def placed(self, params: Params) -> Array:
         """The canonical row of a trial's parameters; NaN throughout where they are no point here.
 
+        A point outside the space, forbidden or of an earlier range, is one only where it has costs.
         A part of a point is one only where all that the user gives can be asked of it: another
         worker's trial may be between two suggestions, an imported one lack a parameter.
         """
-        nowhere = np.full(len(self.encoder.names), np.nan)
         whole = all(name in params for name in self.encoder.names)
         try:
             row = self.space.row(params)
             if not whole:
                 columns = self._table.values(self.reference[:1]).shape[1]
-                return row if self._table.values(row[None]).shape[1] == columns else nowhere
+                return row if self._table.values(row[None]).shape[1] == columns else self.nowhere
         except (KeyError, ValueError, InputError):
-            return nowhere
+            return self.nowhere
         except Exception:
             if whole:
                 raise
-            return nowhere
+            return self.nowhere
+        try:
+            if not np.isnan(row).all():
+                self._table.values(row[None])
+        except Exception:
+            if self.space.holds(row):
+                raise
+            return self.nowhere
         return row
+
+    @property
+    def nowhere(self) -> Array:
+        """The row of a trial that is no point of the space."""
+        return np.full(len(self.encoder.names), np.nan)
 
     def stack(self, records: Sequence[Record]) -> Array:
         """The rows of records: (n, parameters)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from invsearch.surrogate.encoding import Encoder
 __all__ = ["CostTable"]
 
 Array = NDArray[np.float64]
+Params = Mapping[str, Any]
 
 
 class CostTable:
@@ -50,28 +52,55 @@ class CostTable:
             if key not in self._cache:
                 self._cache[key] = self._evaluate(row)
             found.append(self._cache[key])
-        self._columns = len(found[0]) if found else self._columns
         return np.array(found).reshape(len(rows), self._columns)
 
     def _evaluate(self, row: Array) -> Array:
         params = self._encoder.params(row)
-        costs = self._costs(params) if self._costs is not None else {}
+        costs = self._asked("costs", self._costs, params) if self._costs is not None else {}
+        if not isinstance(costs, Mapping):
+            raise ValueError(
+                f"costs gave {costs!r} for {params}: it gives a mapping from the index of each"
+                " objective that is known beforehand to its value, such as {1: 2.5}"
+            )
         if self._known is None:
-            self._known = self._checked(tuple(sorted(costs)))
+            self._known = tuple(sorted(self._checked(costs)))
         if len(costs) != len(self._known) or any(m not in costs for m in self._known):
             raise ValueError(
                 f"costs gave the objectives {sorted(costs)} for {params} and "
                 f"{list(self._known)} before: it must always give the same"
             )
-        values = [float(self._signs[m] * costs[m]) for m in self._known]
-        values += [float(h) for h in self._hints(params)] if self._hints is not None else []
+        hints = self._asked("hints", self._hints, params) if self._hints is not None else []
+        try:
+            values = [float(self._signs[m] * costs[m]) for m in self._known]
+            values += [float(hint) for hint in hints]
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"costs and hints of {params} are {costs!r} and {hints!r}: each cost is a number,"
+                " and hints are a sequence of numbers"
+            ) from None
         if not all(math.isfinite(v) for v in values):
             raise ValueError(f"costs or hints of {params} are not finite: {values}")
+        if self._columns and len(values) != self._columns:
+            raise ValueError(
+                f"hints gave {len(hints)} numbers for {params}, and"
+                f" {self._columns - len(self._known)} before: it must always give as many"
+            )
+        self._columns = len(values)
         return np.array(values)
 
-    def _checked(self, known: tuple[int, ...]) -> tuple[int, ...]:
+    def _asked(self, name: str, function: Callable[[Params], Any], params: Params) -> Any:
+        """What the user's function gives; what it raises instead tells of which point."""
+        try:
+            return function(params)
+        except Exception as error:
+            error.add_note(
+                f"raised by {name} of {params}: where a point has none, feasible has to forbid it"
+            )
+            raise
+
+    def _checked(self, known: Iterable[int]) -> Iterable[int]:
         count = len(self._signs)
         for m in known:
-            if not 0 <= m < count:
-                raise ValueError(f"costs gave objective {m}; the study has 0 to {count - 1}")
+            if not isinstance(m, Integral) or not 0 <= m < count:
+                raise ValueError(f"costs gave objective {m!r}; the study has 0 to {count - 1}")
         return known

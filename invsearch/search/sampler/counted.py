@@ -49,7 +49,7 @@ class CountedOrder:
             if self._order is None or self._order.block != block:
                 self._order = self._ordered(history, block)
             for row in self._order:
-                if row.tobytes() not in history.seen:
+                if history.new(row[None])[0]:
                     return row
             if self._catalogue.whole is not None:
                 break

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 from invsearch.search.sampler.boxes import non_dominated
 from invsearch.search.sampler.candidates import unique_rows
 from invsearch.search.sampler.catalogue import Catalogue, Points
+from invsearch.search.sampler.conditions import Condition, canonical_by
 from invsearch.search.sampler.counted import CountedOrder
 from invsearch.search.sampler.doubt import doubt, leaders
 from invsearch.search.sampler.history import History
@@ -58,6 +59,7 @@ class Proposer:
         space: Mapping[str, BaseDistribution],
         signs: Array,
         seed: int,
+        learnt: Sequence[Condition] = (),
         *,
         start: int | None = None,
         **known: Any,
@@ -66,18 +68,28 @@ class Proposer:
         space: The parameters with their distributions.
         signs: (objectives,), 1 where minimised and -1 where maximised.
         seed: Of every draw.
+        learnt: Conditions of parameters, in place of a ``canonical`` in ``known``.
         start: Trials before the models are used, if not the default.
         known: As for :class:`~invsearch.search.sampler.catalogue.Catalogue`.
         """
         self._space, self._signs, self._seed = dict(space), signs, seed
+        self._learnt = tuple(learnt)
+        if learnt:
+            known["canonical"] = canonical_by(self._learnt)
         self._catalogue = Catalogue(space, signs, seed, **known)
         self._reader = Reader(self._catalogue)
         self._counted = CountedOrder(self._catalogue)
         self._start = start
 
-    def fits(self, space: Mapping[str, BaseDistribution], signs: Array) -> bool:
-        """Whether this serves the same search space and directions."""
-        return self._space == space and np.array_equal(self._signs, signs)
+    def fits(
+        self,
+        space: Mapping[str, BaseDistribution],
+        signs: Array,
+        learnt: Sequence[Condition] = (),
+    ) -> bool:
+        """Whether this serves the same search space, directions and conditions."""
+        same = self._space == space and self._learnt == tuple(learnt)
+        return same and np.array_equal(self._signs, signs)
 
     def read(self, trials: Sequence[FrozenTrial], skip: int = -1) -> History:
         """Sort out a study's trials (see :class:`~invsearch.search.sampler.reader.Reader`)."""

@@ -14,7 +14,8 @@ User attributes that a trial may carry (all optional):
 ``orphan``
     True on a trial that failed because its process was killed: it says nothing about its point.
 ``retry_of``
-    The number of the trial that this one repeats, which is an orphan then.
+    The number of the trial that this one repeats, which is an orphan then. Optuna's own retries of
+    trials whose heartbeat ended are read as well.
 """
 
 from __future__ import annotations
@@ -140,10 +141,13 @@ class Reader:
         asked = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         if all(name in asked for name in told):
             return catalogue.placed(asked), None
+        ended = trial.state.is_finished()
+        if ended and not catalogue.encoder.row_is_given(asked):
+            return catalogue.nowhere, None  # it decided nothing, and says nothing
         rest = catalogue.encoder.params(catalogue.encoder.internal_row(told))
         row = catalogue.placed({**rest, **asked})
-        if not trial.state.is_finished():
-            return row, None
+        if not ended or any(name not in catalogue.encoder.names for name in asked):
+            return row, None  # what else it asked for may be why the rest was left out
         return row, np.isnan(catalogue.encoder.row(asked)) & ~np.isnan(row)
 
     def _at(self, reached: Iterable[tuple[Any, Any]]) -> dict[float, Array]:
@@ -213,9 +217,10 @@ class _Sorted:
         return twin
 
     def note_retry(self, trial: FrozenTrial) -> None:
-        repeated = trial.user_attrs.get("retry_of")
-        if isinstance(repeated, int):
-            self._orphans.add(repeated)
+        optunas = trial.system_attrs.get("retry_history")  # of its RetryHeartbeatStaleTrialCallback
+        for repeated in (trial.user_attrs.get("retry_of"), *(optunas or ())):
+            if isinstance(repeated, int):
+                self._orphans.add(repeated)
 
     def add(self, trial: FrozenTrial, record: Record) -> None:
         self.note_retry(trial)

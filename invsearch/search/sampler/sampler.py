@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler
@@ -16,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from invsearch.errors import InputError
 from invsearch.search.sampler.candidates import WHOLE, Candidates
+from invsearch.search.sampler.conditions import Condition, Conditions
 from invsearch.search.sampler.proposer import Proposed, Proposer, SpaceExhaustedError
 from invsearch.search.sampler.reader import HYPERPARAMETERS, PROPOSED
 
@@ -23,6 +27,8 @@ __all__ = ["CostAwareSampler"]
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
+
+_log = optuna.logging.get_logger(f"optuna.{__name__}")  # as loud as Optuna is told to be
 
 
 class CostAwareSampler(BaseSampler):
@@ -68,7 +74,9 @@ class CostAwareSampler(BaseSampler):
             costs: Gives the objectives of a point that are known without evaluation, by index of
                 the objective, in its own unit and always the same ones. Cheap and pure.
             canonical: Drops the parameters of a point that have no effect; points equal after it
-                are one. A proposal holds only the parameters that it keeps.
+                are one. A proposal holds only the parameters that it keeps. Where no function and
+                no candidates are given, what an objective asks for where is learnt from its trials
+                (:mod:`~invsearch.search.sampler.conditions`).
             feasible: Whether a (canonical) point may be proposed. Measured constraints need nothing
                 here: they are read from ``trial.set_constraint`` and modelled.
             candidates: The valid points: all of them as a sequence, or a function of a random
@@ -80,7 +88,11 @@ class CostAwareSampler(BaseSampler):
             seed: Seed of every proposal; None draws one.
             start: Trials before the model is used; by default 5 where costs are known, else 8.
             whole: Up to how many combinations of values every point is a candidate.
+
+        Raises:
+            InputError: If one of them cannot be that.
         """
+        _check(search_space, costs, canonical, feasible, candidates, hints, seed, start, whole)
         self._space = dict(search_space) if search_space is not None else None
         self._options: dict[str, Any] = {
             "costs": costs, "canonical": canonical, "feasible": feasible,
@@ -89,13 +101,17 @@ class CostAwareSampler(BaseSampler):
         self._seed = (
             seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         )
+        # a function of the user's was written for whole points
+        self._learns = not any((costs, canonical, feasible, candidates, hints))
+        self._conditions: Conditions | None = None
         self._proposer: Proposer | None = None
+        self._told: set[str] = set()
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         del state["_lock"]
-        return {**state, "_proposer": None}
+        return {**state, "_proposer": None, "_conditions": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -125,16 +141,29 @@ class CostAwareSampler(BaseSampler):
         held = _held(study)
         whole = self.infer_relative_search_space(study, trial) if held else {}
         space = {**search_space, **{name: whole[name] for name in whole if name in held}}
+        trials = study.get_trials(deepcopy=False)
+        fixed = {**held, **trial.system_attrs.get("fixed_params", {}), **trial.params}
         with self._lock:
-            proposer = self._prepared(study, space)
-            history = proposer.read(study.get_trials(deepcopy=False), trial.number)
-            fixed = {**held, **trial.system_attrs.get("fixed_params", {}), **trial.params}
-            proposal = proposer.propose(history, trial.number, fixed)
-            if proposal is None:
-                proposal = Proposed(proposer.again(history, trial.number, fixed))
+            try:
+                proposer = self._prepared(study, space, trials)
+                proposal = self._proposed(proposer, trials, trial.number, fixed)
+            except KeyError as error:
+                if self._space is not None or error.args[0] in space:
+                    raise
+                return {}  # a function of the user's needs a parameter that no trial has had yet
             self._keep(study, trial, proposer.internal(proposal.row, fixed), proposal)
         params = proposer.params(proposal.row)
         return {name: value for name, value in params.items() if name in search_space}
+
+    def _proposed(
+        self, proposer: Proposer, trials: Sequence[FrozenTrial], number: int, fixed: Params
+    ) -> Proposed:
+        history = proposer.read(trials, number)
+        proposal = proposer.propose(history, number, fixed)
+        if proposal is None and history.partly_asked:
+            # what makes no difference may make one yet: rather that than what is known
+            proposal = proposer.propose(replace(history, partly_asked=[]), number, fixed)
+        return proposal or Proposed(proposer.again(history, number, fixed))
 
     def sample_independent(
         self,
@@ -143,7 +172,13 @@ class CostAwareSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Draw a parameter outside the search space uniformly."""
+        """Draw a parameter outside the search space uniformly.
+
+        Where a search space was declared that is said in the log, once of each parameter.
+        """
+        if self._space is not None and param_name not in self._told:
+            self._told.add(param_name)
+            _log.warning(_why_random(self._space, param_name, param_distribution))
         seed = [self._seed, trial.number, zlib.crc32(param_name.encode())]
         state = int(np.random.SeedSequence(seed).generate_state(1)[0])
         return RandomSampler(seed=state).sample_independent(
@@ -177,7 +212,7 @@ class CostAwareSampler(BaseSampler):
         space = self.infer_relative_search_space(study, placeholder)
         if not space:
             raise InputError("no parameter is known yet: give search_space, or evaluate a trial")
-        proposer = self._prepared(study, space)
+        proposer = self._prepared(study, space, trials)
         history = proposer.read(trials)
         for number in range(len(trials), len(trials) + count):
             proposal = proposer.propose(history, number, {})
@@ -190,10 +225,20 @@ class CostAwareSampler(BaseSampler):
             history = history.with_pending(proposal.row, proposal.hyperparameters)
             yield proposer, proposal.row
 
-    def _prepared(self, study: Study, space: Mapping[str, BaseDistribution]) -> Proposer:
+    def _prepared(
+        self,
+        study: Study,
+        space: Mapping[str, BaseDistribution],
+        trials: Sequence[FrozenTrial],
+    ) -> Proposer:
         signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
-        if self._proposer is None or not self._proposer.fits(space, signs):
-            self._proposer = Proposer(space, signs, self._seed, **self._options)
+        learnt: tuple[Condition, ...] = ()
+        if self._learns:
+            if self._conditions is None or self._conditions.space != space:
+                self._conditions = Conditions(space)
+            learnt = self._conditions.read(trials)
+        if self._proposer is None or not self._proposer.fits(space, signs, learnt):
+            self._proposer = Proposer(space, signs, self._seed, learnt, **self._options)
         return self._proposer
 
     def _keep(
@@ -204,6 +249,69 @@ class CostAwareSampler(BaseSampler):
         for name, value in kept.items():
             if value is not None:
                 study._storage.set_trial_system_attr(trial._trial_id, name, value)
+
+
+def _check(
+    search_space: Any,
+    costs: Any,
+    canonical: Any,
+    feasible: Any,
+    candidates: Any,
+    hints: Any,
+    seed: Any,
+    start: Any,
+    whole: Any,
+) -> None:
+    """What cannot be an option, said before a search begins.
+
+    Raises:
+        InputError: Naming the option, its value and what is expected.
+    """
+    space = search_space if search_space is not None else {}
+    if not isinstance(space, Mapping):
+        raise InputError(f"search_space is {space!r}: it is a mapping from names to distributions")
+    for name, distribution in space.items():
+        if not isinstance(distribution, BaseDistribution):
+            raise InputError(
+                f"search_space: {name} is {distribution!r}: it is a distribution of Optuna's, such"
+                " as CategoricalDistribution([1, 2])"
+            )
+    functions = {"costs": costs, "canonical": canonical, "feasible": feasible, "hints": hints}
+    for name, function in functions.items():
+        if function is not None and not callable(function):
+            raise InputError(f"{name} is {function!r}: it is a function of a point's parameters")
+    for name, number, least in (("seed", seed, 0), ("start", start, 0), ("whole", whole, 0)):
+        if number is not None and (not isinstance(number, Integral) or number < least):
+            raise InputError(f"{name} is {number!r}: it is an integer of {least} at least")
+    if candidates is None or callable(candidates):
+        return
+    if not isinstance(candidates, Sequence) or not all(isinstance(p, Mapping) for p in candidates):
+        raise InputError(
+            "candidates are a sequence of points, each a mapping from names to values, or a"
+            " function of a random number generator and a count"
+        )
+    if not candidates:
+        raise InputError("candidates are empty: give a point at least, or none for the whole space")
+    for point in candidates if search_space is not None else ():
+        if strange := [name for name in point if name not in space]:
+            raise InputError(
+                f"candidates: {strange[0]} of {dict(point)} is no parameter of the search space"
+                f" ({', '.join(space)})"
+            )
+
+
+def _why_random(space: Mapping[str, BaseDistribution], name: str, asked: BaseDistribution) -> str:
+    if name not in space:
+        return (
+            f"{name} is drawn at random: the search space has {', '.join(space)}; declare it there"
+            " if it is to be searched"
+        )
+    if space[name] != asked:
+        return (
+            f"{name} is drawn at random where its proposed value does not fit: the objective asks"
+            f" for {asked}, the search space has {space[name]}"
+        )
+    return f"{name} is drawn at random where canonical drops it: the objective asks for it there"
 
 
 def _held(study: Study) -> Params:

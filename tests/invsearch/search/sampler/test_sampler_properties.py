@@ -165,8 +165,8 @@ def test_reading_again_is_reading_anew() -> None:
             else:
                 study.tell(trial, both(trial.params))
         trials = study.get_trials(deepcopy=False)
-        kept = sampler._prepared(study, SPACE).read(trials, {})
-        anew = CostAwareSampler(SPACE, costs=known)._prepared(study, SPACE).read(trials, {})
+        kept = sampler._prepared(study, SPACE, trials).read(trials, {})
+        anew = CostAwareSampler(SPACE, costs=known)._prepared(study, SPACE, trials).read(trials, {})
         for name in ("evaluated", "failed", "stopped", "everything"):
             numbers = [[r.number for r in getattr(h, name)] for h in (kept, anew)]
             assert numbers[0] == numbers[1]
@@ -364,7 +364,7 @@ def test_stopped_trials_inform_through_their_rungs(sign: int) -> None:
         else:
             trial.set_user_attr("rungs", {"0.5": early})
             study.tell(trial, told(lost(trial.params), trial.params))
-    history = sampler._prepared(study, SPACE).read(study.trials, {})
+    history = sampler._prepared(study, SPACE, study.trials).read(study.trials, {})
     offset = log_offset(np.array([r.values[0] for r in history.evaluated]), maximised=sign < 0)
     rows, values, variances = history.stopped_values(0, 0.0 if sign > 0 else offset)
     expected = [
