@@ -173,11 +173,8 @@ class History:
 
     def _changes(self, fidelity: float, objective: int, offset: float | None) -> Array:
         zero = offset or 0.0
-        pairs = [
-            (r.values[objective] - zero, r.rungs[fidelity][objective] - zero)
-            for r in self.evaluated
-            if fidelity in r.rungs and np.isfinite(r.rungs[fidelity][objective])
-        ]
+        reached = [(r, r.rungs[fidelity][objective]) for r in self.evaluated if fidelity in r.rungs]
+        pairs = [(r.values[objective] - zero, at - zero) for r, at in reached if math.isfinite(at)]
         if offset is None:
             return np.array([end - at for end, at in pairs])
         return np.array([math.log(end / at) for end, at in pairs if end > 0 and at > 0])

@@ -174,13 +174,19 @@ class Reader:
 
 
 class _Reports(Mapping[float, Array]):
-    """What a trial reported, by step, as ``rungs``: of thousands of steps few are read."""
+    """What a trial reported, by step, as ``rungs``: of thousands of steps few are read, again."""
 
     def __init__(self, values: Mapping[int, float], minimised: Callable[[Any], Array]) -> None:
         self._values, self._minimised = values, minimised
+        self._read: dict[float, Array] = {}
 
     def __getitem__(self, step: float) -> Array:
-        return self._minimised([self._values[step]])  # type: ignore[index]  # 2.0 is 2
+        if step not in self._read:
+            self._read[step] = self._minimised([self._values[step]])  # type: ignore[index]  # 2.0 is 2
+        return self._read[step]
+
+    def __contains__(self, step: object) -> bool:
+        return step in self._values
 
     def __iter__(self) -> Iterator[float]:
         return iter(self._values)
