@@ -20,7 +20,8 @@ __all__ = ["ContestResult", "find_contests"]
 _UNREADABLE = (
     OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
 )  # fmt: skip
-"""What reading raises of a file that is damaged, or of something else: the others are shown."""
+"""What reading raises of a file that is damaged, or of something else: the others are shown. Tried
+with files cut off, of wrong types and of deep nesting; what the machine lacks is none of these."""
 
 
 @dataclass(frozen=True)

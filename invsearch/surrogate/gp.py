@@ -35,6 +35,7 @@ _LEVEL_POINTS = 40
 # Logarithm of a noise, of a unit variance, with which the points tell little. Noise explains any
 # values: a local optimum that a fit which begins there never leaves. On a space of three kinds of
 # models each proposal was next to the last one then, 29 nats below a fit that began with no noise.
+# The number is chosen; on the 24 made spaces of the bench the second start changed no proposal.
 _ALL_NOISE = float(np.log(0.3))
 
 

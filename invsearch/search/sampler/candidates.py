@@ -147,7 +147,7 @@ class CandidateSpace:
 
     def _enumerate(self) -> Array | None:
         if self._candidates is not None and not callable(self._candidates):
-            return self.valid(np.array([self._given(point) for point in self._candidates]))
+            return self.valid(self._given(self._candidates))
         if (
             self.drawn_alone
             or np.prod([count_of(d) for d in self.encoder.distributions]) > self._limit
@@ -156,22 +156,21 @@ class CandidateSpace:
         mesh = np.meshgrid(*[levels_of(d) for d in self.encoder.distributions], indexing="ij")
         return self.valid(np.stack([axis.ravel() for axis in mesh], axis=1))
 
-    def _given(self, point: Params) -> Array:
-        """The row of a point of ``candidates``.
+    def _given(self, points: Sequence[Params]) -> Array:
+        """The rows of ``candidates``: (n, parameters).
 
         Raises:
-            InputError: If it has a value that the space does not.
+            InputError: If one has a value that the space does not.
         """
-        row = self.encoder.row(point)
-        known = [name for name in point if name in self.encoder.names]
-        for name in known:
-            j = self.encoder.names.index(name)
-            if not np.array_equal(self.encoder.within(row[None])[0, j], row[j]):
-                raise InputError(
-                    f"candidates: {name}={point[name]!r} of {dict(point)} is no value of the"
-                    f" search space's {self.encoder.distributions[j]}"
-                )
-        return row
+        rows, names = self.encoder.rows(points), self.encoder.names
+        given = np.array([[name in point for name in names] for point in points])
+        strange = np.argwhere(given & (self.encoder.within(rows) != rows))
+        for i, j in strange[:1]:
+            raise InputError(
+                f"candidates: {names[j]}={points[i][names[j]]!r} of {dict(points[i])} is no value"
+                f" of the search space's {self.encoder.distributions[j]}"
+            )
+        return rows
 
     def sample(self, seed: Sequence[int], n: int) -> Array:
         """About ``n`` valid random points (fewer where many draws coincide or are infeasible)."""

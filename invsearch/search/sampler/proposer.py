@@ -59,7 +59,7 @@ class Proposer:
         space: Mapping[str, BaseDistribution],
         signs: Array,
         seed: int,
-        learnt: Sequence[Condition] = (),
+        learnt: tuple[Condition, ...] = (),
         *,
         start: int | None = None,
         **known: Any,
@@ -73,9 +73,9 @@ class Proposer:
         known: As for :class:`~invsearch.search.sampler.catalogue.Catalogue`.
         """
         self._space, self._signs, self._seed = dict(space), signs, seed
-        self._learnt = tuple(learnt)
+        self._learnt = learnt
         if learnt:
-            known["canonical"] = canonical_by(self._learnt)
+            known["canonical"] = canonical_by(learnt)
         self._catalogue = Catalogue(space, signs, seed, **known)
         self._reader = Reader(self._catalogue)
         self._counted = CountedOrder(self._catalogue)
@@ -85,10 +85,10 @@ class Proposer:
         self,
         space: Mapping[str, BaseDistribution],
         signs: Array,
-        learnt: Sequence[Condition] = (),
+        learnt: tuple[Condition, ...],
     ) -> bool:
         """Whether this serves the same search space, directions and conditions."""
-        same = self._space == space and self._learnt == tuple(learnt)
+        same = self._space == space and self._learnt == learnt
         return same and np.array_equal(self._signs, signs)
 
     def read(self, trials: Sequence[FrozenTrial], skip: int = -1) -> History:

@@ -6,7 +6,6 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from invsearch.errors import InputError
 from invsearch.search.sampler.candidates import WHOLE, Candidates
-from invsearch.search.sampler.conditions import Condition, Conditions
+from invsearch.search.sampler.conditions import learnt_conditions
+from invsearch.search.sampler.options import check_options
 from invsearch.search.sampler.proposer import Proposed, Proposer, SpaceExhaustedError
 from invsearch.search.sampler.reader import HYPERPARAMETERS, PROPOSED
+from invsearch.surrogate.encoding import Encoder
 
 __all__ = ["CostAwareSampler"]
 
@@ -92,18 +93,17 @@ class CostAwareSampler(BaseSampler):
         Raises:
             InputError: If one of them cannot be that.
         """
-        _check(search_space, costs, canonical, feasible, candidates, hints, seed, start, whole)
-        self._space = dict(search_space) if search_space is not None else None
         self._options: dict[str, Any] = {
             "costs": costs, "canonical": canonical, "feasible": feasible,
             "candidates": candidates, "hints": hints, "start": start, "whole": whole,
         }  # fmt: skip
+        check_options(search_space, {**self._options, "seed": seed})
+        self._space = dict(search_space) if search_space is not None else None
         self._seed = (
             seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         )
         # a function of the user's was written for whole points
         self._learns = not any((costs, canonical, feasible, candidates, hints))
-        self._conditions: Conditions | None = None
         self._proposer: Proposer | None = None
         self._told: set[str] = set()
         self._lock = threading.RLock()
@@ -111,7 +111,7 @@ class CostAwareSampler(BaseSampler):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         del state["_lock"]
-        return {**state, "_proposer": None, "_conditions": None}
+        return {**state, "_proposer": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -148,9 +148,14 @@ class CostAwareSampler(BaseSampler):
                 proposer = self._prepared(study, space, trials)
                 proposal = self._proposed(proposer, trials, trial.number, fixed)
             except KeyError as error:
-                if self._space is not None or error.args[0] in space:
+                if self._space is not None or any(name in error.args for name in space):
                     raise
-                return {}  # a function of the user's needs a parameter that no trial has had yet
+                self._tell(
+                    f"{error} is needed by a function of the sampler's, and no trial has had"
+                    f" it yet, only {', '.join(space)}: proposals are random until then, unless"
+                    " search_space is given"
+                )
+                return {}
             self._keep(study, trial, proposer.internal(proposal.row, fixed), proposal)
         params = proposer.params(proposal.row)
         return {name: value for name, value in params.items() if name in search_space}
@@ -176,14 +181,19 @@ class CostAwareSampler(BaseSampler):
 
         Where a search space was declared that is said in the log, once of each parameter.
         """
-        if self._space is not None and param_name not in self._told:
-            self._told.add(param_name)
-            _log.warning(_why_random(self._space, param_name, param_distribution))
+        if self._space is not None:
+            self._tell(_why_random(self._space, param_name, param_distribution))
         seed = [self._seed, trial.number, zlib.crc32(param_name.encode())]
         state = int(np.random.SeedSequence(seed).generate_state(1)[0])
         return RandomSampler(seed=state).sample_independent(
             study, trial, param_name, param_distribution
         )
+
+    def _tell(self, words: str) -> None:
+        """Say it in the log, once."""
+        if words not in self._told:
+            self._told.add(words)
+            _log.warning(words)
 
     def propose(self, study: Study, count: int = 1) -> list[dict[str, Any]]:
         """Propose points without creating trials, for batches and drivers of their own.
@@ -232,11 +242,7 @@ class CostAwareSampler(BaseSampler):
         trials: Sequence[FrozenTrial],
     ) -> Proposer:
         signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
-        learnt: tuple[Condition, ...] = ()
-        if self._learns:
-            if self._conditions is None or self._conditions.space != space:
-                self._conditions = Conditions(space)
-            learnt = self._conditions.read(trials)
+        learnt = learnt_conditions(Encoder(space), trials) if self._learns else ()
         if self._proposer is None or not self._proposer.fits(space, signs, learnt):
             self._proposer = Proposer(space, signs, self._seed, learnt, **self._options)
         return self._proposer
@@ -249,55 +255,6 @@ class CostAwareSampler(BaseSampler):
         for name, value in kept.items():
             if value is not None:
                 study._storage.set_trial_system_attr(trial._trial_id, name, value)
-
-
-def _check(
-    search_space: Any,
-    costs: Any,
-    canonical: Any,
-    feasible: Any,
-    candidates: Any,
-    hints: Any,
-    seed: Any,
-    start: Any,
-    whole: Any,
-) -> None:
-    """What cannot be an option, said before a search begins.
-
-    Raises:
-        InputError: Naming the option, its value and what is expected.
-    """
-    space = search_space if search_space is not None else {}
-    if not isinstance(space, Mapping):
-        raise InputError(f"search_space is {space!r}: it is a mapping from names to distributions")
-    for name, distribution in space.items():
-        if not isinstance(distribution, BaseDistribution):
-            raise InputError(
-                f"search_space: {name} is {distribution!r}: it is a distribution of Optuna's, such"
-                " as CategoricalDistribution([1, 2])"
-            )
-    functions = {"costs": costs, "canonical": canonical, "feasible": feasible, "hints": hints}
-    for name, function in functions.items():
-        if function is not None and not callable(function):
-            raise InputError(f"{name} is {function!r}: it is a function of a point's parameters")
-    for name, number, least in (("seed", seed, 0), ("start", start, 0), ("whole", whole, 0)):
-        if number is not None and (not isinstance(number, Integral) or number < least):
-            raise InputError(f"{name} is {number!r}: it is an integer of {least} at least")
-    if candidates is None or callable(candidates):
-        return
-    if not isinstance(candidates, Sequence) or not all(isinstance(p, Mapping) for p in candidates):
-        raise InputError(
-            "candidates are a sequence of points, each a mapping from names to values, or a"
-            " function of a random number generator and a count"
-        )
-    if not candidates:
-        raise InputError("candidates are empty: give a point at least, or none for the whole space")
-    for point in candidates if search_space is not None else ():
-        if strange := [name for name in point if name not in space]:
-            raise InputError(
-                f"candidates: {strange[0]} of {dict(point)} is no parameter of the search space"
-                f" ({', '.join(space)})"
-            )
 
 
 def _why_random(space: Mapping[str, BaseDistribution], name: str, asked: BaseDistribution) -> str:

@@ -18,7 +18,7 @@ from optuna.trial import Trial, TrialState
 
 from invsearch.errors import InputError
 from invsearch.search.sampler import CostAwareSampler
-from invsearch.search.sampler.conditions import Condition, Conditions, canonical_by
+from invsearch.search.sampler.conditions import Condition, canonical_by, learnt_conditions
 from invsearch.surrogate.encoding import Encoder
 from invsearch.surrogate.gp import fit
 
@@ -53,7 +53,7 @@ def distinct(study: optuna.Study) -> int:
 def test_conditions_are_what_the_objective_says() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(kinds, n_trials=80)
-    assert Conditions(KINDS).read(study.trials) == (
+    assert learnt_conditions(Encoder(KINDS), study.trials) == (
         Condition("third", "layers", above=2.5),
         Condition("of_a", "kind", without=("b", "c")),
         Condition("inner", "third", below=4.5),
@@ -63,10 +63,9 @@ def test_conditions_are_what_the_objective_says() -> None:
 def test_few_trials_are_luck_and_what_is_contradicted_is_forgotten() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(kinds, n_trials=4)
-    assert Conditions(KINDS).read(study.trials) == ()
+    assert learnt_conditions(Encoder(KINDS), study.trials) == ()
     study.optimize(kinds, n_trials=40)
-    conditions = Conditions(KINDS)
-    assert any(one.name == "of_a" for one in conditions.read(study.trials))
+    assert any(one.name == "of_a" for one in learnt_conditions(Encoder(KINDS), study.trials))
     study.enqueue_trial({"kind": "b"})
 
     def changed(trial: Trial) -> float:
@@ -74,14 +73,13 @@ def test_few_trials_are_luck_and_what_is_contradicted_is_forgotten() -> None:
         return kinds(trial)
 
     study.optimize(changed, n_trials=1)
-    assert all(one.name != "of_a" for one in conditions.read(study.trials))
+    assert all(one.name != "of_a" for one in learnt_conditions(Encoder(KINDS), study.trials))
 
 
 def test_what_is_dropped_is_what_is_not_asked_for() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     study.optimize(kinds, n_trials=80)
-    canonical = canonical_by(Conditions(KINDS).read(study.trials))
-    assert canonical is not None
+    canonical = canonical_by(learnt_conditions(Encoder(KINDS), study.trials))
     for trial in study.trials:
         whole = {"of_a": 0.5, "third": 1, "inner": 1, **trial.params}
         if "third" not in trial.params:
@@ -90,7 +88,7 @@ def test_what_is_dropped_is_what_is_not_asked_for() -> None:
 
 
 def test_layers_as_many_as_a_parameter_says() -> None:
-    """Learnt conditions find what canonical finds, and no chance does (12 seeds of each)."""
+    """Better than chance by more than without what is learnt (12 seeds; .9 of chance then)."""
 
     def layers(trial: Trial) -> float:
         count = trial.suggest_int("layers", 1, 5)
@@ -107,7 +105,7 @@ def test_layers_as_many_as_a_parameter_says() -> None:
             found.append(study.best_value)
         return float(np.mean(found))
 
-    assert best(CostAwareSampler) < 0.9 * best(optuna.samplers.RandomSampler)
+    assert best(CostAwareSampler) < 0.75 * best(optuna.samplers.RandomSampler)
 
 
 @pytest.mark.parametrize("seed", range(3))
